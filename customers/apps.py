@@ -1,0 +1,9 @@
+"""The app `customers`."""
+
+from django.apps import AppConfig
+
+
+class CustomersConfig(AppConfig):
+    name = "customers"
+    label = "customers"
+    verbose_name = "Customers"

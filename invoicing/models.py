@@ -1,0 +1,176 @@
+"""Invoices and the run that makes them."""
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models import F, Q
+from django.db.models.functions import Now
+
+from billing_site.foundation.history import tracked
+from catalog.models import Charge, PlanVersion, Product
+from customers.models import Customer, Subscription
+
+
+@tracked(exclude=["next_number"])
+class NumberSeries(models.Model):
+    """Gapless invoice numbers: prefix and a counter that moves only with the invoices that take from it."""
+
+    code = models.CharField(max_length=50, unique=True, db_collation="C")
+    prefix = models.CharField(max_length=50, blank=True, help_text="For example INV-.")
+    digits = models.PositiveSmallIntegerField(default=6, help_text="Numbers are padded with zeros to this length.")
+    next_number = models.PositiveBigIntegerField(default=1, editable=False)
+
+    class Meta:
+        verbose_name_plural = "number series"
+
+    def __str__(self) -> str:
+        return self.code
+
+
+class Run(models.Model):
+    """One pass over what was due: how many invoices, how far it has come."""
+
+    due_until = models.DateTimeField(help_text="Everything due at or before this instant.")
+    started_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return f"Run {self.pk}"
+
+
+class Chunk(models.Model):
+    """Work of a run: some draft invoices to rate or to finalize. A worker holds it by a lease; the queue is only a hint."""
+
+    class Step(models.TextChoices):
+        RATE = "rate", "Rate drafts"
+        FINALIZE = "finalize", "Finalize"
+
+    class Status(models.TextChoices):
+        PENDING = "pending", "Waiting or running"
+        DONE = "done", "Done"
+        FAILED = "failed", "Failed: given up"
+
+    run = models.ForeignKey(Run, on_delete=models.PROTECT, related_name="chunks")
+    step = models.CharField(max_length=10, choices=Step.choices)
+    status = models.CharField(max_length=10, choices=Status.choices, default=Status.PENDING)
+    invoices = models.PositiveIntegerField(help_text="How many invoices it holds.")
+    attempts = models.PositiveSmallIntegerField(default=0)
+    leased_until = models.DateTimeField(null=True)
+    worker = models.CharField(max_length=255, blank=True)
+    error = models.TextField(blank=True)
+    created_at = models.DateTimeField(db_default=Now())
+    finished_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ["-id"]
+        indexes = [models.Index(fields=["leased_until"], condition=Q(status="pending"), name="chunk_pending")]
+
+    def __str__(self) -> str:
+        return f"{self.get_step_display()} {self.pk}"
+
+
+class Invoice(models.Model):
+    """What a subscription owes at one boundary. Finalized, it never changes again."""
+
+    class Kind(models.TextChoices):
+        OPENING = "opening", "Start of the subscription"
+        PERIOD = "period", "End of a period"
+
+    class Status(models.TextChoices):
+        DRAFT = "draft", "Draft"
+        FINALIZED = "finalized", "Finalized"
+        EMPTY = "empty", "Nothing to bill"
+        VOID = "void", "Void"
+
+    customer = models.ForeignKey(Customer, on_delete=models.PROTECT, related_name="invoices")
+    subscription = models.ForeignKey(Subscription, on_delete=models.PROTECT, related_name="invoices", db_index=False)
+    version = models.ForeignKey(PlanVersion, on_delete=models.PROTECT, related_name="+")
+    kind = models.CharField(max_length=10, choices=Kind.choices)
+    sequence = models.PositiveSmallIntegerField(default=0)
+    period_start = models.DateTimeField(help_text="Usage and fees in arrears from here")
+    period_end = models.DateTimeField(help_text="to here, not included; fees in advance begin here.")
+    advance_end = models.DateTimeField(
+        null=True, help_text="Fees in advance are billed up to here; empty when the subscription ends."
+    )
+    timezone = models.CharField(max_length=64)
+    currency = models.CharField(max_length=3)
+    status = models.CharField(max_length=10, choices=Status.choices, default=Status.DRAFT)
+    finalize_after = models.DateTimeField()
+    hold_reason = models.TextField(blank=True, help_text="Why this draft cannot be finalized.")
+    chunk = models.ForeignKey(Chunk, on_delete=models.SET_NULL, null=True, related_name="held_invoices")
+    series = models.ForeignKey(NumberSeries, on_delete=models.PROTECT, null=True, related_name="+")
+    number = models.CharField(max_length=80, blank=True, db_collation="C")
+    total = models.DecimalField(max_digits=20, decimal_places=4, default=0)
+    bill_to = models.JSONField(
+        default=dict, help_text="The customer's name, address and tax id as they stood at finalization."
+    )
+    rated_at = models.DateTimeField(null=True)
+    finalized_at = models.DateTimeField(null=True)
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        ordering = ["-id"]
+        indexes = [models.Index(fields=["finalize_after"], condition=Q(status="draft"), name="invoice_draft_due")]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["subscription", "period_start", "kind", "sequence"],
+                condition=~Q(status="void"),
+                name="invoice_once",
+            ),
+            models.UniqueConstraint(fields=["number"], condition=~Q(number=""), name="invoice_number_once"),
+            models.CheckConstraint(condition=Q(period_start__lte=F("period_end")), name="invoice_period_in_order"),
+            models.CheckConstraint(
+                condition=Q(status="finalized", finalized_at__isnull=False, series__isnull=False, hold_reason="")
+                & ~Q(number="")
+                | Q(status="void", finalized_at__isnull=False) & ~Q(number="")
+                | Q(status__in=["draft", "empty"], number="", series=None),
+                name="invoice_number_fits_status",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.number or f"{self.get_status_display()} {self.pk}"
+
+
+class Line(models.Model):
+    """A rounded amount and how it came about."""
+
+    invoice = models.ForeignKey(Invoice, on_delete=models.CASCADE, related_name="lines")
+    position = models.PositiveIntegerField()
+    charge = models.ForeignKey(Charge, on_delete=models.PROTECT, related_name="+", db_index=False)
+    product = models.ForeignKey(Product, on_delete=models.PROTECT, related_name="+", db_index=False)
+    description = models.TextField()
+    dimensions = models.JSONField(default=dict)
+    quantity = models.DecimalField(max_digits=38, decimal_places=12)
+    unit = models.CharField(max_length=50, blank=True)
+    unit_price = models.DecimalField(max_digits=30, decimal_places=15)
+    amount = models.DecimalField(max_digits=20, decimal_places=4)
+    service_start = models.DateTimeField()
+    service_end = models.DateTimeField()
+    explanation = models.JSONField(help_text="Version, row and arithmetic.")
+
+    class Meta:
+        ordering = ["position"]
+        constraints = [models.UniqueConstraint(fields=["invoice", "position"], name="line_position_once")]
+
+    def __str__(self) -> str:
+        return self.description
+
+
+class LateUsage(models.Model):
+    """Usage that came, or went, after its period was invoiced: current usage − invoiced usage, per charge and combination."""
+
+    invoice = models.ForeignKey(Invoice, on_delete=models.PROTECT, related_name="late_usage")
+    charge = models.ForeignKey(Charge, on_delete=models.PROTECT, related_name="+", db_index=False)
+    dimensions = models.JSONField(default=dict)
+    quantity = models.DecimalField(max_digits=38, decimal_places=12)
+    noticed_at = models.DateTimeField(db_default=Now())
+    updated_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        verbose_name_plural = "late usage"
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return f"{self.invoice} · {self.charge}"

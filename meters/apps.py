@@ -1,0 +1,9 @@
+"""The app `meters`."""
+
+from django.apps import AppConfig
+
+
+class MetersConfig(AppConfig):
+    name = "meters"
+    label = "meters"
+    verbose_name = "Meters"

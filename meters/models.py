@@ -1,0 +1,228 @@
+"""Meters, the events they read, and the usage that comes of them."""
+
+from django.contrib.postgres.fields import ArrayField
+from django.core.validators import RegexValidator
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import MD5, Cast, Now
+
+from billing_site.foundation.history import tracked
+
+CODE = RegexValidator(
+    r"^[a-z0-9][a-z0-9_.-]*$", "Use lower-case letters, digits, “_”, “.” and “-”, beginning with a letter or digit."
+)
+PROPERTY_HELP = "Name of the property on the event; “a.b” reads property b inside a."
+
+
+class Aggregation(models.TextChoices):
+    COUNT = "count", "Count: how many events"
+    SUM = "sum", "Sum: add up the values"
+
+
+@tracked(exclude=["updated_at"])
+class Meter(models.Model):
+    """Turns events of one type into a quantity that can be priced."""
+
+    code = models.CharField(
+        max_length=100,
+        unique=True,
+        db_collation="C",
+        validators=[CODE],
+        help_text="Short name used by the API, for example llm_tokens.",
+    )
+    name = models.CharField(max_length=200, help_text="What people read, for example “LLM tokens”.")
+    description = models.TextField(blank=True)
+    event_type = models.CharField(
+        max_length=255, db_collation="C", help_text="Only events of this type are counted, for example llm.request."
+    )
+    aggregation = models.CharField(max_length=20, choices=Aggregation.choices, default=Aggregation.COUNT)
+    unit = models.CharField(
+        max_length=50, help_text="What one of the quantity is called, for example token or request."
+    )
+    label_dimension = models.CharField(
+        max_length=100,
+        blank=True,
+        validators=[CODE],
+        help_text="When one event carries several values (input, output …): the name of the dimension that tells them apart, for example token_type.",
+    )
+    frozen_at = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text="Set when a published plan version uses the meter."
+    )
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    updated_at = models.DateTimeField(auto_now=True, editable=False)
+
+    class Meta:
+        ordering = ["code"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+@tracked()
+class MeterValue(models.Model):
+    """Which property holds the value; several labelled values give one quantity per label."""
+
+    meter = models.ForeignKey(Meter, on_delete=models.CASCADE, related_name="values")
+    label = models.CharField(
+        max_length=100,
+        blank=True,
+        db_collation="C",
+        help_text="For example input. Empty when the meter has a single value.",
+    )
+    property = models.CharField(
+        max_length=200, db_collation="C", blank=True, help_text=PROPERTY_HELP + " Empty: the event's own value."
+    )
+    position = models.PositiveSmallIntegerField(default=0)
+
+    class Meta:
+        ordering = ["position", "id"]
+        constraints = [models.UniqueConstraint(fields=["meter", "label"], name="meter_value_label_once")]
+
+    def __str__(self) -> str:
+        return self.label or self.property or "value"
+
+
+@tracked()
+class MeterFilter(models.Model):
+    """A condition on an event's properties; an event counts when all conditions of its meter hold."""
+
+    class Operator(models.TextChoices):
+        ONE_OF = "one_of", "is one of"
+        NONE_OF = "none_of", "is none of"
+        PRESENT = "present", "is present"
+        ABSENT = "absent", "is absent"
+
+    meter = models.ForeignKey(Meter, on_delete=models.CASCADE, related_name="filters")
+    property = models.CharField(max_length=200, db_collation="C", help_text=PROPERTY_HELP)
+    operator = models.CharField(max_length=10, choices=Operator.choices, default=Operator.ONE_OF)
+    values = ArrayField(models.CharField(max_length=255), blank=True, default=list, help_text="Separated by commas.")
+
+    class Meta:
+        ordering = ["id"]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(operator__in=["one_of", "none_of"], values__len__gt=0)
+                | Q(operator__in=["present", "absent"], values__len=0),
+                name="meter_filter_values_fit_operator",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.property} {self.get_operator_display()} {', '.join(self.values)}".strip()
+
+
+@tracked()
+class Dimension(models.Model):
+    """A property of events by which a meter's quantity is kept apart."""
+
+    class Status(models.TextChoices):
+        PENDING = "pending", "Pending: recorded, cannot be priced yet"
+        ACTIVE = "active", "Active: recorded and can be priced"
+        RETIRED = "retired", "Retired: no longer recorded"
+
+    meter = models.ForeignKey(Meter, on_delete=models.CASCADE, related_name="dimensions")
+    name = models.CharField(max_length=100, db_collation="C", validators=[CODE], help_text="For example model.")
+    property = models.CharField(max_length=200, db_collation="C", help_text=PROPERTY_HELP)
+    status = models.CharField(max_length=10, choices=Status.choices, default=Status.ACTIVE)
+    position = models.PositiveSmallIntegerField(default=0)
+
+    class Meta:
+        ordering = ["position", "id"]
+        constraints = [models.UniqueConstraint(fields=["meter", "name"], name="dimension_name_once")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Event(models.Model):
+    """One request, as the caller sent it. Append-only."""
+
+    class Status(models.TextChoices):
+        SUCCEEDED = "succeeded", "Succeeded"
+        FAILED = "failed", "Failed"
+
+    customer = models.CharField(max_length=255, db_collation="C")
+    reference = models.CharField(max_length=255, db_collation="C")
+    type = models.CharField(max_length=255, db_collation="C")
+    timestamp = models.DateTimeField()
+    received_at = models.DateTimeField(db_default=Now())
+    value = models.DecimalField(max_digits=38, decimal_places=12, null=True)
+    status = models.CharField(max_length=10, choices=Status.choices)
+    subscription = models.CharField(max_length=255, db_collation="C", blank=True)
+    properties = models.JSONField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["customer", "reference"], name="event_once")]
+        indexes = [models.Index(fields=["customer", "type", "timestamp"], name="event_customer_type_time")]
+
+    def __str__(self) -> str:
+        return self.reference
+
+
+class Stream(models.Model):
+    """A customer reference and event type that has been seen, noted once: the way to what nobody knows yet."""
+
+    customer = models.CharField(max_length=255, db_collation="C")
+    type = models.CharField(max_length=255, db_collation="C")
+    first_seen_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["customer", "type"], name="stream_once")]
+
+    def __str__(self) -> str:
+        return f"{self.customer} · {self.type}"
+
+
+class Series(models.Model):
+    """One customer's usage of one meter at one combination of dimension values, interned once.
+
+    `dimensions` holds the values that the event had, as text; a missing property is absent from it.
+    """
+
+    customer = models.CharField(max_length=255, db_collation="C")
+    meter = models.ForeignKey(Meter, on_delete=models.PROTECT, related_name="series", db_index=False)
+    subscription = models.CharField(max_length=255, db_collation="C", blank=True)
+    dimensions = models.JSONField(default=dict)
+    digest = models.GeneratedField(
+        expression=MD5(Cast("dimensions", models.TextField())),
+        output_field=models.CharField(max_length=32),
+        db_persist=True,
+    )
+
+    class Meta:
+        verbose_name_plural = "series"
+        constraints = [
+            models.UniqueConstraint(fields=["customer", "meter", "subscription", "digest"], name="series_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.customer} · {self.dimensions}"
+
+
+class Bucket(models.Model):
+    """Usage of a series in one UTC hour, in a few slots that are summed on reading: a cache of events."""
+
+    customer = models.CharField(max_length=255, db_collation="C")
+    series = models.ForeignKey(Series, on_delete=models.PROTECT, related_name="buckets", db_index=False)
+    hour = models.DateTimeField()
+    slot = models.PositiveSmallIntegerField()
+    quantity = models.DecimalField(max_digits=38, decimal_places=12)
+    events = models.BigIntegerField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["customer", "series", "hour", "slot"], name="bucket_once")]
+
+    def __str__(self) -> str:
+        return f"{self.series_id} · {self.hour:%Y-%m-%d %H}h"
+
+
+class UsageChange(models.Model):
+    """Usage of a meter changed from an hour on: written with the events, deleted by what acts on it."""
+
+    customer = models.CharField(max_length=255, db_collation="C")
+    meter = models.ForeignKey(Meter, on_delete=models.CASCADE, db_index=False)
+    hour = models.DateTimeField()
+    created_at = models.DateTimeField(db_default=Now())
+
+    def __str__(self) -> str:
+        return f"{self.customer} · {self.meter_id} · {self.hour:%Y-%m-%d %H}h"
