@@ -7,173 +7,429 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('pghistory', '0007_auto_20250421_0444'),
+        ("pghistory", "0007_auto_20250421_0444"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Cell',
+            name="Cell",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('position', models.PositiveIntegerField(default=0)),
-                ('match', models.JSONField(blank=True, default=dict)),
-                ('unit_price', models.DecimalField(decimal_places=15, max_digits=30, validators=[django.core.validators.MinValueValidator(0)])),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("position", models.PositiveIntegerField(default=0)),
+                ("match", models.JSONField(blank=True, default=dict)),
+                (
+                    "unit_price",
+                    models.DecimalField(
+                        decimal_places=15, max_digits=30, validators=[django.core.validators.MinValueValidator(0)]
+                    ),
+                ),
             ],
             options={
-                'ordering': ['position', 'id'],
+                "ordering": ["position", "id"],
             },
         ),
         migrations.CreateModel(
-            name='Charge',
+            name="Charge",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('position', models.PositiveSmallIntegerField(default=0)),
-                ('code', models.CharField(db_collation='C', max_length=100, validators=[django.core.validators.RegexValidator('^[a-z0-9][a-z0-9_.-]*$', 'Use lower-case letters, digits, “_”, “.” and “-”, beginning with a letter or digit.')])),
-                ('name', models.CharField(help_text='What the customer reads on the invoice.', max_length=200)),
-                ('kind', models.CharField(choices=[('flat', 'Flat fee'), ('usage', 'Usage of a meter')], default='usage', max_length=10)),
-                ('timing', models.CharField(choices=[('advance', 'In advance, at the start of each period'), ('arrears', 'In arrears, at the end of each period')], default='arrears', max_length=10)),
-                ('amount', models.DecimalField(blank=True, decimal_places=4, help_text="The flat fee of one full period, in the version's currency.", max_digits=20, null=True, validators=[django.core.validators.MinValueValidator(0)])),
-                ('unmatched', models.CharField(choices=[('hold', 'Hold the invoice until somebody prices it'), ('zero', 'Charge nothing and show it as a leak')], default='hold', help_text='What happens to usage that no row prices. A row of only * prices everything.', max_length=10)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("position", models.PositiveSmallIntegerField(default=0)),
+                (
+                    "code",
+                    models.CharField(
+                        db_collation="C",
+                        max_length=100,
+                        validators=[
+                            django.core.validators.RegexValidator(
+                                "^[a-z0-9][a-z0-9_.-]*$",
+                                "Use lower-case letters, digits, “_”, “.” and “-”, beginning with a letter or digit.",
+                            )
+                        ],
+                    ),
+                ),
+                ("name", models.CharField(help_text="What the customer reads on the invoice.", max_length=200)),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[("flat", "Flat fee"), ("usage", "Usage of a meter")], default="usage", max_length=10
+                    ),
+                ),
+                (
+                    "timing",
+                    models.CharField(
+                        choices=[
+                            ("advance", "In advance, at the start of each period"),
+                            ("arrears", "In arrears, at the end of each period"),
+                        ],
+                        default="arrears",
+                        max_length=10,
+                    ),
+                ),
+                (
+                    "amount",
+                    models.DecimalField(
+                        blank=True,
+                        decimal_places=4,
+                        help_text="The flat fee of one full period, in the version's currency.",
+                        max_digits=20,
+                        null=True,
+                        validators=[django.core.validators.MinValueValidator(0)],
+                    ),
+                ),
+                (
+                    "unmatched",
+                    models.CharField(
+                        choices=[
+                            ("hold", "Hold the invoice until somebody prices it"),
+                            ("zero", "Charge nothing and show it as a leak"),
+                        ],
+                        default="hold",
+                        help_text="What happens to usage that no row prices. A row of only * prices everything.",
+                        max_length=10,
+                    ),
+                ),
             ],
             options={
-                'ordering': ['position', 'id'],
+                "ordering": ["position", "id"],
             },
         ),
         migrations.CreateModel(
-            name='ChargeHistory',
+            name="ChargeHistory",
             fields=[
-                ('pgh_id', models.AutoField(primary_key=True, serialize=False)),
-                ('pgh_created_at', models.DateTimeField(auto_now_add=True)),
-                ('pgh_label', models.TextField(help_text='The event label.')),
-                ('id', models.BigIntegerField()),
-                ('position', models.PositiveSmallIntegerField(default=0)),
-                ('code', models.CharField(db_collation='C', max_length=100, validators=[django.core.validators.RegexValidator('^[a-z0-9][a-z0-9_.-]*$', 'Use lower-case letters, digits, “_”, “.” and “-”, beginning with a letter or digit.')])),
-                ('name', models.CharField(help_text='What the customer reads on the invoice.', max_length=200)),
-                ('kind', models.CharField(choices=[('flat', 'Flat fee'), ('usage', 'Usage of a meter')], default='usage', max_length=10)),
-                ('timing', models.CharField(choices=[('advance', 'In advance, at the start of each period'), ('arrears', 'In arrears, at the end of each period')], default='arrears', max_length=10)),
-                ('amount', models.DecimalField(blank=True, decimal_places=4, help_text="The flat fee of one full period, in the version's currency.", max_digits=20, null=True, validators=[django.core.validators.MinValueValidator(0)])),
-                ('unmatched', models.CharField(choices=[('hold', 'Hold the invoice until somebody prices it'), ('zero', 'Charge nothing and show it as a leak')], default='hold', help_text='What happens to usage that no row prices. A row of only * prices everything.', max_length=10)),
+                ("pgh_id", models.AutoField(primary_key=True, serialize=False)),
+                ("pgh_created_at", models.DateTimeField(auto_now_add=True)),
+                ("pgh_label", models.TextField(help_text="The event label.")),
+                ("id", models.BigIntegerField()),
+                ("position", models.PositiveSmallIntegerField(default=0)),
+                (
+                    "code",
+                    models.CharField(
+                        db_collation="C",
+                        max_length=100,
+                        validators=[
+                            django.core.validators.RegexValidator(
+                                "^[a-z0-9][a-z0-9_.-]*$",
+                                "Use lower-case letters, digits, “_”, “.” and “-”, beginning with a letter or digit.",
+                            )
+                        ],
+                    ),
+                ),
+                ("name", models.CharField(help_text="What the customer reads on the invoice.", max_length=200)),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[("flat", "Flat fee"), ("usage", "Usage of a meter")], default="usage", max_length=10
+                    ),
+                ),
+                (
+                    "timing",
+                    models.CharField(
+                        choices=[
+                            ("advance", "In advance, at the start of each period"),
+                            ("arrears", "In arrears, at the end of each period"),
+                        ],
+                        default="arrears",
+                        max_length=10,
+                    ),
+                ),
+                (
+                    "amount",
+                    models.DecimalField(
+                        blank=True,
+                        decimal_places=4,
+                        help_text="The flat fee of one full period, in the version's currency.",
+                        max_digits=20,
+                        null=True,
+                        validators=[django.core.validators.MinValueValidator(0)],
+                    ),
+                ),
+                (
+                    "unmatched",
+                    models.CharField(
+                        choices=[
+                            ("hold", "Hold the invoice until somebody prices it"),
+                            ("zero", "Charge nothing and show it as a leak"),
+                        ],
+                        default="hold",
+                        help_text="What happens to usage that no row prices. A row of only * prices everything.",
+                        max_length=10,
+                    ),
+                ),
             ],
             options={
-                'abstract': False,
+                "abstract": False,
             },
         ),
         migrations.CreateModel(
-            name='Plan',
+            name="Plan",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('code', models.CharField(db_collation='C', max_length=100, unique=True, validators=[django.core.validators.RegexValidator('^[a-z0-9][a-z0-9_.-]*$', 'Use lower-case letters, digits, “_”, “.” and “-”, beginning with a letter or digit.')])),
-                ('name', models.CharField(max_length=200)),
-                ('description', models.TextField(blank=True)),
-                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "code",
+                    models.CharField(
+                        db_collation="C",
+                        max_length=100,
+                        unique=True,
+                        validators=[
+                            django.core.validators.RegexValidator(
+                                "^[a-z0-9][a-z0-9_.-]*$",
+                                "Use lower-case letters, digits, “_”, “.” and “-”, beginning with a letter or digit.",
+                            )
+                        ],
+                    ),
+                ),
+                ("name", models.CharField(max_length=200)),
+                ("description", models.TextField(blank=True)),
+                (
+                    "created_at",
+                    models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False),
+                ),
             ],
             options={
-                'ordering': ['code'],
+                "ordering": ["code"],
             },
         ),
         migrations.CreateModel(
-            name='PlanHistory',
+            name="PlanHistory",
             fields=[
-                ('pgh_id', models.AutoField(primary_key=True, serialize=False)),
-                ('pgh_created_at', models.DateTimeField(auto_now_add=True)),
-                ('pgh_label', models.TextField(help_text='The event label.')),
-                ('id', models.BigIntegerField()),
-                ('code', models.CharField(db_collation='C', max_length=100, validators=[django.core.validators.RegexValidator('^[a-z0-9][a-z0-9_.-]*$', 'Use lower-case letters, digits, “_”, “.” and “-”, beginning with a letter or digit.')])),
-                ('name', models.CharField(max_length=200)),
-                ('description', models.TextField(blank=True)),
-                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
+                ("pgh_id", models.AutoField(primary_key=True, serialize=False)),
+                ("pgh_created_at", models.DateTimeField(auto_now_add=True)),
+                ("pgh_label", models.TextField(help_text="The event label.")),
+                ("id", models.BigIntegerField()),
+                (
+                    "code",
+                    models.CharField(
+                        db_collation="C",
+                        max_length=100,
+                        validators=[
+                            django.core.validators.RegexValidator(
+                                "^[a-z0-9][a-z0-9_.-]*$",
+                                "Use lower-case letters, digits, “_”, “.” and “-”, beginning with a letter or digit.",
+                            )
+                        ],
+                    ),
+                ),
+                ("name", models.CharField(max_length=200)),
+                ("description", models.TextField(blank=True)),
+                (
+                    "created_at",
+                    models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False),
+                ),
             ],
             options={
-                'abstract': False,
+                "abstract": False,
             },
         ),
         migrations.CreateModel(
-            name='PlanVersion',
+            name="PlanVersion",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('number', models.PositiveIntegerField(editable=False, help_text='1, 2, 3 … within the plan.')),
-                ('status', models.CharField(choices=[('draft', 'Draft'), ('published', 'Published'), ('retired', 'Retired')], default='draft', editable=False, max_length=10)),
-                ('currency', models.CharField(default='USD', help_text='Three letters, for example USD.', max_length=3)),
-                ('interval', models.CharField(choices=[('week', 'Week'), ('month', 'Month'), ('quarter', 'Quarter'), ('year', 'Year')], default='month', help_text='How often it is billed.', max_length=10)),
-                ('grace', models.DurationField(default='01:00:00', help_text='How long after the end of a period an invoice stays a draft, so that late events still count. Hours:minutes:seconds.')),
-                ('published_at', models.DateTimeField(editable=False, null=True)),
-                ('retired_at', models.DateTimeField(editable=False, null=True)),
-                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("number", models.PositiveIntegerField(editable=False, help_text="1, 2, 3 … within the plan.")),
+                (
+                    "status",
+                    models.CharField(
+                        choices=[("draft", "Draft"), ("published", "Published"), ("retired", "Retired")],
+                        default="draft",
+                        editable=False,
+                        max_length=10,
+                    ),
+                ),
+                (
+                    "currency",
+                    models.CharField(default="USD", help_text="Three letters, for example USD.", max_length=3),
+                ),
+                (
+                    "interval",
+                    models.CharField(
+                        choices=[("week", "Week"), ("month", "Month"), ("quarter", "Quarter"), ("year", "Year")],
+                        default="month",
+                        help_text="How often it is billed.",
+                        max_length=10,
+                    ),
+                ),
+                (
+                    "grace",
+                    models.DurationField(
+                        default="01:00:00",
+                        help_text="How long after the end of a period an invoice stays a draft, so that late events still count. Hours:minutes:seconds.",
+                    ),
+                ),
+                ("published_at", models.DateTimeField(editable=False, null=True)),
+                ("retired_at", models.DateTimeField(editable=False, null=True)),
+                (
+                    "created_at",
+                    models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False),
+                ),
             ],
             options={
-                'ordering': ['plan__code', '-number'],
+                "ordering": ["plan__code", "-number"],
             },
         ),
         migrations.CreateModel(
-            name='PlanVersionHistory',
+            name="PlanVersionHistory",
             fields=[
-                ('pgh_id', models.AutoField(primary_key=True, serialize=False)),
-                ('pgh_created_at', models.DateTimeField(auto_now_add=True)),
-                ('pgh_label', models.TextField(help_text='The event label.')),
-                ('id', models.BigIntegerField()),
-                ('number', models.PositiveIntegerField(editable=False, help_text='1, 2, 3 … within the plan.')),
-                ('status', models.CharField(choices=[('draft', 'Draft'), ('published', 'Published'), ('retired', 'Retired')], default='draft', editable=False, max_length=10)),
-                ('currency', models.CharField(default='USD', help_text='Three letters, for example USD.', max_length=3)),
-                ('interval', models.CharField(choices=[('week', 'Week'), ('month', 'Month'), ('quarter', 'Quarter'), ('year', 'Year')], default='month', help_text='How often it is billed.', max_length=10)),
-                ('grace', models.DurationField(default='01:00:00', help_text='How long after the end of a period an invoice stays a draft, so that late events still count. Hours:minutes:seconds.')),
-                ('published_at', models.DateTimeField(editable=False, null=True)),
-                ('retired_at', models.DateTimeField(editable=False, null=True)),
-                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
+                ("pgh_id", models.AutoField(primary_key=True, serialize=False)),
+                ("pgh_created_at", models.DateTimeField(auto_now_add=True)),
+                ("pgh_label", models.TextField(help_text="The event label.")),
+                ("id", models.BigIntegerField()),
+                ("number", models.PositiveIntegerField(editable=False, help_text="1, 2, 3 … within the plan.")),
+                (
+                    "status",
+                    models.CharField(
+                        choices=[("draft", "Draft"), ("published", "Published"), ("retired", "Retired")],
+                        default="draft",
+                        editable=False,
+                        max_length=10,
+                    ),
+                ),
+                (
+                    "currency",
+                    models.CharField(default="USD", help_text="Three letters, for example USD.", max_length=3),
+                ),
+                (
+                    "interval",
+                    models.CharField(
+                        choices=[("week", "Week"), ("month", "Month"), ("quarter", "Quarter"), ("year", "Year")],
+                        default="month",
+                        help_text="How often it is billed.",
+                        max_length=10,
+                    ),
+                ),
+                (
+                    "grace",
+                    models.DurationField(
+                        default="01:00:00",
+                        help_text="How long after the end of a period an invoice stays a draft, so that late events still count. Hours:minutes:seconds.",
+                    ),
+                ),
+                ("published_at", models.DateTimeField(editable=False, null=True)),
+                ("retired_at", models.DateTimeField(editable=False, null=True)),
+                (
+                    "created_at",
+                    models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False),
+                ),
             ],
             options={
-                'abstract': False,
+                "abstract": False,
             },
         ),
         migrations.CreateModel(
-            name='Product',
+            name="Product",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('code', models.CharField(db_collation='C', max_length=100, unique=True, validators=[django.core.validators.RegexValidator('^[a-z0-9][a-z0-9_.-]*$', 'Use lower-case letters, digits, “_”, “.” and “-”, beginning with a letter or digit.')])),
-                ('name', models.CharField(help_text='As customers know it, for example “Chatbot API”.', max_length=200)),
-                ('description', models.TextField(blank=True)),
-                ('tax_category', models.CharField(blank=True, help_text='Your own name for how this product is taxed.', max_length=100)),
-                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "code",
+                    models.CharField(
+                        db_collation="C",
+                        max_length=100,
+                        unique=True,
+                        validators=[
+                            django.core.validators.RegexValidator(
+                                "^[a-z0-9][a-z0-9_.-]*$",
+                                "Use lower-case letters, digits, “_”, “.” and “-”, beginning with a letter or digit.",
+                            )
+                        ],
+                    ),
+                ),
+                (
+                    "name",
+                    models.CharField(help_text="As customers know it, for example “Chatbot API”.", max_length=200),
+                ),
+                ("description", models.TextField(blank=True)),
+                (
+                    "tax_category",
+                    models.CharField(
+                        blank=True, help_text="Your own name for how this product is taxed.", max_length=100
+                    ),
+                ),
+                (
+                    "created_at",
+                    models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False),
+                ),
             ],
             options={
-                'ordering': ['code'],
+                "ordering": ["code"],
             },
         ),
         migrations.CreateModel(
-            name='ProductHistory',
+            name="ProductHistory",
             fields=[
-                ('pgh_id', models.AutoField(primary_key=True, serialize=False)),
-                ('pgh_created_at', models.DateTimeField(auto_now_add=True)),
-                ('pgh_label', models.TextField(help_text='The event label.')),
-                ('id', models.BigIntegerField()),
-                ('code', models.CharField(db_collation='C', max_length=100, validators=[django.core.validators.RegexValidator('^[a-z0-9][a-z0-9_.-]*$', 'Use lower-case letters, digits, “_”, “.” and “-”, beginning with a letter or digit.')])),
-                ('name', models.CharField(help_text='As customers know it, for example “Chatbot API”.', max_length=200)),
-                ('description', models.TextField(blank=True)),
-                ('tax_category', models.CharField(blank=True, help_text='Your own name for how this product is taxed.', max_length=100)),
-                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
+                ("pgh_id", models.AutoField(primary_key=True, serialize=False)),
+                ("pgh_created_at", models.DateTimeField(auto_now_add=True)),
+                ("pgh_label", models.TextField(help_text="The event label.")),
+                ("id", models.BigIntegerField()),
+                (
+                    "code",
+                    models.CharField(
+                        db_collation="C",
+                        max_length=100,
+                        validators=[
+                            django.core.validators.RegexValidator(
+                                "^[a-z0-9][a-z0-9_.-]*$",
+                                "Use lower-case letters, digits, “_”, “.” and “-”, beginning with a letter or digit.",
+                            )
+                        ],
+                    ),
+                ),
+                (
+                    "name",
+                    models.CharField(help_text="As customers know it, for example “Chatbot API”.", max_length=200),
+                ),
+                ("description", models.TextField(blank=True)),
+                (
+                    "tax_category",
+                    models.CharField(
+                        blank=True, help_text="Your own name for how this product is taxed.", max_length=100
+                    ),
+                ),
+                (
+                    "created_at",
+                    models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False),
+                ),
             ],
             options={
-                'abstract': False,
+                "abstract": False,
             },
         ),
         migrations.CreateModel(
-            name='CellHistory',
+            name="CellHistory",
             fields=[
-                ('pgh_id', models.AutoField(primary_key=True, serialize=False)),
-                ('pgh_created_at', models.DateTimeField(auto_now_add=True)),
-                ('pgh_label', models.TextField(help_text='The event label.')),
-                ('id', models.BigIntegerField()),
-                ('position', models.PositiveIntegerField(default=0)),
-                ('match', models.JSONField(blank=True, default=dict)),
-                ('unit_price', models.DecimalField(decimal_places=15, max_digits=30, validators=[django.core.validators.MinValueValidator(0)])),
-                ('pgh_context', models.ForeignKey(db_constraint=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='pghistory.context')),
-                ('pgh_obj', models.ForeignKey(db_constraint=False, on_delete=django.db.models.deletion.DO_NOTHING, related_name='events', to='catalog.cell')),
+                ("pgh_id", models.AutoField(primary_key=True, serialize=False)),
+                ("pgh_created_at", models.DateTimeField(auto_now_add=True)),
+                ("pgh_label", models.TextField(help_text="The event label.")),
+                ("id", models.BigIntegerField()),
+                ("position", models.PositiveIntegerField(default=0)),
+                ("match", models.JSONField(blank=True, default=dict)),
+                (
+                    "unit_price",
+                    models.DecimalField(
+                        decimal_places=15, max_digits=30, validators=[django.core.validators.MinValueValidator(0)]
+                    ),
+                ),
+                (
+                    "pgh_context",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to="pghistory.context",
+                    ),
+                ),
+                (
+                    "pgh_obj",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="events",
+                        to="catalog.cell",
+                    ),
+                ),
             ],
             options={
-                'abstract': False,
+                "abstract": False,
             },
         ),
     ]

@@ -9,192 +9,462 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('catalog', '0001_initial'),
-        ('meters', '0001_initial'),
-        ('pghistory', '0007_auto_20250421_0444'),
+        ("catalog", "0001_initial"),
+        ("meters", "0001_initial"),
+        ("pghistory", "0007_auto_20250421_0444"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='charge',
-            name='meter',
-            field=models.ForeignKey(blank=True, help_text='Whose usage is priced.', null=True, on_delete=django.db.models.deletion.PROTECT, related_name='charges', to='meters.meter'),
+            model_name="charge",
+            name="meter",
+            field=models.ForeignKey(
+                blank=True,
+                help_text="Whose usage is priced.",
+                null=True,
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="charges",
+                to="meters.meter",
+            ),
         ),
         migrations.AddField(
-            model_name='cellhistory',
-            name='charge',
-            field=models.ForeignKey(db_constraint=False, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', related_query_name='+', to='catalog.charge'),
+            model_name="cellhistory",
+            name="charge",
+            field=models.ForeignKey(
+                db_constraint=False,
+                on_delete=django.db.models.deletion.DO_NOTHING,
+                related_name="+",
+                related_query_name="+",
+                to="catalog.charge",
+            ),
         ),
         migrations.AddField(
-            model_name='cell',
-            name='charge',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='cells', to='catalog.charge'),
+            model_name="cell",
+            name="charge",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.CASCADE, related_name="cells", to="catalog.charge"
+            ),
         ),
         migrations.AddField(
-            model_name='chargehistory',
-            name='meter',
-            field=models.ForeignKey(blank=True, db_constraint=False, help_text='Whose usage is priced.', null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', related_query_name='+', to='meters.meter'),
+            model_name="chargehistory",
+            name="meter",
+            field=models.ForeignKey(
+                blank=True,
+                db_constraint=False,
+                help_text="Whose usage is priced.",
+                null=True,
+                on_delete=django.db.models.deletion.DO_NOTHING,
+                related_name="+",
+                related_query_name="+",
+                to="meters.meter",
+            ),
         ),
         migrations.AddField(
-            model_name='chargehistory',
-            name='pgh_context',
-            field=models.ForeignKey(db_constraint=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='pghistory.context'),
+            model_name="chargehistory",
+            name="pgh_context",
+            field=models.ForeignKey(
+                db_constraint=False,
+                null=True,
+                on_delete=django.db.models.deletion.DO_NOTHING,
+                related_name="+",
+                to="pghistory.context",
+            ),
         ),
         migrations.AddField(
-            model_name='chargehistory',
-            name='pgh_obj',
-            field=models.ForeignKey(db_constraint=False, on_delete=django.db.models.deletion.DO_NOTHING, related_name='events', to='catalog.charge'),
+            model_name="chargehistory",
+            name="pgh_obj",
+            field=models.ForeignKey(
+                db_constraint=False,
+                on_delete=django.db.models.deletion.DO_NOTHING,
+                related_name="events",
+                to="catalog.charge",
+            ),
         ),
         pgtrigger.migrations.AddTrigger(
-            model_name='plan',
-            trigger=pgtrigger.compiler.Trigger(name='insert_insert', sql=pgtrigger.compiler.UpsertTriggerSql(func='INSERT INTO "catalog_planhistory" ("code", "created_at", "description", "id", "name", "pgh_context_id", "pgh_created_at", "pgh_label", "pgh_obj_id") VALUES (NEW."code", NEW."created_at", NEW."description", NEW."id", NEW."name", _pgh_attach_context(), NOW(), \'insert\', NEW."id"); RETURN NULL;', hash='a28b97b04514bdc7b4b28524b21b13bd95879020', operation='INSERT', pgid='pgtrigger_insert_insert_2a406', table='catalog_plan', when='AFTER')),
+            model_name="plan",
+            trigger=pgtrigger.compiler.Trigger(
+                name="insert_insert",
+                sql=pgtrigger.compiler.UpsertTriggerSql(
+                    func='INSERT INTO "catalog_planhistory" ("code", "created_at", "description", "id", "name", "pgh_context_id", "pgh_created_at", "pgh_label", "pgh_obj_id") VALUES (NEW."code", NEW."created_at", NEW."description", NEW."id", NEW."name", _pgh_attach_context(), NOW(), \'insert\', NEW."id"); RETURN NULL;',
+                    hash="a28b97b04514bdc7b4b28524b21b13bd95879020",
+                    operation="INSERT",
+                    pgid="pgtrigger_insert_insert_2a406",
+                    table="catalog_plan",
+                    when="AFTER",
+                ),
+            ),
         ),
         pgtrigger.migrations.AddTrigger(
-            model_name='plan',
-            trigger=pgtrigger.compiler.Trigger(name='update_update', sql=pgtrigger.compiler.UpsertTriggerSql(condition='WHEN (OLD.* IS DISTINCT FROM NEW.*)', func='INSERT INTO "catalog_planhistory" ("code", "created_at", "description", "id", "name", "pgh_context_id", "pgh_created_at", "pgh_label", "pgh_obj_id") VALUES (NEW."code", NEW."created_at", NEW."description", NEW."id", NEW."name", _pgh_attach_context(), NOW(), \'update\', NEW."id"); RETURN NULL;', hash='3d3bb5bb991327d950760879db121a3076f0c832', operation='UPDATE', pgid='pgtrigger_update_update_3d50e', table='catalog_plan', when='AFTER')),
+            model_name="plan",
+            trigger=pgtrigger.compiler.Trigger(
+                name="update_update",
+                sql=pgtrigger.compiler.UpsertTriggerSql(
+                    condition="WHEN (OLD.* IS DISTINCT FROM NEW.*)",
+                    func='INSERT INTO "catalog_planhistory" ("code", "created_at", "description", "id", "name", "pgh_context_id", "pgh_created_at", "pgh_label", "pgh_obj_id") VALUES (NEW."code", NEW."created_at", NEW."description", NEW."id", NEW."name", _pgh_attach_context(), NOW(), \'update\', NEW."id"); RETURN NULL;',
+                    hash="3d3bb5bb991327d950760879db121a3076f0c832",
+                    operation="UPDATE",
+                    pgid="pgtrigger_update_update_3d50e",
+                    table="catalog_plan",
+                    when="AFTER",
+                ),
+            ),
         ),
         pgtrigger.migrations.AddTrigger(
-            model_name='plan',
-            trigger=pgtrigger.compiler.Trigger(name='delete_delete', sql=pgtrigger.compiler.UpsertTriggerSql(func='INSERT INTO "catalog_planhistory" ("code", "created_at", "description", "id", "name", "pgh_context_id", "pgh_created_at", "pgh_label", "pgh_obj_id") VALUES (OLD."code", OLD."created_at", OLD."description", OLD."id", OLD."name", _pgh_attach_context(), NOW(), \'delete\', OLD."id"); RETURN NULL;', hash='d882d3532764a1923e33938f18cf0e2ead5fb839', operation='DELETE', pgid='pgtrigger_delete_delete_60aa4', table='catalog_plan', when='AFTER')),
+            model_name="plan",
+            trigger=pgtrigger.compiler.Trigger(
+                name="delete_delete",
+                sql=pgtrigger.compiler.UpsertTriggerSql(
+                    func='INSERT INTO "catalog_planhistory" ("code", "created_at", "description", "id", "name", "pgh_context_id", "pgh_created_at", "pgh_label", "pgh_obj_id") VALUES (OLD."code", OLD."created_at", OLD."description", OLD."id", OLD."name", _pgh_attach_context(), NOW(), \'delete\', OLD."id"); RETURN NULL;',
+                    hash="d882d3532764a1923e33938f18cf0e2ead5fb839",
+                    operation="DELETE",
+                    pgid="pgtrigger_delete_delete_60aa4",
+                    table="catalog_plan",
+                    when="AFTER",
+                ),
+            ),
         ),
         migrations.AddField(
-            model_name='planhistory',
-            name='pgh_context',
-            field=models.ForeignKey(db_constraint=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='pghistory.context'),
+            model_name="planhistory",
+            name="pgh_context",
+            field=models.ForeignKey(
+                db_constraint=False,
+                null=True,
+                on_delete=django.db.models.deletion.DO_NOTHING,
+                related_name="+",
+                to="pghistory.context",
+            ),
         ),
         migrations.AddField(
-            model_name='planhistory',
-            name='pgh_obj',
-            field=models.ForeignKey(db_constraint=False, on_delete=django.db.models.deletion.DO_NOTHING, related_name='events', to='catalog.plan'),
+            model_name="planhistory",
+            name="pgh_obj",
+            field=models.ForeignKey(
+                db_constraint=False,
+                on_delete=django.db.models.deletion.DO_NOTHING,
+                related_name="events",
+                to="catalog.plan",
+            ),
         ),
         migrations.AddField(
-            model_name='planversion',
-            name='plan',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='versions', to='catalog.plan'),
+            model_name="planversion",
+            name="plan",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.PROTECT, related_name="versions", to="catalog.plan"
+            ),
         ),
         migrations.AddField(
-            model_name='chargehistory',
-            name='version',
-            field=models.ForeignKey(db_constraint=False, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', related_query_name='+', to='catalog.planversion'),
+            model_name="chargehistory",
+            name="version",
+            field=models.ForeignKey(
+                db_constraint=False,
+                on_delete=django.db.models.deletion.DO_NOTHING,
+                related_name="+",
+                related_query_name="+",
+                to="catalog.planversion",
+            ),
         ),
         migrations.AddField(
-            model_name='charge',
-            name='version',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='charges', to='catalog.planversion'),
+            model_name="charge",
+            name="version",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.CASCADE, related_name="charges", to="catalog.planversion"
+            ),
         ),
         migrations.AddField(
-            model_name='planversionhistory',
-            name='pgh_context',
-            field=models.ForeignKey(db_constraint=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='pghistory.context'),
+            model_name="planversionhistory",
+            name="pgh_context",
+            field=models.ForeignKey(
+                db_constraint=False,
+                null=True,
+                on_delete=django.db.models.deletion.DO_NOTHING,
+                related_name="+",
+                to="pghistory.context",
+            ),
         ),
         migrations.AddField(
-            model_name='planversionhistory',
-            name='pgh_obj',
-            field=models.ForeignKey(db_constraint=False, on_delete=django.db.models.deletion.DO_NOTHING, related_name='events', to='catalog.planversion'),
+            model_name="planversionhistory",
+            name="pgh_obj",
+            field=models.ForeignKey(
+                db_constraint=False,
+                on_delete=django.db.models.deletion.DO_NOTHING,
+                related_name="events",
+                to="catalog.planversion",
+            ),
         ),
         migrations.AddField(
-            model_name='planversionhistory',
-            name='plan',
-            field=models.ForeignKey(db_constraint=False, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', related_query_name='+', to='catalog.plan'),
+            model_name="planversionhistory",
+            name="plan",
+            field=models.ForeignKey(
+                db_constraint=False,
+                on_delete=django.db.models.deletion.DO_NOTHING,
+                related_name="+",
+                related_query_name="+",
+                to="catalog.plan",
+            ),
         ),
         migrations.AddField(
-            model_name='chargehistory',
-            name='product',
-            field=models.ForeignKey(db_constraint=False, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', related_query_name='+', to='catalog.product'),
+            model_name="chargehistory",
+            name="product",
+            field=models.ForeignKey(
+                db_constraint=False,
+                on_delete=django.db.models.deletion.DO_NOTHING,
+                related_name="+",
+                related_query_name="+",
+                to="catalog.product",
+            ),
         ),
         migrations.AddField(
-            model_name='charge',
-            name='product',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='charges', to='catalog.product'),
+            model_name="charge",
+            name="product",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.PROTECT, related_name="charges", to="catalog.product"
+            ),
         ),
         pgtrigger.migrations.AddTrigger(
-            model_name='product',
-            trigger=pgtrigger.compiler.Trigger(name='insert_insert', sql=pgtrigger.compiler.UpsertTriggerSql(func='INSERT INTO "catalog_producthistory" ("code", "created_at", "description", "id", "name", "pgh_context_id", "pgh_created_at", "pgh_label", "pgh_obj_id", "tax_category") VALUES (NEW."code", NEW."created_at", NEW."description", NEW."id", NEW."name", _pgh_attach_context(), NOW(), \'insert\', NEW."id", NEW."tax_category"); RETURN NULL;', hash='cb396aaa468f2484dba7136b9ed1996e60b837b1', operation='INSERT', pgid='pgtrigger_insert_insert_ae3fa', table='catalog_product', when='AFTER')),
+            model_name="product",
+            trigger=pgtrigger.compiler.Trigger(
+                name="insert_insert",
+                sql=pgtrigger.compiler.UpsertTriggerSql(
+                    func='INSERT INTO "catalog_producthistory" ("code", "created_at", "description", "id", "name", "pgh_context_id", "pgh_created_at", "pgh_label", "pgh_obj_id", "tax_category") VALUES (NEW."code", NEW."created_at", NEW."description", NEW."id", NEW."name", _pgh_attach_context(), NOW(), \'insert\', NEW."id", NEW."tax_category"); RETURN NULL;',
+                    hash="cb396aaa468f2484dba7136b9ed1996e60b837b1",
+                    operation="INSERT",
+                    pgid="pgtrigger_insert_insert_ae3fa",
+                    table="catalog_product",
+                    when="AFTER",
+                ),
+            ),
         ),
         pgtrigger.migrations.AddTrigger(
-            model_name='product',
-            trigger=pgtrigger.compiler.Trigger(name='update_update', sql=pgtrigger.compiler.UpsertTriggerSql(condition='WHEN (OLD.* IS DISTINCT FROM NEW.*)', func='INSERT INTO "catalog_producthistory" ("code", "created_at", "description", "id", "name", "pgh_context_id", "pgh_created_at", "pgh_label", "pgh_obj_id", "tax_category") VALUES (NEW."code", NEW."created_at", NEW."description", NEW."id", NEW."name", _pgh_attach_context(), NOW(), \'update\', NEW."id", NEW."tax_category"); RETURN NULL;', hash='e6daf32e515e6d8e60854f23350cb8d4d73f953d', operation='UPDATE', pgid='pgtrigger_update_update_580c5', table='catalog_product', when='AFTER')),
+            model_name="product",
+            trigger=pgtrigger.compiler.Trigger(
+                name="update_update",
+                sql=pgtrigger.compiler.UpsertTriggerSql(
+                    condition="WHEN (OLD.* IS DISTINCT FROM NEW.*)",
+                    func='INSERT INTO "catalog_producthistory" ("code", "created_at", "description", "id", "name", "pgh_context_id", "pgh_created_at", "pgh_label", "pgh_obj_id", "tax_category") VALUES (NEW."code", NEW."created_at", NEW."description", NEW."id", NEW."name", _pgh_attach_context(), NOW(), \'update\', NEW."id", NEW."tax_category"); RETURN NULL;',
+                    hash="e6daf32e515e6d8e60854f23350cb8d4d73f953d",
+                    operation="UPDATE",
+                    pgid="pgtrigger_update_update_580c5",
+                    table="catalog_product",
+                    when="AFTER",
+                ),
+            ),
         ),
         pgtrigger.migrations.AddTrigger(
-            model_name='product',
-            trigger=pgtrigger.compiler.Trigger(name='delete_delete', sql=pgtrigger.compiler.UpsertTriggerSql(func='INSERT INTO "catalog_producthistory" ("code", "created_at", "description", "id", "name", "pgh_context_id", "pgh_created_at", "pgh_label", "pgh_obj_id", "tax_category") VALUES (OLD."code", OLD."created_at", OLD."description", OLD."id", OLD."name", _pgh_attach_context(), NOW(), \'delete\', OLD."id", OLD."tax_category"); RETURN NULL;', hash='52eb275d808ad59baafbf3afe6d86fe32b9357ce', operation='DELETE', pgid='pgtrigger_delete_delete_a763a', table='catalog_product', when='AFTER')),
+            model_name="product",
+            trigger=pgtrigger.compiler.Trigger(
+                name="delete_delete",
+                sql=pgtrigger.compiler.UpsertTriggerSql(
+                    func='INSERT INTO "catalog_producthistory" ("code", "created_at", "description", "id", "name", "pgh_context_id", "pgh_created_at", "pgh_label", "pgh_obj_id", "tax_category") VALUES (OLD."code", OLD."created_at", OLD."description", OLD."id", OLD."name", _pgh_attach_context(), NOW(), \'delete\', OLD."id", OLD."tax_category"); RETURN NULL;',
+                    hash="52eb275d808ad59baafbf3afe6d86fe32b9357ce",
+                    operation="DELETE",
+                    pgid="pgtrigger_delete_delete_a763a",
+                    table="catalog_product",
+                    when="AFTER",
+                ),
+            ),
         ),
         migrations.AddField(
-            model_name='producthistory',
-            name='pgh_context',
-            field=models.ForeignKey(db_constraint=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='pghistory.context'),
+            model_name="producthistory",
+            name="pgh_context",
+            field=models.ForeignKey(
+                db_constraint=False,
+                null=True,
+                on_delete=django.db.models.deletion.DO_NOTHING,
+                related_name="+",
+                to="pghistory.context",
+            ),
         ),
         migrations.AddField(
-            model_name='producthistory',
-            name='pgh_obj',
-            field=models.ForeignKey(db_constraint=False, on_delete=django.db.models.deletion.DO_NOTHING, related_name='events', to='catalog.product'),
+            model_name="producthistory",
+            name="pgh_obj",
+            field=models.ForeignKey(
+                db_constraint=False,
+                on_delete=django.db.models.deletion.DO_NOTHING,
+                related_name="events",
+                to="catalog.product",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='cell',
-            constraint=models.UniqueConstraint(models.F('charge'), django.db.models.functions.text.MD5(django.db.models.functions.comparison.Cast('match', models.TextField())), name='cell_match_once'),
+            model_name="cell",
+            constraint=models.UniqueConstraint(
+                models.F("charge"),
+                django.db.models.functions.text.MD5(
+                    django.db.models.functions.comparison.Cast("match", models.TextField())
+                ),
+                name="cell_match_once",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='cell',
-            constraint=models.CheckConstraint(condition=models.Q(('unit_price__gte', 0)), name='cell_unit_price_not_negative'),
+            model_name="cell",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("unit_price__gte", 0)), name="cell_unit_price_not_negative"
+            ),
         ),
         pgtrigger.migrations.AddTrigger(
-            model_name='cell',
-            trigger=pgtrigger.compiler.Trigger(name='insert_insert', sql=pgtrigger.compiler.UpsertTriggerSql(func='INSERT INTO "catalog_cellhistory" ("charge_id", "id", "match", "pgh_context_id", "pgh_created_at", "pgh_label", "pgh_obj_id", "position", "unit_price") VALUES (NEW."charge_id", NEW."id", NEW."match", _pgh_attach_context(), NOW(), \'insert\', NEW."id", NEW."position", NEW."unit_price"); RETURN NULL;', hash='b33fbe7f101bca8c3e08bca25a90001074f0e1f8', operation='INSERT', pgid='pgtrigger_insert_insert_a807e', table='catalog_cell', when='AFTER')),
+            model_name="cell",
+            trigger=pgtrigger.compiler.Trigger(
+                name="insert_insert",
+                sql=pgtrigger.compiler.UpsertTriggerSql(
+                    func='INSERT INTO "catalog_cellhistory" ("charge_id", "id", "match", "pgh_context_id", "pgh_created_at", "pgh_label", "pgh_obj_id", "position", "unit_price") VALUES (NEW."charge_id", NEW."id", NEW."match", _pgh_attach_context(), NOW(), \'insert\', NEW."id", NEW."position", NEW."unit_price"); RETURN NULL;',
+                    hash="b33fbe7f101bca8c3e08bca25a90001074f0e1f8",
+                    operation="INSERT",
+                    pgid="pgtrigger_insert_insert_a807e",
+                    table="catalog_cell",
+                    when="AFTER",
+                ),
+            ),
         ),
         pgtrigger.migrations.AddTrigger(
-            model_name='cell',
-            trigger=pgtrigger.compiler.Trigger(name='update_update', sql=pgtrigger.compiler.UpsertTriggerSql(condition='WHEN (OLD.* IS DISTINCT FROM NEW.*)', func='INSERT INTO "catalog_cellhistory" ("charge_id", "id", "match", "pgh_context_id", "pgh_created_at", "pgh_label", "pgh_obj_id", "position", "unit_price") VALUES (NEW."charge_id", NEW."id", NEW."match", _pgh_attach_context(), NOW(), \'update\', NEW."id", NEW."position", NEW."unit_price"); RETURN NULL;', hash='45cef3630b82259b5c9bc71d8e04012ccf2bb920', operation='UPDATE', pgid='pgtrigger_update_update_bae73', table='catalog_cell', when='AFTER')),
+            model_name="cell",
+            trigger=pgtrigger.compiler.Trigger(
+                name="update_update",
+                sql=pgtrigger.compiler.UpsertTriggerSql(
+                    condition="WHEN (OLD.* IS DISTINCT FROM NEW.*)",
+                    func='INSERT INTO "catalog_cellhistory" ("charge_id", "id", "match", "pgh_context_id", "pgh_created_at", "pgh_label", "pgh_obj_id", "position", "unit_price") VALUES (NEW."charge_id", NEW."id", NEW."match", _pgh_attach_context(), NOW(), \'update\', NEW."id", NEW."position", NEW."unit_price"); RETURN NULL;',
+                    hash="45cef3630b82259b5c9bc71d8e04012ccf2bb920",
+                    operation="UPDATE",
+                    pgid="pgtrigger_update_update_bae73",
+                    table="catalog_cell",
+                    when="AFTER",
+                ),
+            ),
         ),
         pgtrigger.migrations.AddTrigger(
-            model_name='cell',
-            trigger=pgtrigger.compiler.Trigger(name='delete_delete', sql=pgtrigger.compiler.UpsertTriggerSql(func='INSERT INTO "catalog_cellhistory" ("charge_id", "id", "match", "pgh_context_id", "pgh_created_at", "pgh_label", "pgh_obj_id", "position", "unit_price") VALUES (OLD."charge_id", OLD."id", OLD."match", _pgh_attach_context(), NOW(), \'delete\', OLD."id", OLD."position", OLD."unit_price"); RETURN NULL;', hash='da7899d7c983f07d5b609b8569c7175bf5a704c8', operation='DELETE', pgid='pgtrigger_delete_delete_c393f', table='catalog_cell', when='AFTER')),
+            model_name="cell",
+            trigger=pgtrigger.compiler.Trigger(
+                name="delete_delete",
+                sql=pgtrigger.compiler.UpsertTriggerSql(
+                    func='INSERT INTO "catalog_cellhistory" ("charge_id", "id", "match", "pgh_context_id", "pgh_created_at", "pgh_label", "pgh_obj_id", "position", "unit_price") VALUES (OLD."charge_id", OLD."id", OLD."match", _pgh_attach_context(), NOW(), \'delete\', OLD."id", OLD."position", OLD."unit_price"); RETURN NULL;',
+                    hash="da7899d7c983f07d5b609b8569c7175bf5a704c8",
+                    operation="DELETE",
+                    pgid="pgtrigger_delete_delete_c393f",
+                    table="catalog_cell",
+                    when="AFTER",
+                ),
+            ),
         ),
         migrations.AddConstraint(
-            model_name='planversion',
-            constraint=models.UniqueConstraint(fields=('plan', 'number'), name='plan_version_number_once'),
+            model_name="planversion",
+            constraint=models.UniqueConstraint(fields=("plan", "number"), name="plan_version_number_once"),
         ),
         migrations.AddConstraint(
-            model_name='planversion',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('published_at', None), ('status', 'draft')), models.Q(models.Q(('status', 'draft'), _negated=True), ('published_at__isnull', False)), _connector='OR'), name='plan_version_published_at_fits_status'),
+            model_name="planversion",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("published_at", None), ("status", "draft")),
+                    models.Q(models.Q(("status", "draft"), _negated=True), ("published_at__isnull", False)),
+                    _connector="OR",
+                ),
+                name="plan_version_published_at_fits_status",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='planversion',
-            constraint=models.CheckConstraint(condition=models.Q(('currency__regex', '^[A-Z]{3}$')), name='plan_version_currency_is_a_code'),
+            model_name="planversion",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("currency__regex", "^[A-Z]{3}$")), name="plan_version_currency_is_a_code"
+            ),
         ),
         pgtrigger.migrations.AddTrigger(
-            model_name='planversion',
-            trigger=pgtrigger.compiler.Trigger(name='insert_insert', sql=pgtrigger.compiler.UpsertTriggerSql(func='INSERT INTO "catalog_planversionhistory" ("created_at", "currency", "grace", "id", "interval", "number", "pgh_context_id", "pgh_created_at", "pgh_label", "pgh_obj_id", "plan_id", "published_at", "retired_at", "status") VALUES (NEW."created_at", NEW."currency", NEW."grace", NEW."id", NEW."interval", NEW."number", _pgh_attach_context(), NOW(), \'insert\', NEW."id", NEW."plan_id", NEW."published_at", NEW."retired_at", NEW."status"); RETURN NULL;', hash='36a93b5dc4afee2901d2df578a88282c80b54b4d', operation='INSERT', pgid='pgtrigger_insert_insert_08727', table='catalog_planversion', when='AFTER')),
+            model_name="planversion",
+            trigger=pgtrigger.compiler.Trigger(
+                name="insert_insert",
+                sql=pgtrigger.compiler.UpsertTriggerSql(
+                    func='INSERT INTO "catalog_planversionhistory" ("created_at", "currency", "grace", "id", "interval", "number", "pgh_context_id", "pgh_created_at", "pgh_label", "pgh_obj_id", "plan_id", "published_at", "retired_at", "status") VALUES (NEW."created_at", NEW."currency", NEW."grace", NEW."id", NEW."interval", NEW."number", _pgh_attach_context(), NOW(), \'insert\', NEW."id", NEW."plan_id", NEW."published_at", NEW."retired_at", NEW."status"); RETURN NULL;',
+                    hash="36a93b5dc4afee2901d2df578a88282c80b54b4d",
+                    operation="INSERT",
+                    pgid="pgtrigger_insert_insert_08727",
+                    table="catalog_planversion",
+                    when="AFTER",
+                ),
+            ),
         ),
         pgtrigger.migrations.AddTrigger(
-            model_name='planversion',
-            trigger=pgtrigger.compiler.Trigger(name='update_update', sql=pgtrigger.compiler.UpsertTriggerSql(condition='WHEN (OLD.* IS DISTINCT FROM NEW.*)', func='INSERT INTO "catalog_planversionhistory" ("created_at", "currency", "grace", "id", "interval", "number", "pgh_context_id", "pgh_created_at", "pgh_label", "pgh_obj_id", "plan_id", "published_at", "retired_at", "status") VALUES (NEW."created_at", NEW."currency", NEW."grace", NEW."id", NEW."interval", NEW."number", _pgh_attach_context(), NOW(), \'update\', NEW."id", NEW."plan_id", NEW."published_at", NEW."retired_at", NEW."status"); RETURN NULL;', hash='c3f6dd1e1fbaaee7593c3c2ccd80913f25d1d12c', operation='UPDATE', pgid='pgtrigger_update_update_2e01d', table='catalog_planversion', when='AFTER')),
+            model_name="planversion",
+            trigger=pgtrigger.compiler.Trigger(
+                name="update_update",
+                sql=pgtrigger.compiler.UpsertTriggerSql(
+                    condition="WHEN (OLD.* IS DISTINCT FROM NEW.*)",
+                    func='INSERT INTO "catalog_planversionhistory" ("created_at", "currency", "grace", "id", "interval", "number", "pgh_context_id", "pgh_created_at", "pgh_label", "pgh_obj_id", "plan_id", "published_at", "retired_at", "status") VALUES (NEW."created_at", NEW."currency", NEW."grace", NEW."id", NEW."interval", NEW."number", _pgh_attach_context(), NOW(), \'update\', NEW."id", NEW."plan_id", NEW."published_at", NEW."retired_at", NEW."status"); RETURN NULL;',
+                    hash="c3f6dd1e1fbaaee7593c3c2ccd80913f25d1d12c",
+                    operation="UPDATE",
+                    pgid="pgtrigger_update_update_2e01d",
+                    table="catalog_planversion",
+                    when="AFTER",
+                ),
+            ),
         ),
         pgtrigger.migrations.AddTrigger(
-            model_name='planversion',
-            trigger=pgtrigger.compiler.Trigger(name='delete_delete', sql=pgtrigger.compiler.UpsertTriggerSql(func='INSERT INTO "catalog_planversionhistory" ("created_at", "currency", "grace", "id", "interval", "number", "pgh_context_id", "pgh_created_at", "pgh_label", "pgh_obj_id", "plan_id", "published_at", "retired_at", "status") VALUES (OLD."created_at", OLD."currency", OLD."grace", OLD."id", OLD."interval", OLD."number", _pgh_attach_context(), NOW(), \'delete\', OLD."id", OLD."plan_id", OLD."published_at", OLD."retired_at", OLD."status"); RETURN NULL;', hash='46b4fb63bd5ff992c717d0aa681415afec9791f4', operation='DELETE', pgid='pgtrigger_delete_delete_c4c64', table='catalog_planversion', when='AFTER')),
+            model_name="planversion",
+            trigger=pgtrigger.compiler.Trigger(
+                name="delete_delete",
+                sql=pgtrigger.compiler.UpsertTriggerSql(
+                    func='INSERT INTO "catalog_planversionhistory" ("created_at", "currency", "grace", "id", "interval", "number", "pgh_context_id", "pgh_created_at", "pgh_label", "pgh_obj_id", "plan_id", "published_at", "retired_at", "status") VALUES (OLD."created_at", OLD."currency", OLD."grace", OLD."id", OLD."interval", OLD."number", _pgh_attach_context(), NOW(), \'delete\', OLD."id", OLD."plan_id", OLD."published_at", OLD."retired_at", OLD."status"); RETURN NULL;',
+                    hash="46b4fb63bd5ff992c717d0aa681415afec9791f4",
+                    operation="DELETE",
+                    pgid="pgtrigger_delete_delete_c4c64",
+                    table="catalog_planversion",
+                    when="AFTER",
+                ),
+            ),
         ),
         migrations.AddConstraint(
-            model_name='charge',
-            constraint=models.UniqueConstraint(fields=('version', 'code'), name='charge_code_once'),
+            model_name="charge",
+            constraint=models.UniqueConstraint(fields=("version", "code"), name="charge_code_once"),
         ),
         migrations.AddConstraint(
-            model_name='charge',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('amount__gte', 0), ('amount__isnull', False), ('kind', 'flat'), ('meter', None)), models.Q(('amount', None), ('kind', 'usage'), ('meter__isnull', False), ('timing', 'arrears')), _connector='OR'), name='charge_fields_fit_kind'),
+            model_name="charge",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("amount__gte", 0), ("amount__isnull", False), ("kind", "flat"), ("meter", None)),
+                    models.Q(("amount", None), ("kind", "usage"), ("meter__isnull", False), ("timing", "arrears")),
+                    _connector="OR",
+                ),
+                name="charge_fields_fit_kind",
+            ),
         ),
         pgtrigger.migrations.AddTrigger(
-            model_name='charge',
-            trigger=pgtrigger.compiler.Trigger(name='insert_insert', sql=pgtrigger.compiler.UpsertTriggerSql(func='INSERT INTO "catalog_chargehistory" ("amount", "code", "id", "kind", "meter_id", "name", "pgh_context_id", "pgh_created_at", "pgh_label", "pgh_obj_id", "position", "product_id", "timing", "unmatched", "version_id") VALUES (NEW."amount", NEW."code", NEW."id", NEW."kind", NEW."meter_id", NEW."name", _pgh_attach_context(), NOW(), \'insert\', NEW."id", NEW."position", NEW."product_id", NEW."timing", NEW."unmatched", NEW."version_id"); RETURN NULL;', hash='bc9f5aa848a81f5a15544197fa9a882a2f045e15', operation='INSERT', pgid='pgtrigger_insert_insert_1255f', table='catalog_charge', when='AFTER')),
+            model_name="charge",
+            trigger=pgtrigger.compiler.Trigger(
+                name="insert_insert",
+                sql=pgtrigger.compiler.UpsertTriggerSql(
+                    func='INSERT INTO "catalog_chargehistory" ("amount", "code", "id", "kind", "meter_id", "name", "pgh_context_id", "pgh_created_at", "pgh_label", "pgh_obj_id", "position", "product_id", "timing", "unmatched", "version_id") VALUES (NEW."amount", NEW."code", NEW."id", NEW."kind", NEW."meter_id", NEW."name", _pgh_attach_context(), NOW(), \'insert\', NEW."id", NEW."position", NEW."product_id", NEW."timing", NEW."unmatched", NEW."version_id"); RETURN NULL;',
+                    hash="bc9f5aa848a81f5a15544197fa9a882a2f045e15",
+                    operation="INSERT",
+                    pgid="pgtrigger_insert_insert_1255f",
+                    table="catalog_charge",
+                    when="AFTER",
+                ),
+            ),
         ),
         pgtrigger.migrations.AddTrigger(
-            model_name='charge',
-            trigger=pgtrigger.compiler.Trigger(name='update_update', sql=pgtrigger.compiler.UpsertTriggerSql(condition='WHEN (OLD.* IS DISTINCT FROM NEW.*)', func='INSERT INTO "catalog_chargehistory" ("amount", "code", "id", "kind", "meter_id", "name", "pgh_context_id", "pgh_created_at", "pgh_label", "pgh_obj_id", "position", "product_id", "timing", "unmatched", "version_id") VALUES (NEW."amount", NEW."code", NEW."id", NEW."kind", NEW."meter_id", NEW."name", _pgh_attach_context(), NOW(), \'update\', NEW."id", NEW."position", NEW."product_id", NEW."timing", NEW."unmatched", NEW."version_id"); RETURN NULL;', hash='1325613328e2e6eb27b4e768a4b16f9c9838815f', operation='UPDATE', pgid='pgtrigger_update_update_04bf5', table='catalog_charge', when='AFTER')),
+            model_name="charge",
+            trigger=pgtrigger.compiler.Trigger(
+                name="update_update",
+                sql=pgtrigger.compiler.UpsertTriggerSql(
+                    condition="WHEN (OLD.* IS DISTINCT FROM NEW.*)",
+                    func='INSERT INTO "catalog_chargehistory" ("amount", "code", "id", "kind", "meter_id", "name", "pgh_context_id", "pgh_created_at", "pgh_label", "pgh_obj_id", "position", "product_id", "timing", "unmatched", "version_id") VALUES (NEW."amount", NEW."code", NEW."id", NEW."kind", NEW."meter_id", NEW."name", _pgh_attach_context(), NOW(), \'update\', NEW."id", NEW."position", NEW."product_id", NEW."timing", NEW."unmatched", NEW."version_id"); RETURN NULL;',
+                    hash="1325613328e2e6eb27b4e768a4b16f9c9838815f",
+                    operation="UPDATE",
+                    pgid="pgtrigger_update_update_04bf5",
+                    table="catalog_charge",
+                    when="AFTER",
+                ),
+            ),
         ),
         pgtrigger.migrations.AddTrigger(
-            model_name='charge',
-            trigger=pgtrigger.compiler.Trigger(name='delete_delete', sql=pgtrigger.compiler.UpsertTriggerSql(func='INSERT INTO "catalog_chargehistory" ("amount", "code", "id", "kind", "meter_id", "name", "pgh_context_id", "pgh_created_at", "pgh_label", "pgh_obj_id", "position", "product_id", "timing", "unmatched", "version_id") VALUES (OLD."amount", OLD."code", OLD."id", OLD."kind", OLD."meter_id", OLD."name", _pgh_attach_context(), NOW(), \'delete\', OLD."id", OLD."position", OLD."product_id", OLD."timing", OLD."unmatched", OLD."version_id"); RETURN NULL;', hash='c787e74484aefde8bd13a4926750667ae85e29f7', operation='DELETE', pgid='pgtrigger_delete_delete_6376f', table='catalog_charge', when='AFTER')),
+            model_name="charge",
+            trigger=pgtrigger.compiler.Trigger(
+                name="delete_delete",
+                sql=pgtrigger.compiler.UpsertTriggerSql(
+                    func='INSERT INTO "catalog_chargehistory" ("amount", "code", "id", "kind", "meter_id", "name", "pgh_context_id", "pgh_created_at", "pgh_label", "pgh_obj_id", "position", "product_id", "timing", "unmatched", "version_id") VALUES (OLD."amount", OLD."code", OLD."id", OLD."kind", OLD."meter_id", OLD."name", _pgh_attach_context(), NOW(), \'delete\', OLD."id", OLD."position", OLD."product_id", OLD."timing", OLD."unmatched", OLD."version_id"); RETURN NULL;',
+                    hash="c787e74484aefde8bd13a4926750667ae85e29f7",
+                    operation="DELETE",
+                    pgid="pgtrigger_delete_delete_6376f",
+                    table="catalog_charge",
+                    when="AFTER",
+                ),
+            ),
         ),
     ]
