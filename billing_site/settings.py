@@ -125,9 +125,12 @@ REST_FRAMEWORK = {
     "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
     "COERCE_DECIMAL_TO_STRING": True,
     "UNAUTHENTICATED_USER": None,
+    "DEFAULT_PAGINATION_CLASS": "billing_site.foundation.pagination.KeysetPagination",
+    "EXCEPTION_HANDLER": "billing_site.foundation.api_errors.handle",
 }
 
 # Tallybook's own. Each is explained in docs/settings.md.
+IDEMPOTENCY_WAIT_MS = env.int("IDEMPOTENCY_WAIT_MS", default=10_000)
 INGEST_MAX_EVENTS = env.int("INGEST_MAX_EVENTS", default=5_000)
 INGEST_MAX_BYTES = env.int("INGEST_MAX_BYTES", default=5_000_000)
 INGEST_FUTURE = timedelta(minutes=5)

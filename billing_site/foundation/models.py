@@ -49,12 +49,13 @@ class ApiKey(models.Model):
 class IdempotentRequest(models.Model):
     """The answer to a write, kept under the caller's Idempotency-Key, so that a repeat gets the same answer."""
 
-    api_key = models.ForeignKey(ApiKey, on_delete=models.CASCADE)
-    operation = models.CharField(max_length=200, help_text="Method and path.")
+    # The unique constraint begins with it: no index of its own.
+    api_key = models.ForeignKey(ApiKey, on_delete=models.PROTECT, db_index=False)
+    operation = models.CharField(max_length=500, db_collation="C", help_text="Method and path.")
     key = models.CharField(max_length=255, db_collation="C")
-    request_digest = models.CharField(max_length=64, help_text="SHA-256 of the body.")
-    status = models.PositiveSmallIntegerField(null=True)
-    response = models.JSONField(null=True)
+    request_digest = models.CharField(max_length=64, help_text="SHA-256 of the body and the query string.")
+    status = models.PositiveSmallIntegerField(null=True, help_text="Null only inside the transaction that writes it.")
+    response = models.TextField(null=True, help_text="The body as it was answered; text, to keep every byte of it.")
     created_at = models.DateTimeField(db_default=Now())
 
     class Meta:
