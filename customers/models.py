@@ -2,6 +2,7 @@
 
 import zoneinfo
 
+from babel import Locale
 from django.contrib.postgres.constraints import ExclusionConstraint
 from django.contrib.postgres.fields import DateTimeRangeField, RangeOperators
 from django.core.exceptions import ValidationError
@@ -13,7 +14,12 @@ from billing_site.foundation.history import tracked
 from billing_site.foundation.money import is_currency
 from billing_site.foundation.periods import Alignment
 from catalog.models import PlanVersion
-from meters.models import Meter
+from customers import triggers
+from meters.models import Meter, Stream
+
+_TERRITORIES = frozenset(
+    code for code in Locale("en").territories if len(code) == 2 and code not in {"EU", "EZ", "UN", "ZZ"}
+)
 
 
 def validate_currency(code: str) -> None:
@@ -26,36 +32,49 @@ def validate_timezone(name: str) -> None:
         raise ValidationError(f"“{name}” is not a timezone; use a name such as Europe/Berlin or UTC.")
 
 
+def validate_country(code: str) -> None:
+    if code not in _TERRITORIES:
+        raise ValidationError(f"“{code}” is not a country; use two capital letters such as DE or US.")
+
+
 @tracked()
 class Customer(models.Model):
     """Somebody who is billed."""
 
     reference = models.CharField(
         max_length=255,
-        unique=True,
         db_collation="C",
-        help_text="Your own id of this customer, as it stands on usage events.",
+        help_text="Your own id of this customer, as it stands on usage events. A former one stays an alias.",
     )
-    name = models.CharField(max_length=255)
-    currency = models.CharField(max_length=3, default="USD", validators=[validate_currency])
+    name = models.CharField(max_length=255, help_text="As it stands on the invoice.")
+    currency = models.CharField(
+        max_length=3,
+        default="USD",
+        validators=[validate_currency],
+        help_text="Three letters, for example USD. It stays as it is once there is a subscription.",
+    )
     timezone = models.CharField(
         max_length=64,
         default="UTC",
         validators=[validate_timezone],
-        help_text="Billing periods begin at midnight here.",
+        help_text="Billing periods begin at midnight here. A subscription keeps the timezone that it began with.",
     )
     email = models.EmailField(blank=True, help_text="Where invoices go.")
     tax_id = models.CharField(max_length=50, blank=True, verbose_name="tax id")
     address = models.TextField(blank=True, help_text="As it stands on the invoice.")
-    country = models.CharField(max_length=2, blank=True, help_text="Two letters, for example DE.")
+    country = models.CharField(
+        max_length=2, blank=True, validators=[validate_country], help_text="Two letters, for example DE."
+    )
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 
     class Meta:
         ordering = ["reference"]
         constraints = [
+            models.UniqueConstraint(fields=["reference"], name="customer_reference_once"),
             models.CheckConstraint(condition=~Q(reference=""), name="customer_reference_not_empty"),
             models.CheckConstraint(condition=Q(currency__regex=r"^[A-Z]{3}$"), name="customer_currency_is_a_code"),
         ]
+        triggers = [triggers.KEEP_OWN_ALIAS, triggers.DROP_ALIASES, triggers.KEEP_CURRENCY]
 
     def __str__(self) -> str:
         return self.name
@@ -65,16 +84,22 @@ class Customer(models.Model):
 class Alias(models.Model):
     """A reference by which events may name a customer. The customer's own reference is one of them, kept by a trigger."""
 
-    customer = models.ForeignKey(Customer, on_delete=models.CASCADE, related_name="aliases")
+    # The database drops the aliases of a deleted customer; the own one can only go that way.
+    customer = models.ForeignKey(Customer, on_delete=models.DO_NOTHING, related_name="aliases")
     reference = models.CharField(
-        max_length=255, unique=True, db_collation="C", help_text="Another id that events carry for this customer."
+        max_length=255, db_collation="C", help_text="Another id that events carry for this customer."
     )
     own = models.BooleanField(default=False, editable=False)
 
     class Meta:
         verbose_name_plural = "aliases"
         ordering = ["reference"]
-        constraints = [models.UniqueConstraint(fields=["customer"], condition=Q(own=True), name="alias_one_own")]
+        constraints = [
+            models.UniqueConstraint(fields=["reference"], name="alias_reference_once"),
+            models.UniqueConstraint(fields=["customer"], condition=Q(own=True), name="alias_one_own"),
+            models.CheckConstraint(condition=~Q(reference=""), name="alias_reference_not_empty"),
+        ]
+        triggers = [triggers.GUARD_OWN_ALIAS]
 
     def __str__(self) -> str:
         return self.reference
@@ -106,7 +131,7 @@ class Subscription(models.Model):
     """
 
     reference = models.CharField(
-        max_length=255, unique=True, db_collation="C", help_text="Your own id of this subscription."
+        max_length=255, db_collation="C", help_text="Your own id of this subscription, by which events may name it."
     )
     customer = models.ForeignKey(Customer, on_delete=models.PROTECT, related_name="subscriptions")
     version = models.ForeignKey(PlanVersion, on_delete=models.PROTECT, related_name="subscriptions")
@@ -133,7 +158,10 @@ class Subscription(models.Model):
     class Meta:
         ordering = ["-id"]
         indexes = [models.Index(fields=["due_at"], condition=Q(due_at__isnull=False), name="subscription_due")]
+        triggers = [triggers.FIT_VERSION, triggers.KEEP_TERMS, triggers.CLAIM_METERS, triggers.DROP_CLAIMS]
         constraints = [
+            models.UniqueConstraint(fields=["reference"], name="subscription_reference_once"),
+            models.CheckConstraint(condition=~Q(reference=""), name="subscription_reference_not_empty"),
             models.CheckConstraint(
                 condition=Q(ends_at=None) | Q(ends_at__gt=F("starts_at")), name="subscription_ends_after_start"
             ),
@@ -151,15 +179,19 @@ class Subscription(models.Model):
 
 
 class MeterClaim(models.Model):
-    """Which subscription reads a customer's meter, and when. Two that overlap are refused, unless they read only named events."""
+    """Which subscription reads a customer's meter, and when. Two that overlap are refused, unless they read only named events.
 
-    subscription = models.ForeignKey(Subscription, on_delete=models.CASCADE, related_name="claims")
+    Written by the triggers of Subscription alone.
+    """
+
+    subscription = models.ForeignKey(Subscription, on_delete=models.DO_NOTHING, related_name="claims")
     customer = models.ForeignKey(Customer, on_delete=models.PROTECT, related_name="+")
     meter = models.ForeignKey(Meter, on_delete=models.PROTECT, related_name="+")
     period = DateTimeRangeField()
     named_events_only = models.BooleanField()
 
     class Meta:
+        triggers = [triggers.GUARD_CLAIMS]
         constraints = [
             models.UniqueConstraint(fields=["subscription", "meter"], name="meter_claim_once"),
             # btree_gist is not everywhere: an id becomes a range of one, which plain gist can compare.
@@ -182,3 +214,14 @@ class MeterClaim(models.Model):
 
     def __str__(self) -> str:
         return f"{self.subscription_id} reads {self.meter_id}"
+
+
+class UnknownCustomer(Stream):
+    """A customer reference on events that no alias knows: usage that nobody is billed for yet."""
+
+    class Meta:
+        proxy = True
+        ordering = ["-first_seen_at"]
+
+    def __str__(self) -> str:
+        return self.customer
