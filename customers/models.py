@@ -1,6 +1,7 @@
 """Customers, the references they are known by, and what they are subscribed to."""
 
 import zoneinfo
+from datetime import datetime
 
 from babel import Locale
 from django.contrib.postgres.constraints import ExclusionConstraint
@@ -24,17 +25,23 @@ _TERRITORIES = frozenset(
 
 def validate_currency(code: str) -> None:
     if not is_currency(code):
-        raise ValidationError(f"“{code}” is not a currency code; use three capital letters such as USD or EUR.")
+        raise ValidationError(
+            f"“{code}” is not a currency code; use three capital letters such as USD or EUR.", "currency_unknown"
+        )
 
 
 def validate_timezone(name: str) -> None:
     if name not in zoneinfo.available_timezones():
-        raise ValidationError(f"“{name}” is not a timezone; use a name such as Europe/Berlin or UTC.")
+        raise ValidationError(
+            f"“{name}” is not a timezone; use a name such as Europe/Berlin or UTC.", "timezone_unknown"
+        )
 
 
 def validate_country(code: str) -> None:
     if code not in _TERRITORIES:
-        raise ValidationError(f"“{code}” is not a country; use two capital letters such as DE or US.")
+        raise ValidationError(
+            f"“{code}” is not a country; use two capital letters such as DE or US.", "country_unknown"
+        )
 
 
 @tracked()
@@ -176,6 +183,12 @@ class Subscription(models.Model):
 
     def __str__(self) -> str:
         return self.reference
+
+    def state_at(self, instant: datetime) -> str:
+        """scheduled, active or ended."""
+        if instant < self.starts_at:
+            return "scheduled"
+        return "active" if self.ends_at is None or instant < self.ends_at else "ended"
 
 
 class MeterClaim(models.Model):

@@ -1,0 +1,223 @@
+"""What is wrong with a customer or a subscription, as faults that a person can act on. Verbs and forms ask here, and only here."""
+
+from collections.abc import Iterator, Sequence
+from datetime import date, datetime
+
+from django.core.exceptions import ValidationError
+from django.db import IntegrityError, models
+
+from billing_site.foundation.errors import Fault, Refused
+from billing_site.foundation.periods import Alignment, Period, local_date
+from catalog.models import Charge, PlanVersion
+from customers.models import Alias, Contact, Customer, MeterClaim, Subscription
+
+# An address of the API ends in this word, so a reference that ends in it could not be told from it.
+RESERVED_ENDINGS = ("/usage", "/aliases")
+FIRST_DAY, LAST_DAY = date(1970, 1, 2), date(2199, 12, 31)
+CUSTOMER_FIELDS = ("reference", "name", "currency", "timezone", "email", "tax_id", "address", "country")
+
+# What a constraint of the database says when a write got past the checks, for example by a race.
+CONSTRAINTS = {
+    "customer_reference_once": Fault("reference_conflict", "Another customer has this reference.", "reference"),
+    "alias_reference_once": Fault("reference_conflict", "Another customer is known by this reference.", "reference"),
+    "alias_own_kept": Fault(
+        "own_alias_conflict", "This is the customer's own reference; change it there.", "reference"
+    ),
+    "customer_currency_kept": Fault(
+        "currency_conflict", "The customer has a subscription and keeps its currency.", "currency"
+    ),
+    "subscription_reference_once": Fault("reference_conflict", "Another subscription has this reference.", "reference"),
+    "subscription_version_published": Fault(
+        "version_not_published", "Only a published plan version can be subscribed to.", "version"
+    ),
+    "subscription_currency_fits": Fault(
+        "currency_differs", "The customer and the plan version have different currencies.", "version"
+    ),
+    "subscription_ends_after_start": Fault("ends_too_early", "The end is not after the start.", "ends_on"),
+    "meter_claim_no_overlap": Fault(
+        "meter_conflict", "Another subscription of this customer reads the same meter at that time.", "starts_on"
+    ),
+}
+
+
+def refusal(error: IntegrityError) -> Refused:
+    """The refusal that a violated constraint stands for; an error that is not one of ours is raised again."""
+    name = getattr(getattr(error.__cause__, "diag", None), "constraint_name", None)
+    if name not in CONSTRAINTS:
+        raise error
+    return Refused(CONSTRAINTS[name])
+
+
+def refuse_if(faults: Sequence[Fault]) -> None:
+    if faults:
+        raise Refused(*faults)
+
+
+def customer_faults(customer: Customer) -> list[Fault]:
+    """Everything wrong with a customer as it would be saved, saved before or not."""
+    faults = [fault for name in CUSTOMER_FIELDS for fault in _field_faults(customer, name)]
+    if not any(fault.field == "reference" for fault in faults):
+        faults += reference_faults(customer.reference, "customer")
+        faults += taken_faults(customer.reference, customer.pk)
+    return faults
+
+
+def contact_faults(contact: Contact, index: int) -> list[Fault]:
+    faults = [fault for name in ("name", "email", "role") for fault in _field_faults(contact, name)]
+    return [Fault(fault.code, fault.message, f"contacts.{index}.{fault.field}") for fault in faults]
+
+
+def reference_faults(reference: str, whose: str) -> Iterator[Fault]:
+    """Why a reference could not be addressed: `/v1/customers/{reference}` has to mean one thing."""
+    if not reference:
+        yield Fault("reference_missing", f"Give the {whose} a reference: your own id of it.", "reference")
+    if whose == "customer" and reference.endswith(RESERVED_ENDINGS):
+        message = f"“{reference}” ends in a word that the API's addresses end in; choose a reference without it."
+        yield Fault("reference_reserved", message, "reference")
+    if {".", ".."} & set(reference.split("/")):
+        message = (
+            f"“{reference}” has “.” or “..” between slashes, which no web address keeps; choose another reference."
+        )
+        yield Fault("reference_reserved", message, "reference")
+
+
+def alias_faults(customer: Customer, reference: str) -> list[Fault]:
+    alias = Alias(customer=customer, reference=reference)
+    return [*_field_faults(alias, "reference"), *taken_faults(reference, customer.pk)]
+
+
+def taken_faults(reference: str, customer_id: int | None) -> list[Fault]:
+    """A reference means one customer; which one has it already?"""
+    if "\0" in reference:
+        return []
+    other = Alias.objects.filter(reference=reference).exclude(customer=customer_id).select_related("customer").first()
+    if other is None:
+        return []
+    message = f"“{reference}” already means the customer “{other.customer}” ({other.customer.reference})."
+    return [Fault("reference_conflict", message, "reference")]
+
+
+def date_faults(starts_on: date | None, ends_on: date | None) -> list[Fault]:
+    """Whether the days can be used, and come in order. `starts_on` None: it stays as it is."""
+    faults = []
+    for field, day in (("starts_on", starts_on), ("ends_on", ends_on)):
+        if day is not None and (isinstance(day, datetime) or not FIRST_DAY <= day <= LAST_DAY):
+            message = f"“{day}” is not a day from {FIRST_DAY} to {LAST_DAY}; check the year."
+            faults.append(Fault("date_out_of_range", message, field))
+    if not faults and starts_on is not None and ends_on is not None and ends_on <= starts_on:
+        message = f"The end {ends_on} is not after the start {starts_on}. The end day itself is not included: choose a later one."
+        faults.append(Fault("ends_too_early", message, "ends_on"))
+    return faults
+
+
+def alignment_faults(alignment: str) -> list[Fault]:
+    if alignment in [known.value for known in Alignment]:
+        return []
+    known = " or ".join(f"“{each.value}”" for each in Alignment)
+    return [Fault("alignment_unknown", f"“{alignment}” is not an alignment; use {known}.", "alignment")]
+
+
+def version_faults(version: PlanVersion, customer: Customer) -> list[Fault]:
+    faults = []
+    if version.status != PlanVersion.Status.PUBLISHED:
+        message = f"{version} is {version.get_status_display().lower()}; only a published version can be subscribed to."
+        faults.append(Fault("version_not_published", message, "version"))
+    if version.currency != customer.currency:
+        message = (
+            f"{version} is priced in {version.currency} and the customer “{customer}” pays in {customer.currency};"
+            " choose a version in the customer's currency."
+        )
+        faults.append(Fault("currency_differs", message, "version"))
+    return faults
+
+
+def subscription_reference_faults(reference: str) -> list[Fault]:
+    faults = [*_field_faults(Subscription(reference=reference), "reference")]
+    faults = faults or [*reference_faults(reference, "subscription")]
+    if not faults and Subscription.objects.filter(reference=reference).exists():
+        message = f"There is already a subscription “{reference}”; choose another reference."
+        faults.append(Fault("reference_conflict", message, "reference"))
+    return faults
+
+
+def overlap_faults(
+    customer_id: int, version_id: int, starts_at: datetime, ends_at: datetime | None, *, but: int | None, field: str
+) -> list[Fault]:
+    """Which subscriptions of the customer, `but` one, read a meter of the version at the same time."""
+    meters = Charge.objects.filter(version=version_id, meter__isnull=False).values("meter")
+    claims = (
+        MeterClaim.objects.filter(customer=customer_id, meter__in=meters, named_events_only=False)
+        .filter(period__overlap=(starts_at, ends_at))
+        .exclude(subscription=but)
+        .select_related("subscription__version__plan", "meter")
+        .order_by("meter__name", "subscription_id")
+    )
+    return [Fault("meter_conflict", _overlap(claim), field) for claim in claims]
+
+
+def _overlap(claim: MeterClaim) -> str:
+    other = claim.subscription
+    return (
+        f"The subscription “{other.reference}” ({other.version}, {span(other)}) already reads the meter “{claim.meter}” at"
+        " that time. Choose days on which it does not run, or let one of the two charge only events that name it."
+    )
+
+
+def span(subscription: Subscription) -> str:
+    """The days of a subscription as people read them: “2023-11-01 to 2023-12-01”."""
+    first = local_date(subscription.starts_at, subscription.timezone)
+    if subscription.ends_at is None:
+        return f"from {first}"
+    return f"{first} to {local_date(subscription.ends_at, subscription.timezone)}"
+
+
+def end_faults(subscription: Subscription, ends_at: datetime | None, period: Period, *, opened: bool) -> list[Fault]:
+    """Why the end cannot move there: nothing that has been invoiced is taken back by it.
+
+    `period`: the full one that begins at or holds `due_from`. `opened`: its fees in advance have been invoiced.
+    """
+    if subscription.due_from is None:
+        message = (
+            f"“{subscription}” ({span(subscription)}) has been invoiced to its end; start a new subscription instead."
+        )
+        return [Fault("billed_conflict", message, "ends_on")]
+    if opened and subscription.ends_at is not None and subscription.ends_at < period.end:
+        message = f"The fees of “{subscription}” have been invoiced up to its end ({span(subscription)}); it cannot move any more."
+        return [Fault("billed_conflict", message, "ends_on")]
+    earliest = period.end if opened else subscription.due_from
+    if ends_at is not None and ends_at < earliest:
+        day = local_date(earliest, subscription.timezone)
+        message = f"“{subscription}” has been invoiced up to {day}; it can end on that day or later."
+        return [Fault("billed_conflict", message, "ends_on")]
+    return []
+
+
+def _field_faults(instance: models.Model, name: str) -> Iterator[Fault]:
+    field = instance._meta.get_field(name)
+    assert isinstance(field, models.Field)
+    value = getattr(instance, name)
+    label = str(field.verbose_name).capitalize()
+    if not isinstance(value, str) or not _storable(value):
+        yield Fault("text_invalid", f"{label} holds a character that cannot be stored; leave it out.", name)
+        return
+    try:
+        field.clean(value, instance)
+    except ValidationError as error:
+        for each in error.error_list:
+            yield Fault(each.code or "invalid", _message(label, value, field, each), name)
+
+
+def _storable(text: str) -> bool:
+    """PostgreSQL stores neither a zero character nor half of a surrogate pair."""
+    return "\0" not in text and not any("\ud800" <= character <= "\udfff" for character in text)
+
+
+def _message(label: str, value: str, field: "models.Field[object, object]", error: ValidationError) -> str:
+    """Django's own messages name neither the field nor the value."""
+    if error.code == "blank":
+        return f"{label} is empty; fill it in."
+    if error.code == "max_length":
+        return f"{label} has {len(value)} characters; at most {field.max_length} can be stored."
+    if isinstance(field, models.EmailField):
+        return f"“{value}” is not an e-mail address; use one such as billing@example.com."
+    return str(error.messages[0])

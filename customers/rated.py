@@ -1,0 +1,48 @@
+"""What rating takes and gives, as values. Pure."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from billing_site.foundation.periods import Period
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to rate: usage and fees in arrears of `arrears`, fees in advance of `advance`; either may be empty or None.
+
+    `key` is the caller's own, for example an invoice id.
+    """
+
+    key: int
+    subscription: int
+    arrears: Period | None
+    advance: Period | None
+
+
+@dataclass(frozen=True, slots=True)
+class RatedLine:
+    """One rounded line. `amount` is in major units of the version's currency; `quantity` in `unit`.
+
+    `dimensions` holds the dimensions that the charge can price, a missing one left out. A fee is one of quantity 1.
+    """
+
+    charge: int
+    product: int
+    description: str
+    dimensions: Mapping[str, str]
+    quantity: Decimal
+    unit: str
+    unit_price: Decimal
+    amount: Decimal
+    service: Period
+    explanation: Mapping[str, object]
+
+
+@dataclass(frozen=True)
+class Rated:
+    """The lines of one request, in the order of the invoice. `problems` not empty: it must not be finalized, and why."""
+
+    key: int
+    lines: Sequence[RatedLine]
+    problems: Sequence[str] = field(default=())

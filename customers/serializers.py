@@ -1,0 +1,155 @@
+"""How customers, subscriptions and usage are written and read in the API."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from rest_framework import serializers
+
+from billing_site.foundation import clock
+from billing_site.foundation.money import plain
+from billing_site.foundation.periods import Alignment, local_date
+from customers.models import Customer, Subscription
+from customers.periodic import UsageRow
+
+
+class StrictSerializer(serializers.Serializer[Any]):
+    """A name that is not a field is refused: a misspelt one would else be dropped without a word."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        if isinstance(data, Mapping):
+            unknown = [str(name) for name in data if name not in self.fields]
+            if unknown:
+                known = ", ".join(self.fields)
+                message = f"There is no such field; the fields are {known}."
+                raise serializers.ValidationError({name: message for name in unknown}, code="field_unknown")
+        return super().to_internal_value(data)
+
+
+class Text(serializers.CharField):
+    """Text kept as it came, blanks included. What it may hold is checked by the verb, which says how to mend it."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**{"trim_whitespace": False, "allow_blank": True, **kwargs})
+
+    def to_internal_value(self, data: Any) -> str:
+        if not isinstance(data, str):
+            raise serializers.ValidationError("This is not a text; put it in quotes.", code="text_invalid")
+        return str(super().to_internal_value(data))
+
+
+class ContactSerializer(StrictSerializer):
+    name = Text()
+    email = Text()
+    role = Text(required=False, default="", help_text="For example Accounts payable.")
+
+
+class AliasesField(serializers.ListField):
+    """All references but the own one."""
+
+    def get_attribute(self, instance: Customer) -> list[str]:
+        return [alias.reference for alias in instance.aliases.all() if not alias.own]
+
+
+class CustomerSerializer(StrictSerializer):
+    """A customer; what may be left out has a default."""
+
+    reference = Text(help_text="Your own id of the customer, as it stands on usage events.")
+    name = Text(help_text="As it stands on the invoice.")
+    currency = Text(required=False, help_text="Three letters; USD when left out. Stays once there is a subscription.")
+    timezone = Text(required=False, help_text="Where billing periods begin at midnight; UTC when left out.")
+    email = Text(required=False, help_text="Where invoices go.")
+    tax_id = Text(required=False)
+    address = Text(required=False)
+    country = Text(required=False, help_text="Two letters, for example DE.")
+    aliases = AliasesField(
+        child=Text(), required=False, help_text="Further references by which events name the customer. Replaces all."
+    )
+    contacts = ContactSerializer(many=True, required=False, help_text="Replaces all.")
+    created_at = serializers.DateTimeField(read_only=True)
+
+
+class AliasSerializer(StrictSerializer):
+    reference = Text(help_text="Another reference by which events name the customer.")
+
+
+class SubscriptionSerializer(StrictSerializer):
+    """A subscription to make. Days are local days of the customer's timezone."""
+
+    customer = Text(help_text="The customer's reference, or an alias.")
+    plan = Text(help_text="The plan's code.")
+    version = serializers.IntegerField(
+        required=False, min_value=1, help_text="The number of a published version; the newest when left out."
+    )
+    starts_on = serializers.DateField(help_text="The first day.")
+    ends_on = serializers.DateField(required=False, allow_null=True, default=None, help_text="The day after the last.")
+    alignment = Text(
+        required=False,
+        default=Alignment.CALENDAR.value,
+        help_text="calendar: periods begin on the first of the month; anniversary: on the day of starts_on.",
+    )
+    reference = Text(required=False, help_text="Your own id, by which events may name it; made when left out.")
+    named_events_only = serializers.BooleanField(
+        required=False, default=False, help_text="Charge only events that name this subscription."
+    )
+
+
+class SubscriptionEndSerializer(StrictSerializer):
+    ends_on = serializers.DateField(
+        allow_null=True, help_text="The day after the last, in the subscription's timezone; null: no end."
+    )
+
+
+class SubscriptionAnswerSerializer(serializers.Serializer[Subscription]):
+    """A subscription as it stands."""
+
+    reference = serializers.CharField()
+    customer = serializers.CharField(source="customer.reference")
+    plan = serializers.CharField(source="version.plan.code")
+    version = serializers.IntegerField(source="version.number")
+    status = serializers.SerializerMethodField()
+    starts_on = serializers.SerializerMethodField()
+    ends_on = serializers.SerializerMethodField()
+    timezone = serializers.CharField()
+    alignment = serializers.CharField()
+    named_events_only = serializers.BooleanField()
+    next_invoice_at = serializers.DateTimeField(source="due_at", allow_null=True)
+    created_at = serializers.DateTimeField()
+
+    def get_status(self, subscription: Subscription) -> str:
+        """scheduled, active or ended"""
+        return subscription.state_at(clock.now())
+
+    def get_starts_on(self, subscription: Subscription) -> str:
+        return local_date(subscription.starts_at, subscription.timezone).isoformat()
+
+    def get_ends_on(self, subscription: Subscription) -> str | None:
+        if subscription.ends_at is None:
+            return None
+        return local_date(subscription.ends_at, subscription.timezone).isoformat()
+
+
+class UsageRowSerializer(serializers.Serializer[UsageRow]):
+    meter = serializers.CharField(source="meter.code")
+    unit = serializers.CharField(source="meter.unit")
+    dimensions = serializers.DictField(child=serializers.CharField())
+    quantity = serializers.SerializerMethodField()
+    events = serializers.IntegerField()
+
+    def get_quantity(self, row: UsageRow) -> str:
+        return plain(row.quantity)
+
+
+class UsageSerializer(serializers.Serializer[Any]):
+    """Usage of one customer in [from, to)."""
+
+    customer = serializers.CharField()
+    to = serializers.DateTimeField()
+    data = UsageRowSerializer(many=True)
+
+    def get_fields(self) -> dict[str, Any]:
+        # “from” is a word of the language and cannot name a field above.
+        return {
+            "customer": self._declared_fields["customer"],
+            "from": serializers.DateTimeField(),
+            **super().get_fields(),
+        }

@@ -1,0 +1,150 @@
+"""Subscribe a customer to a plan version, end that, and step from boundary to boundary: the only writer of Subscription."""
+
+import secrets
+from datetime import date
+
+from django.db import IntegrityError, transaction
+
+from billing_site.foundation.periods import Alignment, Interval, Schedule, midnight
+from catalog.models import Charge, PlanVersion
+from customers import boundaries, checks
+from customers.boundaries import Boundary
+from customers.models import Customer, Subscription
+from customers.registering import add_alias, change_customer, create_customer, lock
+
+__all__ = ["add_alias", "advance", "change_customer", "create_customer", "end_subscription", "schedule_of", "subscribe"]
+
+
+def subscribe(
+    *,
+    customer: Customer,
+    version: PlanVersion,
+    starts_on: date,
+    ends_on: date | None = None,
+    alignment: str = Alignment.CALENDAR,
+    reference: str | None = None,
+    named_events_only: bool = False,
+) -> Subscription:
+    """Put a customer on a published version, from the start of `starts_on` to the start of `ends_on`.
+
+    Days are local days of the customer's timezone, which the subscription keeps. Without a reference it gets one. Raises
+    Refused, and then nothing was made.
+    """
+    reference = f"sub_{secrets.token_hex(10)}" if reference is None else reference
+    with transaction.atomic():
+        customer = lock(customer.pk)
+        version = PlanVersion.objects.select_related("plan").get(pk=version.pk)
+        checks.refuse_if(
+            [
+                *checks.version_faults(version, customer),
+                *checks.date_faults(starts_on, ends_on),
+                *checks.alignment_faults(alignment),
+                *checks.subscription_reference_faults(reference),
+            ]
+        )
+        subscription = Subscription(
+            reference=reference,
+            customer=customer,
+            version=version,
+            alignment=alignment,
+            anchor=starts_on,
+            timezone=customer.timezone,
+            starts_at=midnight(starts_on, customer.timezone),
+            ends_at=None if ends_on is None else midnight(ends_on, customer.timezone),
+            named_events_only=named_events_only,
+        )
+        _open(subscription)
+    return subscription
+
+
+def end_subscription(subscription: Subscription, ends_on: date | None) -> Subscription:
+    """Let a subscription end at the start of `ends_on`, a local day of its timezone; None: it goes on without an end.
+
+    Raises Refused when the end would take back what has been invoiced, and then nothing was changed.
+    """
+    with transaction.atomic():
+        # The customer first, as everywhere: its lock lines up whoever writes claims.
+        lock(subscription.customer_id)
+        row = Subscription.objects.select_for_update(of=("self",), no_key=True)
+        row = row.select_related("version__plan").get(pk=subscription.pk)
+        checks.refuse_if(checks.date_faults(None, ends_on))
+        _move_end(row, ends_on)
+    subscription.refresh_from_db()
+    return subscription
+
+
+def schedule_of(subscription: Subscription) -> Schedule:
+    """Where its periods begin and end. Reads `subscription.version`."""
+    return Schedule(
+        interval=Interval(subscription.version.interval),
+        alignment=Alignment(subscription.alignment),
+        anchor=subscription.anchor,
+        timezone=subscription.timezone,
+    )
+
+
+def advance(subscription: Subscription) -> Boundary:
+    """(due_from, due_at) after the boundary `due_at`; (None, None) when that was the last. Writes nothing."""
+    if subscription.due_at is None:
+        raise ValueError(f"The subscription {subscription.reference} has no boundary left.")
+    return boundaries.after(schedule_of(subscription), subscription.due_at, subscription.ends_at)
+
+
+def _open(subscription: Subscription) -> None:
+    version = subscription.version
+    if not subscription.named_events_only:
+        overlaps = checks.overlap_faults(
+            subscription.customer_id,
+            version.pk,
+            subscription.starts_at,
+            subscription.ends_at,
+            but=None,
+            field="starts_on",
+        )
+        checks.refuse_if(overlaps)
+    subscription.due_from, subscription.due_at = boundaries.first(
+        schedule_of(subscription),
+        subscription.starts_at,
+        subscription.ends_at,
+        in_advance=_has_fees_in_advance(version),
+    )
+    _save(subscription)
+
+
+def _move_end(subscription: Subscription, ends_on: date | None) -> None:
+    ends_at = None if ends_on is None else midnight(ends_on, subscription.timezone)
+    opening = subscription.due_from == subscription.due_at
+    opened = _has_fees_in_advance(subscription.version) and not opening
+    period = schedule_of(subscription).period_at(subscription.due_from or subscription.starts_at)
+    checks.refuse_if(checks.end_faults(subscription, ends_at, period, opened=opened))
+    if ends_on is not None and ends_at <= subscription.starts_at:
+        checks.refuse_if(checks.date_faults(subscription.anchor, ends_on))
+    if not subscription.named_events_only:
+        checks.refuse_if(
+            checks.overlap_faults(
+                subscription.customer_id,
+                subscription.version_id,
+                subscription.starts_at,
+                ends_at,
+                but=subscription.pk,
+                field="ends_on",
+            )
+        )
+    subscription.ends_at = ends_at
+    if not opening:
+        subscription.due_from, subscription.due_at = boundaries.after(
+            schedule_of(subscription), subscription.due_from, ends_at
+        )
+    _save(subscription)
+
+
+def _has_fees_in_advance(version: PlanVersion) -> bool:
+    return Charge.objects.filter(version=version, timing=Charge.Timing.ADVANCE).exists()
+
+
+def _save(subscription: Subscription) -> None:
+    try:
+        with transaction.atomic():
+            subscription.save()
+    except IntegrityError as error:
+        raise checks.refusal(error) from error
