@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
@@ -19,7 +20,7 @@ Child = subprocess.Popen[bytes]
 
 
 def _end_with_parent(signal_number: int) -> Callable[[], None] | None:
-    """What the child does before exec: on Linux the kernel sends `signal_number` to it when its parent dies by SIGKILL."""
+    """What the child does before exec: Linux then sends it `signal_number` when its parent dies, even by SIGKILL."""
     prctl = _prctl
     if prctl is None:
         return None
@@ -56,10 +57,8 @@ def spawn(
 
 def signal_group(child: Child, signal_number: int) -> None:
     """Send a signal to everything the child has started. A group that is gone already is no error."""
-    try:
+    with suppress(ProcessLookupError, PermissionError):  # macOS answers EPERM for a group of zombies
         os.killpg(child.pid, signal_number)
-    except (ProcessLookupError, PermissionError):  # macOS answers EPERM for a group of zombies
-        pass
 
 
 def stop(children: Iterable[Child], *, end_signal: int = signal.SIGTERM, seconds: float = STOP_SECONDS) -> None:
@@ -70,10 +69,8 @@ def stop(children: Iterable[Child], *, end_signal: int = signal.SIGTERM, seconds
             child.send_signal(end_signal)
     deadline = time.monotonic() + seconds
     for child in children:
-        try:
+        with suppress(subprocess.TimeoutExpired):
             child.wait(timeout=max(0.0, deadline - time.monotonic()))
-        except subprocess.TimeoutExpired:
-            pass
     for child in children:
         signal_group(child, signal.SIGKILL)
         child.wait()

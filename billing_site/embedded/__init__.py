@@ -1,7 +1,7 @@
 """Servers of Tallybook's own: a real PostgreSQL and a real Redis, out of wheels, for a machine that has none.
 
-Everything lives in one state folder. The addresses follow from that folder alone, so a `manage.py` in another shell finds the
-servers that a running supervisor owns. This package knows nothing of Django: the settings read it.
+Everything lives in one state folder. The addresses follow from that folder alone, so a `manage.py` in another shell
+finds the servers that a running supervisor owns. This package knows nothing of Django: the settings read it.
 """
 
 import os

