@@ -7,11 +7,13 @@ from django.db.models import Q
 from django.db.models.functions import MD5, Cast, Now
 
 from billing_site.foundation.history import tracked
+from meters import triggers
+from meters.exact_json import ExactDecoder
 
 CODE = RegexValidator(
     r"^[a-z0-9][a-z0-9_.-]*$", "Use lower-case letters, digits, “_”, “.” and “-”, beginning with a letter or digit."
 )
-PROPERTY_HELP = "Name of the property on the event; “a.b” reads property b inside a."
+PROPERTY_HELP = "Name of the property on the event; “a.b” is the property of that name, or else reads b inside a."
 
 
 class Aggregation(models.TextChoices):
@@ -53,6 +55,11 @@ class Meter(models.Model):
 
     class Meta:
         ordering = ["code"]
+        triggers = [triggers.FROZEN_METER, triggers.METER_CHANGES]
+        constraints = [
+            models.CheckConstraint(condition=Q(aggregation__in=["count", "sum"]), name="meter_aggregation_is_known"),
+            models.CheckConstraint(condition=~Q(code="") & ~Q(event_type=""), name="meter_code_and_type_not_empty"),
+        ]
 
     def __str__(self) -> str:
         return self.name
@@ -76,6 +83,7 @@ class MeterValue(models.Model):
 
     class Meta:
         ordering = ["position", "id"]
+        triggers = [triggers.PART_OF_FROZEN_METER, triggers.PART_CHANGES]
         constraints = [models.UniqueConstraint(fields=["meter", "label"], name="meter_value_label_once")]
 
     def __str__(self) -> str:
@@ -99,6 +107,7 @@ class MeterFilter(models.Model):
 
     class Meta:
         ordering = ["id"]
+        triggers = [triggers.PART_OF_FROZEN_METER, triggers.PART_CHANGES]
         constraints = [
             models.CheckConstraint(
                 condition=Q(operator__in=["one_of", "none_of"], values__len__gt=0)
@@ -128,10 +137,29 @@ class Dimension(models.Model):
 
     class Meta:
         ordering = ["position", "id"]
-        constraints = [models.UniqueConstraint(fields=["meter", "name"], name="dimension_name_once")]
+        triggers = [triggers.PART_OF_FROZEN_METER, triggers.PART_CHANGES]
+        constraints = [
+            models.UniqueConstraint(fields=["meter", "name"], name="dimension_name_once"),
+            models.CheckConstraint(
+                condition=Q(status__in=["pending", "active", "retired"]), name="dimension_status_is_known"
+            ),
+        ]
 
     def __str__(self) -> str:
         return self.name
+
+
+class DefinitionRevision(models.Model):
+    """One row, renewed by triggers with every change to what meters count: what is cached of them is checked against it."""
+
+    id = models.PositiveSmallIntegerField(primary_key=True, default=1)
+    revision = models.UUIDField()
+
+    class Meta:
+        constraints = [models.CheckConstraint(condition=Q(id=1), name="definition_revision_single_row")]
+
+    def __str__(self) -> str:
+        return str(self.revision)
 
 
 class Event(models.Model):
@@ -149,10 +177,14 @@ class Event(models.Model):
     value = models.DecimalField(max_digits=38, decimal_places=12, null=True)
     status = models.CharField(max_length=10, choices=Status.choices)
     subscription = models.CharField(max_length=255, db_collation="C", blank=True)
-    properties = models.JSONField()
+    properties = models.JSONField(decoder=ExactDecoder)
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["customer", "reference"], name="event_once")]
+        triggers = [triggers.APPEND_ONLY, triggers.NO_TRUNCATE]
+        constraints = [
+            models.UniqueConstraint(fields=["customer", "reference"], name="event_once"),
+            models.CheckConstraint(condition=Q(status__in=["succeeded", "failed"]), name="event_status_is_known"),
+        ]
         indexes = [models.Index(fields=["customer", "type", "timestamp"], name="event_customer_type_time")]
 
     def __str__(self) -> str:
@@ -220,7 +252,8 @@ class UsageChange(models.Model):
     """Usage of a meter changed from an hour on: written with the events, deleted by what acts on it."""
 
     customer = models.CharField(max_length=255, db_collation="C")
-    meter = models.ForeignKey(Meter, on_delete=models.CASCADE, db_index=False)
+    # No constraint in the database: it would lock the meter's row in every batch of every sender.
+    meter = models.ForeignKey(Meter, on_delete=models.CASCADE, db_index=False, db_constraint=False)
     hour = models.DateTimeField()
     created_at = models.DateTimeField(db_default=Now())
 

@@ -1,0 +1,217 @@
+"""From the body of a request to events, one item at a time, so that a bad one does not spoil the others. Pure."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+import msgspec
+
+from meters.bodies import split
+from meters.timestamps import parse
+from meters.values import MAX_TEXT, Unfit, as_number, check_quantity
+from meters.wellformed import check
+
+FIELDS = ("reference", "type", "customer", "timestamp", "properties", "value", "status", "subscription")
+STATUSES = ("succeeded", "failed")
+MAX_EVENT_BYTES = 65_536
+_ITEM = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal)
+
+
+class SentEvent(msgspec.Struct, frozen=True):
+    """One event as it was sent: checked, its timestamp in UTC, its numbers exact. `index`: its place in the body."""
+
+    index: int
+    reference: str
+    type: str
+    customer: str
+    timestamp: datetime
+    value: Decimal | None
+    status: str
+    subscription: str
+    properties: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """An item that was not taken, and how to mend it. `reference` is None when none can be read."""
+
+    index: int
+    reference: str | None
+    code: str
+    message: str
+    field: str
+
+
+@dataclass
+class Batch:
+    """The items of one body: `events` and `rejected` together are all of them."""
+
+    events: list[SentEvent] = field(default_factory=list)
+    rejected: list[Rejected] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.events) + len(self.rejected)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How many events a body may hold, and how far an event may lie from now; `past` None: as old as it likes."""
+
+    max_events: int
+    future: timedelta
+    past: timedelta | None
+
+
+class TooManyEvents(Exception):
+    """The body holds more events than one request may."""
+
+
+def decode(body: bytes, now: datetime, limits: Limits) -> Batch:
+    """Every item of `body`, which is one object or an array of them, as an event or as rejected.
+
+    Raises Malformed and TooManyEvents; nothing of such a body is taken.
+    """
+    items = split(body)
+    if len(items) > limits.max_events:
+        raise TooManyEvents(
+            f"The body holds {len(items):,} events; at most {limits.max_events:,} are taken at once: send it in parts."
+        )
+    batch = Batch()
+    for index, raw in enumerate(items):
+        item: dict[str, Any] = {}
+        try:
+            item = _read(raw)
+            check(raw, item)
+            batch.events.append(_event(index, item, now, limits))
+        except Unfit as fault:
+            batch.rejected.append(reject(index, item.get("reference"), fault))
+    return batch
+
+
+def reject(index: int, reference: object, fault: Unfit) -> Rejected:
+    return Rejected(index, reference if isinstance(reference, str) else None, fault.code, fault.message, fault.field)
+
+
+def _read(raw: bytes) -> dict[str, Any]:
+    if len(raw) > MAX_EVENT_BYTES:
+        raise Unfit(
+            "event_too_large",
+            f"The event has {len(raw):,} bytes; at most {MAX_EVENT_BYTES:,} are taken: leave out what is not billed by.",
+            "",
+        )
+    if not raw.startswith(b"{"):
+        raise Unfit("not_an_object", f"An event is a JSON object, not {raw[:40].decode(errors='replace')}.", "")
+    try:
+        item: dict[str, Any] = _ITEM.decode(raw)
+    except UnicodeDecodeError:
+        raise Unfit("invalid_utf8", "The event holds bytes that are not UTF-8: encode the body as UTF-8.", "") from None
+    except (msgspec.ValidationError, InvalidOperation):
+        raise Unfit(
+            "number_out_of_range", "The event holds a number too large to be read: send it as text, in quotes.", ""
+        ) from None
+    except msgspec.DecodeError:
+        raise Unfit(
+            "lone_surrogate", "The event holds half of a surrogate pair (\\ud800 to \\udfff): leave it out.", ""
+        ) from None
+    return item
+
+
+def _event(index: int, item: Mapping[str, Any], now: datetime, limits: Limits) -> SentEvent:
+    if not item.keys() <= _KNOWN:
+        name = next(name for name in item if name not in _KNOWN)
+        raise Unfit(
+            "unknown_field",
+            f"“{name}” is no field of an event: put it into properties. The fields are {', '.join(FIELDS)}.",
+            name,
+        )
+    return SentEvent(
+        index,
+        _required(item, "reference"),
+        _required(item, "type"),
+        _required(item, "customer"),
+        _timestamp(item, now, limits),
+        _value(item),
+        _status(item),
+        _text(item, "subscription"),
+        _properties(item),
+    )
+
+
+_KNOWN: Collection[str] = frozenset(FIELDS)
+
+
+def _required(item: Mapping[str, Any], name: str) -> str:
+    if item.get(name) is None:
+        raise Unfit("missing_field", f"{name} is missing: every event needs one.", name)
+    text = _text(item, name)
+    if not text.strip():
+        raise Unfit("empty_field", f"{name} is empty: every event needs one.", name)
+    return text
+
+
+def _text(item: Mapping[str, Any], name: str) -> str:
+    text = item.get(name)
+    if text is None:
+        return ""
+    if not isinstance(text, str):
+        raise Unfit("wrong_type", f"{name} is {_shown(text)}: send a text, in quotes.", name)
+    if len(text) > MAX_TEXT:
+        raise Unfit("too_long", f"{name} has {len(text)} characters; at most {MAX_TEXT} are taken.", name)
+    return text
+
+
+def _timestamp(item: Mapping[str, Any], now: datetime, limits: Limits) -> datetime:
+    if item.get("timestamp") is None:
+        return now
+    instant = parse(_text(item, "timestamp"), "timestamp")
+    if instant > now + limits.future:
+        raise Unfit(
+            "in_the_future",
+            f"timestamp is {instant:%Y-%m-%dT%H:%M:%SZ}, more than {limits.future} after now ({now:%Y-%m-%dT%H:%M:%SZ}): "
+            "set the sender's clock, and its timezone.",
+            "timestamp",
+        )
+    if limits.past is not None and instant < now - limits.past:
+        raise Unfit(
+            "too_old",
+            f"timestamp is {instant:%Y-%m-%dT%H:%M:%SZ}, more than {limits.past.days} days before now: "
+            "use an API key with the scope “backfill”.",
+            "timestamp",
+        )
+    return instant
+
+
+def _value(item: Mapping[str, Any]) -> Decimal | None:
+    value = item.get("value")
+    if value is None:
+        return None
+    number = as_number(value)
+    if number is None:
+        raise Unfit("wrong_type", f"value is {_shown(value)}: send a number, for example 12.5.", "value")
+    check_quantity(number, "value")
+    return number
+
+
+def _status(item: Mapping[str, Any]) -> str:
+    status = item.get("status")
+    if status is None:
+        return "succeeded"
+    if status not in STATUSES:
+        raise Unfit("unknown_status", f"status is {_shown(status)}: send “succeeded” or “failed”.", "status")
+    return str(status)
+
+
+def _properties(item: Mapping[str, Any]) -> dict[str, Any]:
+    properties = item.get("properties")
+    if properties is None:
+        return {}
+    if not isinstance(properties, dict):
+        raise Unfit("wrong_type", f"properties is {_shown(properties)}: send a JSON object.", "properties")
+    return properties
+
+
+def _shown(value: object) -> str:
+    text = msgspec.json.encode(value, enc_hook=str).decode()
+    return text if len(text) <= 60 else f"{text[:60]}…"

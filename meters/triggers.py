@@ -1,0 +1,98 @@
+"""What the database itself keeps true of meters and events, whoever writes to it.
+
+A refusal is a check violation that carries a constraint name.
+"""
+
+import pgtrigger
+
+# Advisory lock of this database under which meters are defined and events counted: ingestion holds it shared while it counts,
+# what changes a meter holds it exclusively until it commits. So no event is counted under a definition that has changed.
+DEFINITIONS_LOCK = (74_051, 1)
+
+_LOCK = f"pg_advisory_xact_lock({DEFINITIONS_LOCK[0]}, {DEFINITIONS_LOCK[1]})"
+
+APPEND_ONLY = pgtrigger.Trigger(
+    name="append_only",
+    when=pgtrigger.Before,
+    operation=pgtrigger.Update | pgtrigger.Delete,
+    func="""
+        RAISE EXCEPTION 'Events are append-only: correct them by sending more.'
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'event_append_only';
+    """,
+)
+
+NO_TRUNCATE = pgtrigger.Trigger(
+    name="no_truncate",
+    level=pgtrigger.Statement,
+    when=pgtrigger.Before,
+    operation=pgtrigger.Truncate,
+    func="""
+        RAISE EXCEPTION 'Events are kept: they cannot be emptied away.'
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'event_append_only';
+    """,
+)
+
+FROZEN_METER = pgtrigger.Trigger(
+    name="frozen_meter",
+    when=pgtrigger.Before,
+    operation=pgtrigger.Update | pgtrigger.Delete,
+    condition=pgtrigger.Q(old__frozen_at__isnull=False),
+    func="""
+        IF TG_OP = 'UPDATE' AND (
+            (OLD.id, OLD.code, OLD.event_type, OLD.aggregation, OLD.unit, OLD.label_dimension, OLD.frozen_at)
+            IS NOT DISTINCT FROM
+            (NEW.id, NEW.code, NEW.event_type, NEW.aggregation, NEW.unit, NEW.label_dimension, NEW.frozen_at)
+        ) THEN
+            RETURN NEW;
+        END IF;
+        RAISE EXCEPTION 'The meter “%” is frozen: a published plan version uses it.', OLD.code
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'meter_frozen';
+    """,
+)
+
+# FOR SHARE waits for a publication that is freezing the meter just now, and lets none begin before this change commits.
+PART_OF_FROZEN_METER = pgtrigger.Trigger(
+    name="part_of_frozen_meter",
+    when=pgtrigger.Before,
+    operation=pgtrigger.Insert | pgtrigger.Update | pgtrigger.Delete,
+    declare=[("meter", "RECORD")],
+    func="""
+        FOR meter IN
+            SELECT code, frozen_at FROM meters_meter
+            WHERE id IN (
+                CASE WHEN TG_OP <> 'INSERT' THEN OLD.meter_id END, CASE WHEN TG_OP <> 'DELETE' THEN NEW.meter_id END
+            )
+            ORDER BY id
+            FOR SHARE
+        LOOP
+            IF meter.frozen_at IS NOT NULL THEN
+                RAISE EXCEPTION 'The meter “%” is frozen: a published plan version uses it.', meter.code
+                    USING ERRCODE = 'check_violation', CONSTRAINT = 'meter_frozen';
+            END IF;
+        END LOOP;
+        IF TG_OP = 'DELETE' THEN RETURN OLD; END IF;
+        RETURN NEW;
+    """,
+)
+
+
+def definition_changes(operation: pgtrigger.Operation) -> pgtrigger.Trigger:
+    """Take the lock and note a new revision before any statement that may change what events count as."""
+    return pgtrigger.Trigger(
+        name="definition_changes",
+        level=pgtrigger.Statement,
+        when=pgtrigger.Before,
+        operation=operation,
+        func=f"""
+            PERFORM {_LOCK};
+            INSERT INTO meters_definitionrevision (id, revision) VALUES (1, gen_random_uuid())
+                ON CONFLICT (id) DO UPDATE SET revision = excluded.revision;
+            RETURN NULL;
+        """,
+    )
+
+
+METER_CHANGES = definition_changes(
+    pgtrigger.Insert | pgtrigger.Delete | pgtrigger.UpdateOf("event_type", "aggregation", "label_dimension")
+)
+PART_CHANGES = definition_changes(pgtrigger.Insert | pgtrigger.Update | pgtrigger.Delete)
