@@ -1,7 +1,8 @@
 """One process that owns all others: `python -m billing_site.supervisor run` (`make run`), and `site()` for `make demo`.
 
-It holds the state folder, runs the embedded servers when DATABASE_URL or REDIS_URL is unset, brings the database up to date, and
-starts the processes of the Procfile. What ends it (Ctrl-C, SIGTERM, an exception, a process that died) ends all of them.
+It holds the state folder, runs the embedded servers when DATABASE_URL or REDIS_URL is unset, brings the database up to
+date, and starts the processes of the Procfile. What ends it (Ctrl-C, SIGTERM, an exception, a process that died) ends
+all of them.
 """
 
 import http.client
@@ -75,8 +76,8 @@ def site(
     """A running site for as long as the block runs; nothing of it is left running afterwards.
 
     `port` None picks a free one. `say(name, line)` gets what the processes print; without it, each prints into
-    `<state>/logs/<name>.log`. Inside the block, DATABASE_URL, REDIS_URL and TALLYBOOK_STATE of this process's environment
-    name the site's, so `django.setup()` may follow. Call it from the main thread: it handles signals.
+    `<state>/logs/<name>.log`. Inside the block, DATABASE_URL, REDIS_URL and TALLYBOOK_STATE of this process's
+    environment name the site's, so `django.setup()` may follow. Call it from the main thread: it handles signals.
 
     Raises `embedded.StateHeld`, `embedded.ServerError` or `SiteError`; on SIGTERM and SIGHUP, KeyboardInterrupt.
     """
@@ -96,7 +97,7 @@ def site(
         stack.enter_context(_environment(names))
         may_sign_in = _prepare()
         running = Site(
-            base_url=f"http://{'127.0.0.1' if _host() == '0.0.0.0' else _host()}:{port}",  # noqa: S104 - compared, not bound
+            base_url=f"http://{_visitor_host()}:{port}",
             state=state,
             database_url=names["DATABASE_URL"],
             redis_url=names["REDIS_URL"],
@@ -120,6 +121,10 @@ def free_port() -> int:
 
 def _host() -> str:
     return os.environ.get("HOST") or "127.0.0.1"
+
+
+def _visitor_host() -> str:
+    return "127.0.0.1" if _host() == "0.0.0.0" else _host()  # noqa: S104 - compared, not bound
 
 
 def _ending(child: Child) -> str:
@@ -188,7 +193,7 @@ def _environment(names: dict[str, str]) -> Iterator[None]:
 
 @contextmanager
 def _signals() -> Iterator[Callable[[], None]]:
-    """Let SIGTERM and SIGHUP end the block like Ctrl-C. Yields what to call when the end begins: then no signal disturbs it."""
+    """Let SIGTERM and SIGHUP end the block like Ctrl-C. Yields what to call when the end begins: none disturbs it."""
     listening = True
 
     def end() -> None:

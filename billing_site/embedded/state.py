@@ -17,8 +17,8 @@ class StateHeld(Exception):
 def hold(state: Path, holder: str) -> Iterator[None]:
     """Be the one process that owns `state`. Raises `StateHeld` at once when another is.
 
-    `holder` is what a person would call this process, such as "make run". The kernel drops the lock with the process, so a
-    crash leaves nothing to clean up.
+    `holder` is what a person would call this process, such as "make run". The kernel drops the lock with the process,
+    so a crash leaves nothing to clean up.
     """
     state.mkdir(parents=True, exist_ok=True)
     with (state / "lock").open("a+", encoding="utf-8") as file:
@@ -32,7 +32,7 @@ def hold(state: Path, holder: str) -> Iterator[None]:
                 "or set TALLYBOOK_STATE to another folder for data of its own."
             ) from None
         file.truncate(0)
-        file.write(f"{holder} (process {os.getpid()}, since {datetime.now():%Y-%m-%d %H:%M:%S})\n")
+        file.write(f"{holder} (process {os.getpid()}, since {datetime.now().astimezone():%Y-%m-%d %H:%M %Z})\n")
         file.flush()
         yield
 
