@@ -5,9 +5,12 @@ ISO 4217. Rules: `docs/rules.md`, "Numbers".
 """
 
 from collections.abc import Sequence
-from decimal import ROUND_FLOOR, ROUND_HALF_UP, Context, Decimal, localcontext
+from decimal import ROUND_HALF_UP, Context, Decimal, localcontext
+from functools import cache
+from itertools import chain
 
-from babel.numbers import format_currency, list_currencies
+from babel.core import get_global
+from babel.numbers import format_currency
 
 ZERO = Decimal(0)
 
@@ -22,8 +25,15 @@ _MINOR_UNITS = {
 
 
 def is_currency(code: str) -> bool:
-    """Whether `code` is a three-letter currency code that is known."""
-    return code in list_currencies()
+    """Whether `code` is the code of a currency that is legal tender somewhere today."""
+    return code in _currencies()
+
+
+@cache
+def _currencies() -> frozenset[str]:
+    """Of all currencies that ever were, and metals and test codes, those that a country uses now."""
+    periods = chain.from_iterable(get_global("territory_currencies").values())
+    return frozenset(code for code, _, until, tender in periods if tender and until is None)
 
 
 def minor_unit(currency: str) -> int:
@@ -33,12 +43,25 @@ def minor_unit(currency: str) -> int:
 
 def round_amount(amount: Decimal, currency: str) -> Decimal:
     """`amount` at the currency's minor unit, half away from zero."""
-    return amount.quantize(Decimal(1).scaleb(-minor_unit(currency)), context=EXACT)
+    return round_to(amount, minor_unit(currency))
+
+
+def round_to(amount: Decimal, places: int) -> Decimal:
+    """`amount` at `places` decimals, half away from zero. A zero has no sign: −0.001 at two places is 0.00, not −0.00."""
+    return EXACT.add(amount.quantize(Decimal(1).scaleb(-places), context=EXACT), ZERO)
 
 
 def plain(number: Decimal) -> str:
     """The one way a number is written as text: no exponent, no trailing zeros (1.0 → "1")."""
-    text = format(number, "f")
+    return _without_trailing_zeros(format(number, "f"))
+
+
+def grouped(number: Decimal) -> str:
+    """A number for people, exact, with its thousands set apart: 22,361,870 or 1,234.5."""
+    return _without_trailing_zeros(format(number, ",f"))
+
+
+def _without_trailing_zeros(text: str) -> str:
     if "." in text:
         text = text.rstrip("0").rstrip(".")
     return "0" if text == "-0" else text
@@ -46,9 +69,10 @@ def plain(number: Decimal) -> str:
 
 def show(amount: Decimal, currency: str) -> str:
     """An amount for people: `$1,234.50`, with every digit that the amount has."""
-    places = max(minor_unit(currency), -int(amount.normalize().as_tuple().exponent))
+    places = max(minor_unit(currency), -int(amount.normalize(EXACT).as_tuple().exponent))
     pattern = "¤#,##0" + ("." + "0" * places if places else "")
-    return format_currency(amount, currency, format=pattern, locale="en", currency_digits=False)
+    with localcontext(EXACT):
+        return format_currency(amount, currency, format=pattern, locale="en", currency_digits=False)
 
 
 def split(total: Decimal, weights: Sequence[Decimal], places: int) -> list[Decimal]:
@@ -63,17 +87,21 @@ def split(total: Decimal, weights: Sequence[Decimal], places: int) -> list[Decim
         raise ValueError("Positive and negative parts are split apart: no weight may be negative.")
     with localcontext(EXACT):
         unit = Decimal(1).scaleb(-places)
-        units = abs(total) / unit
-        if units != units.to_integral_value():
-            raise ValueError(f"{total} has more than {places} decimals.")
-        whole = sum(weights, ZERO)
-        if whole == 0:
-            return [total, *[ZERO * unit for _ in weights[1:]]]
-        shares = [units * weight / whole for weight in weights]
-        floors = [share.to_integral_value(rounding=ROUND_FLOOR) for share in shares]
-        left = int(units - sum(floors, ZERO))
-        order = sorted(range(len(weights)), key=lambda i: (floors[i] - shares[i], i))
-        for i in order[:left]:
-            floors[i] += 1
-        sign = -1 if total < 0 else 1
-        return [sign * floor * unit for floor in floors]
+        units, rest = divmod(abs(total), unit)
+        if rest:
+            raise ValueError(f"{plain(total)} has more than {places} decimals.")
+        signed = -unit if total < 0 else unit
+        return [round_to(part * signed, places) for part in _whole_shares(units, weights)]
+
+
+def _whole_shares(units: Decimal, weights: Sequence[Decimal]) -> list[Decimal]:
+    """Whole numbers in proportion to `weights` that add up to `units`; by whole division, so that no remainder is rounded."""
+    weight_of_all = sum(weights, ZERO)
+    if not weight_of_all:
+        return [units, *[ZERO] * (len(weights) - 1)]
+    divided = [divmod(units * weight, weight_of_all) for weight in weights]
+    parts = [part for part, _ in divided]
+    left = int(units - sum(parts, ZERO))
+    for i in sorted(range(len(weights)), key=lambda i: (-divided[i][1], i))[:left]:
+        parts[i] += 1
+    return parts

@@ -53,12 +53,25 @@ class Period:
 
 
 def midnight(day: date, timezone: str) -> datetime:
-    """The UTC instant at which `day` begins in `timezone` (the first instant that exists, when midnight does not)."""
+    """The UTC instant at which `day` begins in `timezone`.
+
+    When clocks skip midnight (São Paulo) it is the first instant after the gap, when they show it twice (Havana) the first
+    of the two; a day that a place left out (30 December 2011 in Apia) begins and ends at the same instant. Without a fold,
+    `zoneinfo` reads a skipped time by the offset before the gap, which is that first instant as long as the gap begins at
+    midnight; every gap over a midnight since 1970 does.
+    """
     return datetime.combine(day, time(), tzinfo=ZoneInfo(timezone)).astimezone(UTC)
 
 
 def local_date(instant: datetime, timezone: str) -> date:
-    return instant.astimezone(ZoneInfo(timezone)).date()
+    """The day that `instant` belongs to in `timezone`: the last one that has begun by then.
+
+    Where clocks went back from 00:01 to 23:01 (St. John's until 2011), the repeated hour stays with the day that had begun:
+    a day is one stretch of time, and so is a period.
+    """
+    day = instant.astimezone(ZoneInfo(timezone)).date()
+    tomorrow = day + timedelta(days=1)
+    return tomorrow if midnight(tomorrow, timezone) <= instant else day
 
 
 def _months_on(anchor: date, months: int) -> date:
@@ -101,11 +114,24 @@ class Schedule:
 
 
 def days(period: Period, timezone: str) -> int:
-    """Local calendar days of a period; the day in which it starts counts whole, the one in which it ends only when entered."""
+    """Local calendar days of a period; the day in which it starts counts whole, the one in which it ends only when entered.
+
+    A day that the place left out of its calendar is not counted.
+    """
     if period.start == period.end:
         return 0
-    last = period.end - timedelta(microseconds=1)
-    return (local_date(last, timezone) - local_date(period.start, timezone)).days + 1
+    first = local_date(period.start, timezone)
+    last = local_date(period.end - timedelta(microseconds=1), timezone)
+    return (last - first).days + 1 - _days_left_out(first, last, timezone)
+
+
+def _days_left_out(first: date, last: date, timezone: str) -> int:
+    """How many of the days between `first` and `last` never were: a place that crossed the date line skipped them."""
+    elapsed = midnight(last, timezone) - midnight(first, timezone)
+    if last - first - elapsed < timedelta(hours=20):
+        return 0
+    between = ((first + timedelta(days=n)) for n in range((last - first).days))
+    return sum(midnight(day, timezone) == midnight(day + timedelta(days=1), timezone) for day in between)
 
 
 def used_share(used: Period, full: Period, timezone: str) -> Fraction:

@@ -11,7 +11,10 @@ from billing_site.foundation.periods import Interval
 
 @dataclass(frozen=True)
 class Priced:
-    """An exact, unrounded amount, how it came about (one sentence of arithmetic a step), and the unit price to show."""
+    """An exact, unrounded amount, how it came about (one sentence of arithmetic a step), and the unit price to show.
+
+    The last step ends with the amount: “22,361,870 token × 0.00001 = 223.6187”.
+    """
 
     amount: Decimal
     steps: tuple[str, ...]
@@ -19,9 +22,9 @@ class Priced:
 
 
 class PriceModel(Protocol):
-    """One way to turn a quantity into an amount; one file each."""
+    """One way to turn a quantity into an amount; one file each. `unit` is what one of the quantity is called."""
 
-    def price(self, quantity: Decimal) -> Priced: ...
+    def price(self, quantity: Decimal, unit: str) -> Priced: ...
 
 
 @dataclass(frozen=True)
