@@ -1,26 +1,48 @@
 """Invoices and the run that makes them."""
 
-from django.contrib.postgres.fields import ArrayField
+from django.core.validators import MaxValueValidator
 from django.db import models
 from django.db.models import F, Q
-from django.db.models.functions import Now
+from django.db.models.functions import MD5, Cast, Now
 
 from billing_site.foundation.history import tracked
 from catalog.models import Charge, PlanVersion, Product
 from customers.models import Customer, Subscription
+from invoicing import guards
 
 
 @tracked(exclude=["next_number"])
 class NumberSeries(models.Model):
     """Gapless invoice numbers: prefix and a counter that moves only with the invoices that take from it."""
 
-    code = models.CharField(max_length=50, unique=True, db_collation="C")
-    prefix = models.CharField(max_length=50, blank=True, help_text="For example INV-.")
-    digits = models.PositiveSmallIntegerField(default=6, help_text="Numbers are padded with zeros to this length.")
+    DEFAULT = "default"
+
+    code = models.CharField(
+        max_length=50,
+        unique=True,
+        db_collation="C",
+        help_text="Invoices take their numbers from the series “default”.",
+    )
+    prefix = models.CharField(
+        max_length=50,
+        blank=True,
+        help_text="What stands before the number, for example INV-. Counts from the next invoice on.",
+    )
+    digits = models.PositiveSmallIntegerField(
+        default=6,
+        validators=[MaxValueValidator(20)],
+        help_text="Shorter numbers are padded with zeros to this length; longer ones are written in full.",
+    )
     next_number = models.PositiveBigIntegerField(default=1, editable=False)
 
     class Meta:
         verbose_name_plural = "number series"
+        ordering = ["code"]
+        constraints = [
+            models.CheckConstraint(condition=Q(digits__lte=20), name="number_series_digits_fit"),
+            models.CheckConstraint(condition=Q(next_number__gte=1), name="number_series_begins_at_one"),
+        ]
+        triggers = [guards.ONLY_FORWARD, guards.SERIES_STAYS]
 
     def __str__(self) -> str:
         return self.code
@@ -40,10 +62,13 @@ class Run(models.Model):
 
 
 class Chunk(models.Model):
-    """Work of a run: some draft invoices to rate or to finalize. A worker holds it by a lease; the queue is only a hint."""
+    """Work of a run: some draft invoices to rate or to finalize. A worker holds it by a lease; the queue is only a hint.
+
+    `attempts` is also the fencing token: a worker that finds another count than the one it took with has lost the chunk.
+    """
 
     class Step(models.TextChoices):
-        RATE = "rate", "Rate drafts"
+        RATE = "rate", "Preview"
         FINALIZE = "finalize", "Finalize"
 
     class Status(models.TextChoices):
@@ -64,7 +89,19 @@ class Chunk(models.Model):
 
     class Meta:
         ordering = ["-id"]
-        indexes = [models.Index(fields=["leased_until"], condition=Q(status="pending"), name="chunk_pending")]
+        indexes = [
+            models.Index(
+                fields=["leased_until"],
+                condition=Q(status="pending"),
+                name="chunk_pending",
+            )
+        ]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(status="pending", finished_at=None) | ~Q(status="pending") & Q(finished_at__isnull=False),
+                name="chunk_finished_at_fits_status",
+            )
+        ]
 
     def __str__(self) -> str:
         return f"{self.get_step_display()} {self.pk}"
@@ -85,25 +122,43 @@ class Invoice(models.Model):
 
     customer = models.ForeignKey(Customer, on_delete=models.PROTECT, related_name="invoices")
     subscription = models.ForeignKey(Subscription, on_delete=models.PROTECT, related_name="invoices", db_index=False)
-    version = models.ForeignKey(PlanVersion, on_delete=models.PROTECT, related_name="+")
+    version = models.ForeignKey(PlanVersion, on_delete=models.PROTECT, related_name="+", db_index=False)
     kind = models.CharField(max_length=10, choices=Kind.choices)
     sequence = models.PositiveSmallIntegerField(default=0)
     period_start = models.DateTimeField(help_text="Usage and fees in arrears from here")
     period_end = models.DateTimeField(help_text="to here, not included; fees in advance begin here.")
     advance_end = models.DateTimeField(
-        null=True, help_text="Fees in advance are billed up to here; empty when the subscription ends."
+        null=True,
+        help_text="Fees in advance are billed up to here; empty when the subscription ends.",
     )
     timezone = models.CharField(max_length=64)
     currency = models.CharField(max_length=3)
     status = models.CharField(max_length=10, choices=Status.choices, default=Status.DRAFT)
     finalize_after = models.DateTimeField()
     hold_reason = models.TextField(blank=True, help_text="Why this draft cannot be finalized.")
-    chunk = models.ForeignKey(Chunk, on_delete=models.SET_NULL, null=True, related_name="held_invoices")
-    series = models.ForeignKey(NumberSeries, on_delete=models.PROTECT, null=True, related_name="+")
+    chunk = models.ForeignKey(
+        Chunk,
+        on_delete=models.PROTECT,
+        null=True,
+        related_name="held_invoices",
+        help_text="The work that holds this draft, or that closed it. A draft without one is free to be taken.",
+    )
+    series = models.ForeignKey(
+        NumberSeries,
+        on_delete=models.PROTECT,
+        null=True,
+        related_name="+",
+        db_index=False,
+    )
     number = models.CharField(max_length=80, blank=True, db_collation="C")
     total = models.DecimalField(max_digits=20, decimal_places=4, default=0)
     bill_to = models.JSONField(
-        default=dict, help_text="The customer's name, address and tax id as they stood at finalization."
+        default=dict,
+        help_text="The customer's name, address and tax id as they stood at finalization.",
+    )
+    seller = models.JSONField(
+        default=dict,
+        help_text="Your name, address and tax id as they stood at finalization.",
     )
     rated_at = models.DateTimeField(null=True)
     finalized_at = models.DateTimeField(null=True)
@@ -111,7 +166,14 @@ class Invoice(models.Model):
 
     class Meta:
         ordering = ["-id"]
-        indexes = [models.Index(fields=["finalize_after"], condition=Q(status="draft"), name="invoice_draft_due")]
+        # The planner's: drafts that nobody holds.
+        indexes = [
+            models.Index(
+                fields=["finalize_after"],
+                condition=Q(status="draft", chunk=None),
+                name="invoice_draft_free",
+            )
+        ]
         constraints = [
             models.UniqueConstraint(
                 fields=["subscription", "period_start", "kind", "sequence"],
@@ -119,14 +181,28 @@ class Invoice(models.Model):
                 name="invoice_once",
             ),
             models.UniqueConstraint(fields=["number"], condition=~Q(number=""), name="invoice_number_once"),
-            models.CheckConstraint(condition=Q(period_start__lte=F("period_end")), name="invoice_period_in_order"),
             models.CheckConstraint(
-                condition=Q(status="finalized", finalized_at__isnull=False, series__isnull=False, hold_reason="")
+                condition=Q(period_start__lte=F("period_end")),
+                name="invoice_period_in_order",
+            ),
+            models.CheckConstraint(
+                condition=Q(
+                    status="finalized",
+                    finalized_at__isnull=False,
+                    series__isnull=False,
+                    hold_reason="",
+                )
                 & ~Q(number="")
                 | Q(status="void", finalized_at__isnull=False) & ~Q(number="")
                 | Q(status__in=["draft", "empty"], number="", series=None),
                 name="invoice_number_fits_status",
             ),
+        ]
+        triggers = [
+            guards.BORN_A_DRAFT,
+            guards.FROZEN,
+            guards.KNOWN_WAY_OUT,
+            guards.TOTAL_IS_SUM,
         ]
 
     def __str__(self) -> str:
@@ -136,7 +212,7 @@ class Invoice(models.Model):
 class Line(models.Model):
     """A rounded amount and how it came about."""
 
-    invoice = models.ForeignKey(Invoice, on_delete=models.CASCADE, related_name="lines")
+    invoice = models.ForeignKey(Invoice, on_delete=models.CASCADE, related_name="lines", db_index=False)
     position = models.PositiveIntegerField()
     charge = models.ForeignKey(Charge, on_delete=models.PROTECT, related_name="+", db_index=False)
     product = models.ForeignKey(Product, on_delete=models.PROTECT, related_name="+", db_index=False)
@@ -153,6 +229,7 @@ class Line(models.Model):
     class Meta:
         ordering = ["position"]
         constraints = [models.UniqueConstraint(fields=["invoice", "position"], name="line_position_once")]
+        triggers = guards.LINES_FROZEN
 
     def __str__(self) -> str:
         return self.description
@@ -161,7 +238,7 @@ class Line(models.Model):
 class LateUsage(models.Model):
     """Usage that came, or went, after its period was invoiced: current usage − invoiced usage, per charge and combination."""
 
-    invoice = models.ForeignKey(Invoice, on_delete=models.PROTECT, related_name="late_usage")
+    invoice = models.ForeignKey(Invoice, on_delete=models.PROTECT, related_name="late_usage", db_index=False)
     charge = models.ForeignKey(Charge, on_delete=models.PROTECT, related_name="+", db_index=False)
     dimensions = models.JSONField(default=dict)
     quantity = models.DecimalField(max_digits=38, decimal_places=12)
@@ -171,6 +248,15 @@ class LateUsage(models.Model):
     class Meta:
         verbose_name_plural = "late usage"
         ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(
+                F("invoice"),
+                F("charge"),
+                MD5(Cast("dimensions", models.TextField())),
+                name="late_usage_once",
+            ),
+            models.CheckConstraint(condition=~Q(quantity=0), name="late_usage_is_a_difference"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.invoice} · {self.charge}"

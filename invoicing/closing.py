@@ -1,0 +1,135 @@
+"""A chunk of drafts → rated drafts, or finalized invoices. One transaction; killed at any instant, nothing of it has happened.
+
+Why no usage is lost between reading and finalizing, at READ COMMITTED (PostgreSQL's default, which the product keeps):
+
+1. The drafts were committed before this transaction began, by the planner.
+2. This transaction locks them first. Each statement after that reads what was committed before the statement began, so rating
+   sees all usage that was committed before the lock was had.
+3. Usage that commits later has written a UsageChange in its own transaction. Its consumer (`late`) locks the same invoices, so
+   it waits until this transaction is over, finds them finalized and compares.
+"""
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+
+import structlog
+from django.conf import settings
+from django.db import connection, transaction
+from psycopg.types.json import Jsonb
+
+from billing_site.foundation.periods import Period
+from customers import rating
+from customers.rating import Rated, Request
+from invoicing import chunks, lines, numbering
+from invoicing.models import Chunk, Invoice
+
+log = structlog.get_logger(__name__)
+
+ZERO = Decimal(0)
+
+
+def work(chunk_id: int, worker: str) -> bool:
+    """Take a chunk and do it. Whether it was done here: False when it is not free, or when this attempt failed, which is noted."""
+    attempt = chunks.take(chunk_id, worker)
+    if attempt is None:
+        return False
+    try:
+        with transaction.atomic():
+            _notice_a_dead_client()
+            chunk = chunks.lock(chunk_id, attempt)
+            if chunk is None:
+                return False
+            _close(chunk)
+    except Exception as error:
+        log.exception("chunk_failed", chunk=chunk_id, attempt=attempt)
+        chunks.fail(chunk_id, attempt, error)
+        return False
+    return True
+
+
+def retry_held(invoices: Sequence[int]) -> int:
+    """Let held drafts be tried again by the next pass instead of after INVOICE_REFRESH. How many there were."""
+    held = Invoice.objects.filter(pk__in=invoices, status=Invoice.Status.DRAFT).exclude(hold_reason="")
+    return held.update(rated_at=None)
+
+
+def _notice_a_dead_client() -> None:
+    """A worker's machine that vanishes says no goodbye: let the server look after this connection, and free its locks in 25 s.
+
+    Over a unix socket, where a dead process is seen at once, these settings have no effect.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT set_config('tcp_keepalives_idle', '10', true), set_config('tcp_keepalives_interval', '5', true), "
+            "set_config('tcp_keepalives_count', '3', true), set_config('client_connection_check_interval', '5s', true)"
+        )
+
+
+def _close(chunk: Chunk) -> None:
+    drafts = list(
+        Invoice.objects.filter(chunk=chunk, status=Invoice.Status.DRAFT).order_by("id").select_for_update(no_key=True)
+    )
+    rated = rating.rate([request_for(draft) for draft in drafts]) if drafts else {}
+    lines.replace([rated[draft.pk] for draft in drafts])
+    _write_totals(drafts, rated, chunk)
+    if chunk.step == Chunk.Step.RATE:
+        chunks.finish(chunk.pk)
+        return
+    _check_foreign_keys()
+    chunks.finish(chunk.pk)
+    numbering.finalize([draft.pk for draft in drafts if _billable(rated[draft.pk])])
+
+
+def request_for(invoice: Invoice) -> Request:
+    """What an invoice bills: its period in arrears, and in advance what begins at its end."""
+    opening = invoice.kind == Invoice.Kind.OPENING
+    return Request(
+        key=invoice.pk,
+        subscription=invoice.subscription_id,
+        arrears=None if opening else Period(invoice.period_start, invoice.period_end),
+        advance=None if invoice.advance_end is None else Period(invoice.period_end, invoice.advance_end),
+    )
+
+
+def _billable(rated: Rated) -> bool:
+    return bool(rated.lines) and not rated.problems
+
+
+def _write_totals(drafts: Sequence[Invoice], rated: Mapping[int, Rated], chunk: Chunk) -> None:
+    """Totals, who bills whom, and reasons to hold, as of now. What stays a draft is free again; what has no lines is empty."""
+    results = [rated[draft.pk] for draft in drafts]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            UPDATE invoicing_invoice invoice
+               SET total = result.total, hold_reason = result.held, rated_at = statement_timestamp(),
+                   seller = %(seller)s,
+                   bill_to = jsonb_build_object(
+                     'reference', customer.reference, 'name', customer.name, 'email', customer.email,
+                     'tax_id', customer.tax_id, 'address', customer.address, 'country', customer.country),
+                   chunk_id = CASE WHEN %(closing)s AND result.held = '' THEN invoice.chunk_id END,
+                   status = CASE WHEN %(closing)s AND result.held = '' AND result.lines = 0 THEN 'empty' ELSE 'draft' END,
+                   finalized_at = CASE WHEN %(closing)s AND result.held = '' AND result.lines = 0
+                                       THEN statement_timestamp() END
+              FROM unnest(%(ids)s::bigint[], %(totals)s::numeric[], %(held)s::text[], %(lines)s::int[])
+                     AS result(id, total, held, lines),
+                   customers_customer customer
+             WHERE invoice.id = result.id AND invoice.status = 'draft' AND customer.id = invoice.customer_id
+            """,
+            {
+                "seller": Jsonb(settings.INVOICE_SELLER),
+                "closing": chunk.step == Chunk.Step.FINALIZE,
+                "ids": [each.key for each in results],
+                "totals": [sum((line.amount for line in each.lines), ZERO) for each in results],
+                "held": ["\n".join(each.problems) for each in results],
+                "lines": [len(each.lines) for each in results],
+            },
+        )
+        if cursor.rowcount != len(drafts):
+            raise RuntimeError(f"{len(drafts)} drafts were locked, but {cursor.rowcount} got their totals.")
+
+
+def _check_foreign_keys() -> None:
+    """Now rather than at COMMIT, when the number series is locked already and everybody else waits for it."""
+    with connection.cursor() as cursor:
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")

@@ -1,0 +1,158 @@
+"""What is due becomes drafts; drafts become chunks of work.
+
+Two steps, each in short transactions of INVOICE_CHUNK_SIZE rows, each safe to be killed and to be run by several at once:
+
+1. `_draft_some`: due subscriptions → draft invoices, and every subscription moves on to its next boundary.
+2. `_assign_some`: drafts that nobody holds and whose time has come → a chunk.
+
+Drafts are committed before any usage of theirs is read. That is what the search for late usage stands on, see `late`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import structlog
+from django.conf import settings
+from django.db import connection, transaction
+from django.db.models import Q, QuerySet
+
+from customers import subscribing
+from customers.boundaries import Boundary
+from customers.models import Subscription
+from invoicing import chunks
+from invoicing.models import Chunk, Invoice, Run
+
+log = structlog.get_logger(__name__)
+
+# Any number that nothing else in the product uses for an advisory lock.
+PLANNER_LOCK = 7_263_001
+
+
+@dataclass(frozen=True)
+class Planned:
+    """What one pass made: drafts, and the chunks (by id) that now hold drafts."""
+
+    drafts: int
+    chunks: tuple[int, ...]
+
+
+def find_due(now: datetime) -> list[int]:
+    """Plan, unless somebody else is at it; then the ids of all chunks that a worker can take, dead workers' chunks included."""
+    with connection.cursor() as cursor:
+        # A session lock, for planning is many transactions. It goes with the connection, so a dead planner leaves none.
+        cursor.execute("SELECT pg_try_advisory_lock(%s)", [PLANNER_LOCK])
+        if cursor.fetchone()[0]:
+            try:
+                plan(now)
+            finally:
+                cursor.execute("SELECT pg_advisory_unlock(%s)", [PLANNER_LOCK])
+    return chunks.takeable()
+
+
+def plan(now: datetime) -> Planned:
+    """Make drafts of all that is due at `now`, boundary by boundary, and put what has to be done into chunks."""
+    drafts = 0
+    stuck: set[int] = set()
+    while found := _draft_some(now, stuck):
+        drafts += found
+    return Planned(drafts, tuple(_assign(now)))
+
+
+@transaction.atomic
+def _draft_some(now: datetime, stuck: set[int]) -> int:
+    """One chunk of due subscriptions; returns how many were looked at, 0 when none is left.
+
+    A subscription appears once for each boundary that it is behind. Rows that another planner holds are skipped: it moves them
+    on. A row that it has just moved is read again by PostgreSQL when the lock is had, and falls out when it is no longer due.
+    """
+    due = list(
+        Subscription.objects.filter(due_at__lte=now)
+        .exclude(pk__in=stuck)
+        .select_related("version")
+        .order_by("due_at", "id")
+        .select_for_update(of=("self",), skip_locked=True, no_key=True)[: settings.INVOICE_CHUNK_SIZE]
+    )
+    steps = []
+    for subscription in due:
+        try:
+            steps.append((subscription, subscribing.advance(subscription)))
+        except Exception:
+            # One that cannot tell its next boundary must not stop the others.
+            log.exception("subscription_cannot_advance", subscription=subscription.pk)
+            stuck.add(subscription.pk)
+    if steps:
+        # invoice_once is the guard: what has its invoice gets no second one, however often its boundary comes up.
+        Invoice.objects.bulk_create([_draft(*step) for step in steps], ignore_conflicts=True)
+        _move_on(steps)
+    return len(due)
+
+
+def _draft(subscription: Subscription, following: Boundary) -> Invoice:
+    start, boundary = subscription.due_from, subscription.due_at
+    assert start is not None and boundary is not None
+    return Invoice(
+        customer_id=subscription.customer_id,
+        subscription=subscription,
+        version=subscription.version,
+        kind=Invoice.Kind.OPENING if start == boundary else Invoice.Kind.PERIOD,
+        period_start=start,
+        period_end=boundary,
+        advance_end=following[1],
+        timezone=subscription.timezone,
+        currency=subscription.version.currency,
+        finalize_after=boundary + subscription.version.grace,
+    )
+
+
+def _move_on(steps: Sequence[tuple[Subscription, Boundary]]) -> None:
+    ids, boundaries, starts, ends = zip(*((s.pk, s.due_at, *following) for s, following in steps), strict=True)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            UPDATE customers_subscription subscription
+               SET due_from = step.next_from, due_at = step.next_at
+              FROM unnest(%s::bigint[], %s::timestamptz[], %s::timestamptz[], %s::timestamptz[])
+                   AS step(id, due_at, next_from, next_at)
+             WHERE subscription.id = step.id AND subscription.due_at = step.due_at
+            """,
+            [list(ids), list(boundaries), list(starts), list(ends)],
+        )
+        if cursor.rowcount != len(steps):
+            raise RuntimeError(f"{len(steps)} subscriptions were locked, but {cursor.rowcount} moved on.")
+
+
+def _assign(now: datetime) -> list[int]:
+    made: list[int] = []
+    run: Run | None = None
+    for step in (Chunk.Step.FINALIZE, Chunk.Step.RATE):
+        while True:
+            with transaction.atomic():
+                ids = _take_free(step, now)
+                if not ids:
+                    break
+                # Only now, so that a pass that finds nothing leaves no run behind.
+                run = run or Run.objects.create(due_until=now)
+                chunk = Chunk.objects.create(run=run, step=step, invoices=len(ids))
+                Invoice.objects.filter(pk__in=ids).update(chunk=chunk)
+                made.append(chunk.pk)
+    return made
+
+
+def _take_free(step: Chunk.Step, now: datetime) -> list[int]:
+    """Ids of drafts that this transaction now holds, oldest first.
+
+    That a draft is free stands in its own row (`chunk` is null), so that when two planners meet, PostgreSQL's second look at a
+    row that the other has just changed is enough to leave it out.
+    """
+    rows = _free(step, now).order_by("id").select_for_update(skip_locked=True, no_key=True)
+    return list(rows.values_list("pk", flat=True)[: settings.INVOICE_CHUNK_SIZE])
+
+
+def _free(step: Chunk.Step, now: datetime) -> QuerySet[Invoice]:
+    """In grace: preview what is new or has not been rated for a while. After it: finalize, held ones every now and then."""
+    stale = Q(rated_at=None) | Q(rated_at__lte=now - settings.INVOICE_REFRESH)
+    ready = Q(finalize_after__lte=now) & (Q(hold_reason="") | stale)
+    preview = Q(finalize_after__gt=now) & stale
+    free = Invoice.objects.filter(status=Invoice.Status.DRAFT, chunk=None)
+    return free.filter(ready if step == Chunk.Step.FINALIZE else preview)
