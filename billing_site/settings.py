@@ -6,20 +6,30 @@ and written their addresses to the state folder; this module reads them from the
 
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
-import environ
+from csp.constants import NONE, SELF, UNSAFE_EVAL, UNSAFE_INLINE
 
-from billing_site import embedded
+from billing_site import admin_shell, api_schema, embedded, logs
+from billing_site.environment import (
+    boolean,
+    decimal,
+    env,
+    one_of,
+    read_file,
+    seconds,
+    whole,
+)
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-env = environ.Env()
-environ.Env.read_env(BASE_DIR / ".env")
+read_file(BASE_DIR / ".env")
 
 STATE_DIR = embedded.state_dir()
-DEBUG = env.bool("DJANGO_DEBUG", default=False)
+DEBUG = boolean("DJANGO_DEBUG")
 SECRET_KEY = env.str("DJANGO_SECRET_KEY", default="") or embedded.secret_key()
 ALLOWED_HOSTS = env.list("DJANGO_ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
 CSRF_TRUSTED_ORIGINS = env.list("DJANGO_CSRF_TRUSTED_ORIGINS", default=[])
+HTTPS = boolean("DJANGO_HTTPS")
 
 DATABASE_URL = env.str("DATABASE_URL", default="") or embedded.database_url()
 REDIS_URL = env.str("REDIS_URL", default="") or embedded.redis_url()
@@ -41,6 +51,8 @@ INSTALLED_APPS = [
     "django_filters",
     "drf_spectacular",
     "drf_spectacular_sidecar",
+    "csp",
+    "django_structlog",
     "billing_site.foundation",
     "meters",
     "catalog",
@@ -49,15 +61,18 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "billing_site.health.HealthMiddleware",
     "django.middleware.security.SecurityMiddleware",
+    "csp.middleware.CSPMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django_structlog.middlewares.RequestMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "pghistory.middleware.HistoryMiddleware",
+    "billing_site.foundation.history_context.AuthorMiddleware",
 ]
 
 ROOT_URLCONF = "billing_site.urls"
@@ -77,17 +92,40 @@ TEMPLATES = [
     }
 ]
 
+DATABASE_LOCK_TIMEOUT_MS = whole("DATABASE_LOCK_TIMEOUT_MS", 30_000)
+DATABASE_IDLE_IN_TRANSACTION_MS = whole("DATABASE_IDLE_IN_TRANSACTION_MS", 120_000)
+DATABASE_OPTIONS = " ".join(
+    f"-c {name}={value}"
+    for name, value in {
+        "lock_timeout": DATABASE_LOCK_TIMEOUT_MS,
+        "idle_in_transaction_session_timeout": DATABASE_IDLE_IN_TRANSACTION_MS,
+        "timezone": "UTC",
+    }.items()
+)
+_DATABASE: dict[str, Any] = env.db_url_config(DATABASE_URL)
 DATABASES = {
     "default": {
-        **env.db_url_config(DATABASE_URL),
+        **_DATABASE,
         "CONN_MAX_AGE": 300,
         "CONN_HEALTH_CHECKS": True,
         "ATOMIC_REQUESTS": False,
+        # What the address itself says goes first.
+        "OPTIONS": {
+            "connect_timeout": 5,
+            "application_name": "tallybook",
+            "options": DATABASE_OPTIONS,
+            **_DATABASE.get("OPTIONS", {}),
+        },
     }
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}}
+CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "LOCATION": REDIS_URL,
+    }
+}
 
 CELERY_BROKER_URL = embedded.broker_url(REDIS_URL)
 CELERY_TASK_IGNORE_RESULT = True
@@ -95,11 +133,13 @@ CELERY_TASK_ACKS_LATE = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_TIMEZONE = "UTC"
-CELERY_BEAT_SCHEDULE: dict[str, dict[str, object]] = {}
 
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
-    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
+    {
+        "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
+        "OPTIONS": {"min_length": 12},
+    },
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
     {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
 ]
@@ -112,7 +152,42 @@ USE_I18N = True
 USE_TZ = True
 USE_THOUSAND_SEPARATOR = False
 
-STATIC_URL = "static/"
+# Behind a proxy that ends TLS and says so in X-Forwarded-Proto.
+SECURE_SSL_REDIRECT = HTTPS
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS else None
+SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
+SESSION_COOKIE_SECURE = HTTPS
+CSRF_COOKIE_SECURE = HTTPS
+SESSION_COOKIE_AGE = 12 * 60 * 60
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+# No page asks anything of another host. The admin's Alpine.js evaluates its attributes, and unfold writes inline styles.
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [SELF],
+        "script-src": [SELF, UNSAFE_INLINE, UNSAFE_EVAL],
+        "style-src": [SELF, UNSAFE_INLINE],
+        "img-src": [SELF, "data:"],
+        "font-src": [SELF, "data:"],
+        "object-src": [NONE],
+        "base-uri": [SELF],
+        "form-action": [SELF],
+        "frame-ancestors": [NONE],
+    }
+}
+
+LOG_FORMAT = one_of("LOG_FORMAT", logs.FORMATS, logs.TEXT)
+LOG_LEVEL = one_of("LOG_LEVEL", ("DEBUG", "INFO", "WARNING", "ERROR"), "INFO")
+logs.configure()
+LOGGING = logs.logging_config(LOG_FORMAT, LOG_LEVEL)
+DJANGO_STRUCTLOG_IP_LOGGING_ENABLED = False
+DJANGO_STRUCTLOG_STATUS_START_LOG_LEVEL = logs.DEBUG
+DJANGO_STRUCTLOG_STATUS_4XX_LOG_LEVEL = logs.INFO
+DJANGO_STRUCTLOG_CELERY_ENABLED = True
+DJANGO_STRUCTLOG_CELERY_DEFAULT_LOG_LEVEL = logs.DEBUG
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+
+STATIC_URL = "/static/"
 STATIC_ROOT = STATE_DIR / "static"
 WHITENOISE_USE_FINDERS = True
 
@@ -121,7 +196,7 @@ REST_FRAMEWORK = {
     "DEFAULT_PERMISSION_CLASSES": ["billing_site.foundation.authentication.HasScope"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_SCHEMA_CLASS": "billing_site.foundation.schema.ApiSchema",
     "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
     "COERCE_DECIMAL_TO_STRING": True,
     "UNAUTHENTICATED_USER": None,
@@ -129,12 +204,35 @@ REST_FRAMEWORK = {
     "EXCEPTION_HANDLER": "billing_site.foundation.api_errors.handle",
 }
 
+API_PREFIX = "/v1/"
+SPECTACULAR_SETTINGS = api_schema.SETTINGS
+UNFOLD = admin_shell.UNFOLD
+
+PGHISTORY_MIDDLEWARE_METHODS = ("POST", "PUT", "PATCH", "DELETE")
+HISTORY_SKIPPED_PATHS = ("/v1/events",)
+
 # Tallybook's own. Each is explained in docs/settings.md.
-IDEMPOTENCY_WAIT_MS = env.int("IDEMPOTENCY_WAIT_MS", default=10_000)
-INGEST_MAX_EVENTS = env.int("INGEST_MAX_EVENTS", default=5_000)
-INGEST_MAX_BYTES = env.int("INGEST_MAX_BYTES", default=5_000_000)
+IDEMPOTENCY_WAIT_MS = whole("IDEMPOTENCY_WAIT_MS", 10_000)
+INGEST_MAX_EVENTS = whole("INGEST_MAX_EVENTS", 5_000)
+INGEST_MAX_BYTES = whole("INGEST_MAX_BYTES", 5_000_000)
 INGEST_FUTURE = timedelta(minutes=5)
 INGEST_PAST = timedelta(days=35)
-INVOICE_CHUNK_SIZE = env.int("INVOICE_CHUNK_SIZE", default=1_000)
-INVOICE_LEASE = timedelta(seconds=env.int("INVOICE_LEASE_SECONDS", default=30))
-INVOICE_BEAT_SECONDS = env.float("INVOICE_BEAT_SECONDS", default=5.0)
+INVOICE_CHUNK_SIZE = whole("INVOICE_CHUNK_SIZE", 1_000)
+INVOICE_LEASE = seconds("INVOICE_LEASE_SECONDS", 30)
+INVOICE_BEAT_SECONDS = decimal("INVOICE_BEAT_SECONDS", 5.0)
+INVOICE_REFRESH = seconds("INVOICE_REFRESH_SECONDS", 900)
+INVOICE_SELLER = {
+    "name": env.str("INVOICE_SELLER_NAME", default=""),
+    "address": env.str("INVOICE_SELLER_ADDRESS", default="").replace("\\n", "\n"),
+    "tax_id": env.str("INVOICE_SELLER_TAX_ID", default=""),
+}
+
+# What beat sends is dropped when no worker took it before the next one comes: nothing piles up behind a long run.
+CELERY_BEAT_SCHEDULE: dict[str, dict[str, object]] = {
+    name: {"task": name, "schedule": INVOICE_BEAT_SECONDS, "options": {"expires": max(INVOICE_BEAT_SECONDS, 5)}}
+    for name in ("invoicing.find_due", "invoicing.watch_late_usage")
+}
+
+# The largest body of any address is a batch of events; a price matrix is a form of many fields.
+DATA_UPLOAD_MAX_MEMORY_SIZE = INGEST_MAX_BYTES
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 50_000

@@ -1,8 +1,27 @@
-"""Every address of the site."""
+"""Every address of the site, but for /healthz and /readyz, which `health` answers before anything else."""
 
 from django.contrib import admin
-from django.urls import path
+from django.urls import include, path, re_path
+from django.views.generic import RedirectView
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+
+from billing_site import error_pages
+from billing_site.foundation.history_page import history_page
+
+api = [
+    path("schema", SpectacularAPIView.as_view(), name="schema"),
+    path("docs", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
+    re_path("", error_pages.UnknownApiAddress.as_view()),
+]
 
 urlpatterns = [
+    path("", RedirectView.as_view(pattern_name="admin:index")),
+    path("admin/history/", admin.site.admin_view(history_page), name="history"),
     path("admin/", admin.site.urls),
+    path("v1/", include(api)),
 ]
+
+handler400 = error_pages.bad_request
+handler403 = error_pages.permission_denied
+handler404 = error_pages.not_found
+handler500 = error_pages.server_error

@@ -33,11 +33,13 @@ RETRY_AFTER_SECONDS = 5
 BUSY = ("40", "55P03", "57014")
 
 DATABASE_AWAY = Fault(
-    "database_unavailable", "The database cannot be reached at the moment; it is safe to send the same request again."
+    "database_unavailable",
+    "The database cannot be reached at the moment; it is safe to send the same request again.",
 )
 DATABASE_BUSY = Fault("busy", "Too much is going on at once; it is safe to send the same request again.")
 INTERNAL = Fault(
-    "internal_error", "Something went wrong on our side and has been logged; it is safe to send the same request again."
+    "internal_error",
+    "Something went wrong on our side and has been logged; it is safe to send the same request again.",
 )
 
 
@@ -134,5 +136,14 @@ def _database_answer(error: DatabaseError | InterfaceError) -> Response:
     sqlstate = getattr(error.__cause__, "sqlstate", None) or ""
     fault = DATABASE_BUSY if sqlstate.startswith(BUSY) else DATABASE_AWAY
     # The driver's message may name hosts and statements: it goes to the log, never to the caller.
-    logger.warning("database_error_answered", code=fault.code, sqlstate=sqlstate, error=type(error.__cause__).__name__)
-    return answer([fault], status.HTTP_503_SERVICE_UNAVAILABLE, {"Retry-After": str(RETRY_AFTER_SECONDS)})
+    logger.warning(
+        "database_error_answered",
+        code=fault.code,
+        sqlstate=sqlstate,
+        error=type(error.__cause__).__name__,
+    )
+    return answer(
+        [fault],
+        status.HTTP_503_SERVICE_UNAVAILABLE,
+        {"Retry-After": str(RETRY_AFTER_SECONDS)},
+    )

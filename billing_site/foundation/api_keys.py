@@ -93,7 +93,13 @@ def _digest(key: str) -> str:
 
 def _name_faults(name: str) -> list[Fault]:
     if not name.strip():
-        return [Fault("name_missing", "Name the key after who uses it, for example “production gateway”.", "name")]
+        return [
+            Fault(
+                "name_missing",
+                "Name the key after who uses it, for example “production gateway”.",
+                "name",
+            )
+        ]
     if len(name.strip()) > 100:
         return [Fault("name_too_long", "The name may have up to 100 characters.", "name")]
     return []
@@ -103,7 +109,13 @@ def _scope_faults(scopes: Collection[str]) -> list[Fault]:
     known = ", ".join(Scope.values)
     unknown = sorted(set(scopes) - set(Scope.values))
     if unknown:
-        return [Fault("scope_unknown", f"Unknown scope “{unknown[0]}”; a scope is one of {known}.", "scopes")]
+        return [
+            Fault(
+                "scope_unknown",
+                f"Unknown scope “{unknown[0]}”; a scope is one of {known}.",
+                "scopes",
+            )
+        ]
     if not scopes:
         return [Fault("scope_missing", f"Choose at least one scope of {known}.", "scopes")]
     return []

@@ -6,4 +6,7 @@ from django.apps import AppConfig
 class FoundationConfig(AppConfig):
     name = "billing_site.foundation"
     label = "foundation"
-    verbose_name = "Foundation"
+    verbose_name = "Access"
+
+    def ready(self) -> None:
+        from billing_site.foundation import checks, history_context  # noqa: F401

@@ -1,17 +1,24 @@
 """Who calls the API: `Authorization: Bearer <key>`, and what the key is allowed to do."""
 
+from typing import TYPE_CHECKING
+
 import pghistory
 from django.core.exceptions import ImproperlyConfigured
-from drf_spectacular.extensions import OpenApiAuthenticationExtension
-from drf_spectacular.openapi import AutoSchema
 from rest_framework.authentication import BaseAuthentication
-from rest_framework.exceptions import AuthenticationFailed, MethodNotAllowed, PermissionDenied
+from rest_framework.exceptions import (
+    AuthenticationFailed,
+    MethodNotAllowed,
+    PermissionDenied,
+)
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
-from rest_framework.views import APIView
 
 from billing_site.foundation import api_keys, clock
 from billing_site.foundation.models import ApiKey
+
+if TYPE_CHECKING:
+    # rest_framework.views loads this module while it loads itself.
+    from rest_framework.views import APIView
 
 REALM = 'Bearer realm="Tallybook"'
 
@@ -27,7 +34,8 @@ class ApiKeyAuthentication(BaseAuthentication):
         scheme, _, presented = header.partition(" ")
         if scheme.lower() != "bearer" or not presented.strip():
             raise AuthenticationFailed(
-                "Send the API key as “Authorization: Bearer <key>”.", code="authorization_malformed"
+                "Send the API key as “Authorization: Bearer <key>”.",
+                code="authorization_malformed",
             )
         key = _usable(api_keys.find_key(presented.strip()))
         api_keys.note_use(key)
@@ -58,7 +66,7 @@ class HasScope(BasePermission):
     error of its author's, rather than open.
     """
 
-    def has_permission(self, request: Request, view: APIView) -> bool:
+    def has_permission(self, request: Request, view: "APIView") -> bool:
         if not isinstance(request.auth, ApiKey):
             return False
         scope = required_scope(view, request.method or "")
@@ -71,7 +79,7 @@ class HasScope(BasePermission):
         return True
 
 
-def required_scope(view: APIView, method: str) -> str | None:
+def required_scope(view: "APIView", method: str) -> str | None:
     """The scope that a method of a view needs; None for OPTIONS, which any key may ask."""
     if method not in view.allowed_methods:
         raise MethodNotAllowed(method)
@@ -83,18 +91,3 @@ def required_scope(view: APIView, method: str) -> str | None:
     if not isinstance(scopes, str):
         raise ImproperlyConfigured(f"{type(view).__name__}.required_scopes names no scope for {method}.")
     return scopes
-
-
-class ApiKeyScheme(OpenApiAuthenticationExtension):
-    """How the OpenAPI document describes it."""
-
-    target_class = "billing_site.foundation.authentication.ApiKeyAuthentication"
-    name = "ApiKey"
-
-    def get_security_definition(self, auto_schema: AutoSchema) -> dict[str, str]:
-        return {
-            "type": "http",
-            "scheme": "bearer",
-            "bearerFormat": "tb_<prefix>_<secret>",
-            "description": "An API key, made in the admin under Access → API keys. Each operation names the scope it needs.",
-        }

@@ -65,7 +65,10 @@ def _once(handler: Handler, request: Request, *args: Any, **kwargs: Any) -> Resp
     key = _key(request)
     operation = f"{request.method} {request.path}"
     if len(operation) > MAX_OPERATION:
-        raise ValidationError(f"The address is longer than {MAX_OPERATION} characters.", code="address_too_long")
+        raise ValidationError(
+            f"The address is longer than {MAX_OPERATION} characters.",
+            code="address_too_long",
+        )
     # The body as it came, before anything reads the stream.
     digest = sha256(request._request.body + b"\0" + request.META.get("QUERY_STRING", "").encode()).hexdigest()
     try:
@@ -73,7 +76,8 @@ def _once(handler: Handler, request: Request, *args: Any, **kwargs: Any) -> Resp
             claimed = _claim(request.auth, operation, key, digest)
             if not claimed:
                 return _replay(
-                    IdempotentRequest.objects.get(api_key=request.auth, operation=operation, key=key), digest
+                    IdempotentRequest.objects.get(api_key=request.auth, operation=operation, key=key),
+                    digest,
                 )
             response = handler(request, *args, **kwargs)
             if response.status_code >= status.HTTP_400_BAD_REQUEST:
@@ -102,7 +106,10 @@ def _claim(api_key: ApiKey, operation: str, key: str, digest: str) -> int | None
     with connection.cursor() as cursor:
         cursor.execute("SELECT current_setting('lock_timeout')")
         usual = cursor.fetchone()[0]
-        cursor.execute("SELECT set_config('lock_timeout', %s, true)", [f"{settings.IDEMPOTENCY_WAIT_MS}ms"])
+        cursor.execute(
+            "SELECT set_config('lock_timeout', %s, true)",
+            [f"{settings.IDEMPOTENCY_WAIT_MS}ms"],
+        )
         try:
             cursor.execute(
                 "INSERT INTO foundation_idempotentrequest (api_key_id, operation, key, request_digest)"

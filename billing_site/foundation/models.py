@@ -29,16 +29,24 @@ class ApiKey(models.Model):
     revoked_at = models.DateTimeField(null=True, blank=True, editable=False)
     last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
     created_by = models.ForeignKey(
-        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, editable=False, related_name="+"
+        settings.AUTH_USER_MODEL,
+        on_delete=models.PROTECT,
+        null=True,
+        editable=False,
+        related_name="+",
     )
 
     class Meta:
         verbose_name = "API key"
         ordering = ["-id"]
         constraints = [
-            models.CheckConstraint(condition=Q(digest__regex=r"^[0-9a-f]{64}$"), name="api_key_digest_is_sha256"),
             models.CheckConstraint(
-                condition=Q(scopes__contained_by=Scope.values, scopes__len__gte=1), name="api_key_scopes_are_known"
+                condition=Q(digest__regex=r"^[0-9a-f]{64}$"),
+                name="api_key_digest_is_sha256",
+            ),
+            models.CheckConstraint(
+                condition=Q(scopes__contained_by=Scope.values, scopes__len__gte=1),
+                name="api_key_scopes_are_known",
             ),
         ]
 
@@ -55,7 +63,10 @@ class IdempotentRequest(models.Model):
     key = models.CharField(max_length=255, db_collation="C")
     request_digest = models.CharField(max_length=64, help_text="SHA-256 of the body and the query string.")
     status = models.PositiveSmallIntegerField(null=True, help_text="Null only inside the transaction that writes it.")
-    response = models.TextField(null=True, help_text="The body as it was answered; text, to keep every byte of it.")
+    response = models.TextField(
+        null=True,
+        help_text="The body as it was answered; text, to keep every byte of it.",
+    )
     created_at = models.DateTimeField(db_default=Now())
 
     class Meta:

@@ -66,7 +66,13 @@ class KeysetPagination(BasePagination):
                 raise ValueError
             assert isinstance(field, Field)
             return field.to_python(text)
-        except (Base64Error, ValueError, TypeError, ModelValidationError, RecursionError):
+        except (
+            Base64Error,
+            ValueError,
+            TypeError,
+            ModelValidationError,
+            RecursionError,
+        ):
             message = "This cursor is not one of this list's; use the value of “next” as it was answered."
             raise ValidationError({"after": message}, code="cursor_invalid") from None
 

@@ -21,13 +21,30 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name="ApiKey",
             fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True,
+                        primary_key=True,
+                        serialize=False,
+                        verbose_name="ID",
+                    ),
+                ),
                 (
                     "name",
-                    models.CharField(help_text="Who uses this key, for example “production gateway”.", max_length=100),
+                    models.CharField(
+                        help_text="Who uses this key, for example “production gateway”.",
+                        max_length=100,
+                    ),
                 ),
-                ("prefix", models.CharField(editable=False, max_length=16, unique=True)),
-                ("digest", models.CharField(editable=False, max_length=64, unique=True)),
+                (
+                    "prefix",
+                    models.CharField(editable=False, max_length=16, unique=True),
+                ),
+                (
+                    "digest",
+                    models.CharField(editable=False, max_length=64, unique=True),
+                ),
                 (
                     "scopes",
                     django.contrib.postgres.fields.ArrayField(
@@ -35,8 +52,14 @@ class Migration(migrations.Migration):
                             choices=[
                                 ("ingest", "Ingest: send usage events"),
                                 ("read", "Read: customers, plans, usage, invoices"),
-                                ("write", "Write: create and change customers and subscriptions"),
-                                ("backfill", "Backfill: send events older than the usual limit"),
+                                (
+                                    "write",
+                                    "Write: create and change customers and subscriptions",
+                                ),
+                                (
+                                    "backfill",
+                                    "Backfill: send events older than the usual limit",
+                                ),
                             ],
                             max_length=20,
                         ),
@@ -45,14 +68,27 @@ class Migration(migrations.Migration):
                 ),
                 (
                     "created_at",
-                    models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False),
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(),
+                        editable=False,
+                    ),
                 ),
                 (
                     "expires_at",
-                    models.DateTimeField(blank=True, help_text="Empty: the key does not expire.", null=True),
+                    models.DateTimeField(
+                        blank=True,
+                        help_text="Empty: the key does not expire.",
+                        null=True,
+                    ),
                 ),
-                ("revoked_at", models.DateTimeField(blank=True, editable=False, null=True)),
-                ("last_used_at", models.DateTimeField(blank=True, editable=False, null=True)),
+                (
+                    "revoked_at",
+                    models.DateTimeField(blank=True, editable=False, null=True),
+                ),
+                (
+                    "last_used_at",
+                    models.DateTimeField(blank=True, editable=False, null=True),
+                ),
                 (
                     "created_by",
                     models.ForeignKey(
@@ -78,7 +114,10 @@ class Migration(migrations.Migration):
                 ("id", models.BigIntegerField()),
                 (
                     "name",
-                    models.CharField(help_text="Who uses this key, for example “production gateway”.", max_length=100),
+                    models.CharField(
+                        help_text="Who uses this key, for example “production gateway”.",
+                        max_length=100,
+                    ),
                 ),
                 ("prefix", models.CharField(editable=False, max_length=16)),
                 (
@@ -88,8 +127,14 @@ class Migration(migrations.Migration):
                             choices=[
                                 ("ingest", "Ingest: send usage events"),
                                 ("read", "Read: customers, plans, usage, invoices"),
-                                ("write", "Write: create and change customers and subscriptions"),
-                                ("backfill", "Backfill: send events older than the usual limit"),
+                                (
+                                    "write",
+                                    "Write: create and change customers and subscriptions",
+                                ),
+                                (
+                                    "backfill",
+                                    "Backfill: send events older than the usual limit",
+                                ),
                             ],
                             max_length=20,
                         ),
@@ -98,13 +143,23 @@ class Migration(migrations.Migration):
                 ),
                 (
                     "created_at",
-                    models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False),
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(),
+                        editable=False,
+                    ),
                 ),
                 (
                     "expires_at",
-                    models.DateTimeField(blank=True, help_text="Empty: the key does not expire.", null=True),
+                    models.DateTimeField(
+                        blank=True,
+                        help_text="Empty: the key does not expire.",
+                        null=True,
+                    ),
                 ),
-                ("revoked_at", models.DateTimeField(blank=True, editable=False, null=True)),
+                (
+                    "revoked_at",
+                    models.DateTimeField(blank=True, editable=False, null=True),
+                ),
                 (
                     "created_by",
                     models.ForeignKey(
@@ -144,30 +199,55 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name="IdempotentRequest",
             fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("operation", models.CharField(db_collation="C", help_text="Method and path.", max_length=500)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True,
+                        primary_key=True,
+                        serialize=False,
+                        verbose_name="ID",
+                    ),
+                ),
+                (
+                    "operation",
+                    models.CharField(
+                        db_collation="C", help_text="Method and path.", max_length=500
+                    ),
+                ),
                 ("key", models.CharField(db_collation="C", max_length=255)),
                 (
                     "request_digest",
-                    models.CharField(help_text="SHA-256 of the body and the query string.", max_length=64),
+                    models.CharField(
+                        help_text="SHA-256 of the body and the query string.",
+                        max_length=64,
+                    ),
                 ),
                 (
                     "status",
                     models.PositiveSmallIntegerField(
-                        help_text="Null only inside the transaction that writes it.", null=True
+                        help_text="Null only inside the transaction that writes it.",
+                        null=True,
                     ),
                 ),
                 (
                     "response",
                     models.TextField(
-                        help_text="The body as it was answered; text, to keep every byte of it.", null=True
+                        help_text="The body as it was answered; text, to keep every byte of it.",
+                        null=True,
                     ),
                 ),
-                ("created_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                (
+                    "created_at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now()
+                    ),
+                ),
                 (
                     "api_key",
                     models.ForeignKey(
-                        db_index=False, on_delete=django.db.models.deletion.PROTECT, to="foundation.apikey"
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        to="foundation.apikey",
                     ),
                 ),
             ],
@@ -175,14 +255,16 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name="apikey",
             constraint=models.CheckConstraint(
-                condition=models.Q(("digest__regex", "^[0-9a-f]{64}$")), name="api_key_digest_is_sha256"
+                condition=models.Q(("digest__regex", "^[0-9a-f]{64}$")),
+                name="api_key_digest_is_sha256",
             ),
         ),
         migrations.AddConstraint(
             model_name="apikey",
             constraint=models.CheckConstraint(
                 condition=models.Q(
-                    ("scopes__contained_by", ["ingest", "read", "write", "backfill"]), ("scopes__len__gte", 1)
+                    ("scopes__contained_by", ["ingest", "read", "write", "backfill"]),
+                    ("scopes__len__gte", 1),
                 ),
                 name="api_key_scopes_are_known",
             ),
@@ -232,6 +314,8 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name="idempotentrequest",
-            constraint=models.UniqueConstraint(fields=("api_key", "operation", "key"), name="idempotent_request_once"),
+            constraint=models.UniqueConstraint(
+                fields=("api_key", "operation", "key"), name="idempotent_request_once"
+            ),
         ),
     ]

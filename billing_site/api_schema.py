@@ -1,0 +1,53 @@
+"""What the OpenAPI document says of the whole: the front matter, for settings.py."""
+
+from typing import Any
+
+DESCRIPTION = """
+Send usage events, keep customers and subscriptions, read usage and invoices.
+
+**Keys.** Every request carries an API key: `Authorization: Bearer tb_…`. An operator makes keys in the admin, with the scopes
+that each operation names.
+
+**Writes** other than events carry an `Idempotency-Key`, new for every new request. The same key and body give the stored
+answer, with `Idempotent-Replayed: true`; another body gives 409. A write that was refused is not stored, so the same key may be
+sent again. Events need no key: an event is known by its customer and reference, and counted once however often it is sent.
+
+**Errors** have one shape, `{"errors": [{"code", "message", "field"}]}`. `code` stays the same from version to version.
+
+**Lists** come a page at a time: pass `next` as `after` until it is null.
+
+**Numbers** that are amounts, prices or quantities are strings of decimals, exact. Times are RFC 3339, in UTC.
+"""
+
+SETTINGS: dict[str, Any] = {
+    "TITLE": "Tallybook API",
+    "DESCRIPTION": DESCRIPTION,
+    "VERSION": "1",
+    "SERVERS": [{"url": "/", "description": "This server"}],
+    "TAGS": [
+        {"name": "events", "description": "Usage events: what your customers did."},
+        {"name": "customers", "description": "Who is billed, and what they used."},
+        {"name": "plans", "description": "What is sold, and its price lists."},
+        {
+            "name": "subscriptions",
+            "description": "Which customer is on which price list, and since when.",
+        },
+        {
+            "name": "invoices",
+            "description": "What is owed, and how each line came about.",
+        },
+    ],
+    "SCHEMA_PATH_PREFIX": "/v1",
+    "COMPONENT_SPLIT_REQUEST": True,
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
+    "SERVE_AUTHENTICATION": [],
+    # The docs page is served whole from here; nothing is fetched from, or told to, another host.
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "/static/foundation/mark.svg",
+    "SWAGGER_UI_SETTINGS": {
+        "deepLinking": True,
+        "validatorUrl": None,
+        "defaultModelsExpandDepth": -1,
+    },
+}
