@@ -1,7 +1,7 @@
 """Rounding, splitting and writing amounts. Pure.
 
-An amount is a Decimal in major units of a currency (12.34 = twelve dollars and thirty-four cents). Minor units are those of
-ISO 4217. Rules: `docs/rules.md`, "Numbers".
+An amount is a Decimal in major units of a currency (12.34 = twelve dollars and thirty-four cents). Minor units are
+those of ISO 4217. Rules: `docs/rules.md`, "Numbers".
 """
 
 from collections.abc import Sequence
@@ -17,11 +17,13 @@ ZERO = Decimal(0)
 # Wide enough for a 26-digit quantity at 12 places times a 15-digit price at 15 places, exactly.
 EXACT = Context(prec=100, rounding=ROUND_HALF_UP)
 
-_MINOR_UNITS = {
-    **dict.fromkeys("BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF".split(), 0),
-    **dict.fromkeys("BHD IQD JOD KWD LYD OMR TND".split(), 3),
-    **dict.fromkeys("CLF UYW".split(), 4),
-}
+_WITHOUT_DECIMALS = (
+    *("BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG"),
+    *("RWF", "UGX", "UYI", "VND", "VUV", "XAF", "XOF", "XPF"),
+)
+_WITH_THREE = ("BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND")
+_WITH_FOUR = ("CLF", "UYW")
+_MINOR_UNITS = dict.fromkeys(_WITHOUT_DECIMALS, 0) | dict.fromkeys(_WITH_THREE, 3) | dict.fromkeys(_WITH_FOUR, 4)
 
 
 def is_currency(code: str) -> bool:
@@ -47,7 +49,7 @@ def round_amount(amount: Decimal, currency: str) -> Decimal:
 
 
 def round_to(amount: Decimal, places: int) -> Decimal:
-    """`amount` at `places` decimals, half away from zero. A zero has no sign: −0.001 at two places is 0.00, not −0.00."""
+    """`amount` at `places` decimals, half away from zero. Zero has no sign: −0.001 at two places is 0.00."""
     return EXACT.add(amount.quantize(Decimal(1).scaleb(-places), context=EXACT), ZERO)
 
 
@@ -78,8 +80,8 @@ def show(amount: Decimal, currency: str) -> str:
 def split(total: Decimal, weights: Sequence[Decimal], places: int) -> list[Decimal]:
     """Parts of `total` in proportion to `weights`, each at `places` decimals, adding up to `total` exactly.
 
-    Largest remainder; equal remainders go to the earlier part. Weights must not be negative; when all are zero the first
-    part takes everything. `total` must itself have at most `places` decimals.
+    Largest remainder; equal remainders go to the earlier part. Weights must not be negative; when all are zero the
+    first part takes everything. `total` must itself have at most `places` decimals.
     """
     if not weights:
         raise ValueError("An amount cannot be split into no parts.")
@@ -95,7 +97,7 @@ def split(total: Decimal, weights: Sequence[Decimal], places: int) -> list[Decim
 
 
 def _whole_shares(units: Decimal, weights: Sequence[Decimal]) -> list[Decimal]:
-    """Whole numbers in proportion to `weights` that add up to `units`; by whole division, so that no remainder is rounded."""
+    """Whole numbers in proportion to `weights` that add up to `units`. Whole division: no remainder is rounded."""
     weight_of_all = sum(weights, ZERO)
     if not weight_of_all:
         return [units, *[ZERO] * (len(weights) - 1)]

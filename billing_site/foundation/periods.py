@@ -1,7 +1,7 @@
 """Billing periods and local calendar days. Pure.
 
-A period is half-open, [start, end), two UTC instants computed from the local calendar of a timezone. Anchors are stored and
-clamped to each month, never chained from a clamped date. Rules: `docs/rules.md`, "Time".
+A period is half-open, [start, end), two UTC instants computed from the local calendar of a timezone. Anchors are stored
+and clamped to each month, never chained from a clamped date. Rules: `docs/rules.md`, "Time".
 """
 
 from calendar import monthrange
@@ -20,7 +20,7 @@ class Interval(StrEnum):
 
 
 class Alignment(StrEnum):
-    """Calendar periods begin on the first day of the week, month, quarter or year; anniversary periods on the anchor's day."""
+    """Calendar periods begin on the first day of the week, month, quarter or year; anniversary ones on the anchor's."""
 
     CALENDAR = "calendar"
     ANNIVERSARY = "anniversary"
@@ -55,10 +55,10 @@ class Period:
 def midnight(day: date, timezone: str) -> datetime:
     """The UTC instant at which `day` begins in `timezone`.
 
-    When clocks skip midnight (São Paulo) it is the first instant after the gap, when they show it twice (Havana) the first
-    of the two; a day that a place left out (30 December 2011 in Apia) begins and ends at the same instant. Without a fold,
-    `zoneinfo` reads a skipped time by the offset before the gap, which is that first instant as long as the gap begins at
-    midnight; every gap over a midnight since 1970 does.
+    When clocks skip midnight (São Paulo) it is the first instant after the gap, when they show it twice (Havana) the
+    first of the two; a day that a place left out (30 December 2011 in Apia) begins and ends at the same instant.
+    Without a fold, `zoneinfo` reads a skipped time by the offset before the gap, which is that first instant as long as
+    the gap begins at midnight; every gap over a midnight since 1970 does.
     """
     return datetime.combine(day, time(), tzinfo=ZoneInfo(timezone)).astimezone(UTC)
 
@@ -66,8 +66,8 @@ def midnight(day: date, timezone: str) -> datetime:
 def local_date(instant: datetime, timezone: str) -> date:
     """The day that `instant` belongs to in `timezone`: the last one that has begun by then.
 
-    Where clocks went back from 00:01 to 23:01 (St. John's until 2011), the repeated hour stays with the day that had begun:
-    a day is one stretch of time, and so is a period.
+    Where clocks went back from 00:01 to 23:01 (St. John's until 2011), the repeated hour stays with the day that had
+    begun: a day is one stretch of time, and so is a period.
     """
     day = instant.astimezone(ZoneInfo(timezone)).date()
     tomorrow = day + timedelta(days=1)
@@ -114,9 +114,10 @@ class Schedule:
 
 
 def days(period: Period, timezone: str) -> int:
-    """Local calendar days of a period; the day in which it starts counts whole, the one in which it ends only when entered.
+    """Local calendar days of a period.
 
-    A day that the place left out of its calendar is not counted.
+    The day in which it starts counts whole, the one in which it ends only when entered; a day that the place left out
+    of its calendar is not counted.
     """
     if period.start == period.end:
         return 0

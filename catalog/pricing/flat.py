@@ -12,8 +12,8 @@ SHOWN_PLACES = 12
 def price_fee(fee: Decimal, days_used: int, days_in_period: int) -> Priced:
     """`fee` × days used ÷ days in the full period: never more than the fee, nothing for no days.
 
-    The amount is not rounded to a currency: round it once, on the line. A share that has no finite decimals is carried to 100
-    digits, far beyond any minor unit, so that the one rounding decides as it would on the exact fraction.
+    The amount is not rounded to a currency: round it once, on the line. A share that has no finite decimals is carried
+    to 100 digits, far beyond any minor unit, so that the one rounding decides as it would on the exact fraction.
 
     Raises ValueError when the period has no days, or the days used are not among them.
     """
@@ -31,7 +31,7 @@ def _days(count: int) -> str:
 
 
 def _shown(amount: Decimal) -> str:
-    """Every digit of a short amount; a long one is cut off, not rounded, after `SHOWN_PLACES` decimals, and "…" says so."""
+    """Every digit of a short amount; a long one is cut off, not rounded, and "…" says so."""
     text = grouped(amount)
     whole, _, decimals = text.partition(".")
     return text if len(decimals) <= SHOWN_PLACES else f"{whole}.{decimals[:SHOWN_PLACES]}…"

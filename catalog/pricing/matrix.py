@@ -1,8 +1,11 @@
-"""Which row of a charge prices which usage, and what each row comes to. Pure. Rules: `docs/rules.md`, "What is priced together".
+"""Which row of a charge prices which usage, and what each row comes to. Pure.
+
+Rules: `docs/rules.md`, "What is priced together".
 
     usage at every combination of values → one row each, or none → the row's usage in all, priced once
 
-Amounts stay exact here. Who writes lines rounds each `PricedRow` once and shows its parts by `catalog.pricing.sharing.share`:
+Amounts stay exact here. Who writes lines rounds each `PricedRow` once and shows its parts by
+`catalog.pricing.sharing.share`:
 
     rounded = round_amount(row.priced.amount, currency)
     amounts = share(rounded, [part.weight for part in row.parts], minor_unit(currency))
@@ -38,7 +41,7 @@ class Combination:
 
 @dataclass(frozen=True)
 class Part(Combination):
-    """A combination under its row. `weight`: its own exact amount at the row's unit price, by which the row's is shared."""
+    """A combination under its row. `weight`: its exact amount at the row's unit price, by which the row's is shared."""
 
     weight: Decimal
 
@@ -55,14 +58,14 @@ class PricedRow:
 
 @dataclass(frozen=True)
 class PricedUsage:
-    """The usage of a charge, each combination once: under the row that prices it, in the order of rows, or unmatched."""
+    """The usage of a charge, each combination once: under the row that prices it (in order of rows), or unmatched."""
 
     rows: tuple[PricedRow, ...]
     unmatched: tuple[Combination, ...]
 
 
 class Matrix:
-    """The rows of a charge, made ready to be asked. Build it once for a charge and price the usage of many customers."""
+    """The rows of a charge, made ready to be asked: build it once and price the usage of many customers."""
 
     def __init__(self, charge: UsageCharge) -> None:
         self.charge = charge

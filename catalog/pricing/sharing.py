@@ -9,11 +9,12 @@ from billing_site.foundation.money import EXACT, ZERO, round_to, split
 def share(amount: Decimal, weights: Sequence[Decimal], places: int) -> list[Decimal]:
     """Parts of a row's rounded `amount`, one for each weight, at `places` decimals, adding up to `amount` exactly.
 
-    `amount` is the row's exact amount rounded once to the currency's minor unit; `weights` are the parts' own exact amounts
-    (`Part.weight` of the row); `places` is the minor unit. Largest remainder, equal remainders to the earlier part.
+    `amount` is the row's exact amount rounded once to the currency's minor unit; `weights` are the parts' own exact
+    amounts (`Part.weight` of the row); `places` is the minor unit. Largest remainder, equal remainders to the earlier
+    part.
 
-    Positive and negative parts are split apart: the positive ones share their own sum, rounded; the negative ones share what is
-    then left of `amount`. So usage that was taken back never makes another combination cheaper than it is.
+    Positive and negative parts are split apart: the positive ones share their own sum, rounded; the negative ones share
+    what is then left of `amount`. So usage that was taken back never makes another combination cheaper than it is.
 
     Raises ValueError when there are no weights or when `amount` has more than `places` decimals.
     """
