@@ -103,7 +103,7 @@ class CustomerUsage(View):
     @extend_schema(
         operation_id="retrieve_usage",
         summary="Usage of a customer in a period",
-        description="Quantities of every meter, or of those named, billed or not. Right as soon as ingestion has answered.",
+        description="Quantities by meter, billed or not: right from the moment at which ingestion answered.",
         parameters=[
             OpenApiParameter(
                 "from", str, required=True, description="A day in the customer's timezone, or an instant."

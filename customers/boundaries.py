@@ -1,7 +1,8 @@
 """When a subscription is invoiced. Pure.
 
-At a boundary, usage and fees in arrears of [due_from, due_at) are invoiced, and fees in advance for the period that begins at
-due_at. A subscription with fees in advance opens with a boundary of its own, at which due_from = due_at = its start.
+At a boundary, usage and fees in arrears of [due_from, due_at) are invoiced, and fees in advance for the period that
+begins at due_at. A subscription with fees in advance opens with a boundary of its own, at which due_from = due_at = its
+start.
 """
 
 from datetime import datetime

@@ -12,7 +12,7 @@ FIRST_YEAR, LAST_YEAR = 1970, 2199
 
 
 def period_between(start: str | None, end: str | None, timezone: str) -> Period:
-    """[start, end): each a day of `timezone` (its beginning) or an RFC 3339 instant. Raises Refused with what is wrong."""
+    """[start, end): each a day of `timezone` (its beginning) or an RFC 3339 instant. Raises Refused."""
     bounds: dict[str, datetime] = {}
     faults = []
     for field, text in (("from", start), ("to", end)):

@@ -1,4 +1,7 @@
-"""What is wrong with a customer or a subscription, as faults that a person can act on. Verbs and forms ask here, and only here."""
+"""What is wrong with a customer or a subscription, as faults that a person can act on.
+
+Verbs and forms ask here, and only here.
+"""
 
 from collections.abc import Iterator, Sequence
 from datetime import date, datetime
@@ -105,7 +108,9 @@ def date_faults(starts_on: date | None, ends_on: date | None) -> list[Fault]:
             message = f"“{day}” is not a day from {FIRST_DAY} to {LAST_DAY}; check the year."
             faults.append(Fault("date_out_of_range", message, field))
     if not faults and starts_on is not None and ends_on is not None and ends_on <= starts_on:
-        message = f"The end {ends_on} is not after the start {starts_on}. The end day itself is not included: choose a later one."
+        message = (
+            f"The end {ends_on} is not after the start {starts_on}. The end day is not included: choose a later one."
+        )
         faults.append(Fault("ends_too_early", message, "ends_on"))
     return faults
 
@@ -158,8 +163,8 @@ def overlap_faults(
 def _overlap(claim: MeterClaim) -> str:
     other = claim.subscription
     return (
-        f"The subscription “{other.reference}” ({other.version}, {span(other)}) already reads the meter “{claim.meter}” at"
-        " that time. Choose days on which it does not run, or let one of the two charge only events that name it."
+        f"The subscription “{other.reference}” ({other.version}, {span(other)}) already reads the meter “{claim.meter}”"
+        " at that time. Choose days on which it does not run, or let one of the two charge only events that name it."
     )
 
 
@@ -182,7 +187,9 @@ def end_faults(subscription: Subscription, ends_at: datetime | None, period: Per
         )
         return [Fault("billed_conflict", message, "ends_on")]
     if opened and subscription.ends_at is not None and subscription.ends_at < period.end:
-        message = f"The fees of “{subscription}” have been invoiced up to its end ({span(subscription)}); it cannot move any more."
+        message = (
+            f"The fees of “{subscription}” ({span(subscription)}) have been invoiced up to its end; it cannot move."
+        )
         return [Fault("billed_conflict", message, "ends_on")]
     earliest = period.end if opened else subscription.due_from
     if ends_at is not None and ends_at < earliest:

@@ -89,7 +89,10 @@ class Customer(models.Model):
 
 @tracked()
 class Alias(models.Model):
-    """A reference by which events may name a customer. The customer's own reference is one of them, kept by a trigger."""
+    """A reference by which events may name a customer.
+
+    The customer's own reference is one of them, kept by a trigger.
+    """
 
     # The database drops the aliases of a deleted customer; the own one can only go that way.
     customer = models.ForeignKey(Customer, on_delete=models.DO_NOTHING, related_name="aliases")
@@ -132,9 +135,9 @@ class Contact(models.Model):
 class Subscription(models.Model):
     """A customer on a plan version, from a date on.
 
-    `due_at` is the next boundary at which something is invoiced: usage and fees in arrears of [due_from, due_at), and fees in
-    advance for the period that begins at due_at. A first boundary with `due_from` = `due_at` opens the subscription. Null: all
-    has been invoiced that ever will be.
+    `due_at` is the next boundary at which something is invoiced: usage and fees in arrears of [due_from, due_at), and
+    fees in advance for the period that begins at due_at. A first boundary with `due_from` = `due_at` opens the
+    subscription. Null: all has been invoiced that ever will be.
     """
 
     reference = models.CharField(
@@ -192,9 +195,9 @@ class Subscription(models.Model):
 
 
 class MeterClaim(models.Model):
-    """Which subscription reads a customer's meter, and when. Two that overlap are refused, unless they read only named events.
+    """Which subscription reads a customer's meter, and when.
 
-    Written by the triggers of Subscription alone.
+    Two that overlap are refused, unless they read only events that name them. Only the triggers of Subscription write them.
     """
 
     subscription = models.ForeignKey(Subscription, on_delete=models.DO_NOTHING, related_name="claims")

@@ -25,10 +25,10 @@ class UsageRow:
 def used(
     customer: Customer, period: Period, *, meters: Sequence[str] = (), group_by: Sequence[str] = ()
 ) -> list[UsageRow]:
-    """Usage of `period` by meter code (all when none is named) and by the dimensions `group_by` (none: one row a meter).
+    """Usage of `period` by meter codes (none: all meters) and the dimensions `group_by` (none: one row a meter).
 
-    In the order of meters, then of values. Raises Refused for a meter or a dimension that does not exist. A constant number of
-    queries.
+    In the order of meters, then of values. Raises Refused for a meter or a dimension that does not exist. A constant
+    number of queries.
     """
     chosen = _meters(meters)
     _check_dimensions(chosen, group_by)

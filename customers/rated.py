@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from billing_site.foundation.periods import Period
+from catalog.pricing.book import PriceBook, Priced
 
 
 @dataclass(frozen=True)
@@ -41,8 +42,21 @@ class RatedLine:
 
 @dataclass(frozen=True)
 class Rated:
-    """The lines of one request, in the order of the invoice. `problems` not empty: it must not be finalized, and why."""
+    """The lines of one request, in the order of the invoice.
+
+    `problems` not empty: it must not be finalized, and why.
+    """
 
     key: int
     lines: Sequence[RatedLine]
     problems: Sequence[str] = field(default=())
+
+
+def explain(
+    book: PriceBook, charge: str, row: Mapping[str, object] | None, priced: Priced | None, amount: Decimal
+) -> dict[str, object]:
+    """How an amount came about, as it is stored with the line: version, charge, row and steps of arithmetic."""
+    steps = [] if priced is None else list(priced.steps)
+    if priced is not None and priced.amount != amount:
+        steps.append(f"rounded to {amount:,f}")
+    return {"version": book.label, "version_id": book.version, "charge": charge, "row": row, "steps": steps}

@@ -1,50 +1,177 @@
-"""Usage × price version → rounded, explained lines; a chunk of subscriptions at a time."""
+"""Usage × price version → rounded, explained lines; a chunk of subscriptions at a time. Reads only.
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from decimal import Decimal
+    subscriptions, aliases, named subscriptions → windows → usage → lines, each charge by its version's price book
 
-from billing_site.foundation.periods import Period
+The number of queries does not grow with the requests. What goes wrong for one subscription is a problem of its own.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal, localcontext
+
+import structlog
+
+from billing_site.foundation.money import EXACT, ZERO
+from billing_site.foundation.periods import Alignment, Period, Schedule
+from catalog import price_books
+from catalog.pricing.book import FlatCharge, PriceBook, Timing, UsageCharge
+from catalog.pricing.matrix import Matrix
+from customers.fees import fee_line
+from customers.models import Alias, Subscription
+from customers.rated import Rated, RatedLine, Request
+from customers.usage_lines import usage_lines
+from meters import usage
+
+__all__ = ["Rated", "RatedLine", "Request", "rate"]
+
+logger = structlog.get_logger(__name__)
+
+# What the columns of a line hold. A greater one would fail its whole chunk when the lines are written.
+AMOUNT_LIMIT, QUANTITY_LIMIT = Decimal(10) ** 16, Decimal(10) ** 26
+
+Measured = Mapping[int, Sequence[usage.Usage]]
+"""Usage by meter."""
+
+
+class TooLarge(Exception):
+    """A figure that no invoice line can hold; the message says which."""
 
 
 @dataclass(frozen=True)
-class Request:
-    """What to rate: usage and fees in arrears of `arrears`, fees in advance of `advance`; either may be empty or None.
-
-    `key` is the caller's own, for example an invoice id.
-    """
+class Terms:
+    """A request with all that its subscription says. `window`: what every charge reads, but for its key and meter."""
 
     key: int
-    subscription: int
+    book: PriceBook
+    schedule: Schedule
     arrears: Period | None
     advance: Period | None
-
-
-@dataclass(frozen=True)
-class RatedLine:
-    """One rounded line. `amount` is in major units of the version's currency; `quantity` in `unit`."""
-
-    charge: int
-    product: int
-    description: str
-    dimensions: Mapping[str, str]
-    quantity: Decimal
-    unit: str
-    unit_price: Decimal
-    amount: Decimal
-    service: Period
-    explanation: Mapping[str, object]
-
-
-@dataclass(frozen=True)
-class Rated:
-    """The lines of one request, in the order of the invoice. `problems` not empty: it must not be finalized, and why."""
-
-    key: int
-    lines: Sequence[RatedLine]
-    problems: Sequence[str] = field(default=())
+    window: usage.Window | None
 
 
 def rate(requests: Sequence[Request]) -> dict[int, Rated]:
-    """Rate a chunk. The number of queries does not grow with the requests; a bad subscription is a problem of its own only."""
-    raise NotImplementedError
+    """The lines of every request, by its key. The number of queries is the same whatever the chunk holds.
+
+    A subscription whose figures cannot be made is a problem of its own; when usage cannot be read at all, nothing is
+    rated: the error is raised.
+    """
+    terms, rated = _gather(requests)
+    measured = _measure(terms)
+    matrices: dict[int, Matrix] = {}
+    with localcontext(EXACT):
+        for each in terms:
+            try:
+                rated[each.key] = _rated(each, measured[each.key], matrices)
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is this subscription's and not the chunk's
+                rated[each.key] = _failed(each.key, error)
+    return rated
+
+
+def _gather(requests: Sequence[Request]) -> tuple[list[Terms], dict[int, Rated]]:
+    """The terms of the requests, and those that have none already rated as a problem."""
+    subscriptions = Subscription.objects.in_bulk({request.subscription for request in requests})
+    books = price_books.load({row.version_id for row in subscriptions.values()})
+    customers = {row.customer_id for row in subscriptions.values()}
+    references, named = _references(customers), _named(customers)
+    terms, rated = [], {}
+    for request in requests:
+        try:
+            row = subscriptions[request.subscription]
+            window = _window(row, references[row.customer_id], named[row.customer_id])
+            terms.append(_terms(request, row, books[row.version_id], window))
+        except Exception as error:  # noqa: BLE001 - likewise
+            rated[request.key] = _failed(request.key, error)
+    return terms, rated
+
+
+def _references(customers: set[int]) -> dict[int, tuple[str, ...]]:
+    found: dict[int, tuple[str, ...]] = defaultdict(tuple)
+    for customer, reference in Alias.objects.filter(customer__in=customers).values_list("customer_id", "reference"):
+        found[customer] += (reference,)
+    return found
+
+
+def _named(customers: set[int]) -> dict[int, frozenset[str]]:
+    """The subscriptions of each customer that own the events that name them."""
+    found: dict[int, frozenset[str]] = defaultdict(frozenset)
+    rows = Subscription.objects.filter(customer__in=customers, named_events_only=True)
+    for customer, reference in rows.values_list("customer_id", "reference"):
+        found[customer] |= {reference}
+    return found
+
+
+def _window(row: Subscription, references: tuple[str, ...], named: frozenset[str]) -> usage.Window:
+    period = Period(row.starts_at, row.starts_at)
+    if row.named_events_only:
+        return usage.Window(key=0, customers=references, meter=0, period=period, subscription=row.reference)
+    return usage.Window(key=0, customers=references, meter=0, period=period, named_elsewhere=named)
+
+
+def _terms(request: Request, row: Subscription, book: PriceBook, window: usage.Window) -> Terms:
+    def clipped(period: Period | None) -> Period | None:
+        part = None if period is None else period.clip(row.starts_at, row.ends_at)
+        return None if part is None or part.start == part.end else part
+
+    arrears = clipped(request.arrears)
+    return Terms(
+        key=request.key,
+        book=book,
+        schedule=Schedule(book.interval, Alignment(row.alignment), row.anchor, row.timezone),
+        arrears=arrears,
+        advance=clipped(request.advance),
+        window=None if arrears is None else replace(window, period=arrears),
+    )
+
+
+def _measure(terms: Iterable[Terms]) -> dict[int, Measured]:
+    """By request and meter. A meter that two charges of a version price is read once."""
+    read = [
+        (each.key, replace(each.window, meter=meter))
+        for each in terms
+        if each.window is not None
+        for meter in sorted({charge.meter for charge in each.book.charges if isinstance(charge, UsageCharge)})
+    ]
+    found = usage.read([replace(window, key=number) for number, (_, window) in enumerate(read)])
+    measured: dict[int, dict[int, Sequence[usage.Usage]]] = defaultdict(dict)
+    for number, (key, window) in enumerate(read):
+        measured[key][window.meter] = found.get(number, ())
+    return measured  # type: ignore[return-value]
+
+
+def _rated(terms: Terms, measured: Measured, matrices: dict[int, Matrix]) -> Rated:
+    lines: list[RatedLine] = []
+    problems: list[str] = []
+    for charge in sorted(terms.book.charges, key=lambda charge: (charge.position, charge.id)):
+        if isinstance(charge, FlatCharge):
+            lines.extend(_fee(terms, charge))
+        elif terms.arrears is not None:
+            matrix = matrices.get(charge.id) or matrices.setdefault(charge.id, Matrix(charge))
+            made, held = usage_lines(terms.book, matrix, measured[charge.meter], terms.arrears)
+            lines.extend(made)
+            problems.extend(held)
+    _check_sizes(lines)
+    return Rated(terms.key, lines, problems)
+
+
+def _fee(terms: Terms, charge: FlatCharge) -> Iterator[RatedLine]:
+    used = terms.advance if charge.timing == Timing.ADVANCE else terms.arrears
+    if used is not None:
+        yield fee_line(terms.book, charge, terms.schedule, used)
+
+
+def _check_sizes(lines: Sequence[RatedLine]) -> None:
+    for line in lines:
+        if abs(line.quantity) >= QUANTITY_LIMIT:
+            raise TooLarge(f"The quantity of “{line.description}” has more than 26 digits: {line.quantity:,f}.")
+        if abs(line.amount) >= AMOUNT_LIMIT:
+            raise TooLarge(f"The amount of “{line.description}” has more than 16 digits: {line.amount:,f}.")
+    if sum((abs(line.amount) for line in lines), ZERO) >= AMOUNT_LIMIT:
+        raise TooLarge("The total of the lines has more than 16 digits.")
+
+
+def _failed(key: int, error: Exception) -> Rated:
+    if isinstance(error, TooLarge):
+        return Rated(key, (), (f"{error} No invoice can hold that; look at the events it comes from.",))
+    logger.error("rating_failed", key=key, exc_info=error)
+    return Rated(key, (), (f"It could not be rated ({type(error).__name__}: {error}). The log says where.",))

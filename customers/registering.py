@@ -122,7 +122,7 @@ def _keep_contacts(customer: Customer, contacts: Sequence[Mapping[str, str]]) ->
 
 
 def _look_again(customer: Customer, reference: str) -> None:
-    """The usage of `reference` has come to the customer, or gone: what was invoiced may differ, from its first hour on."""
+    """Usage of `reference` has come to the customer, or gone: what was invoiced may differ, from its first hour on."""
     hours = Bucket.objects.filter(customer=reference).values("series__meter").annotate(first=Min("hour"))
     UsageChange.objects.bulk_create(
         UsageChange(customer=customer.reference, meter_id=row["series__meter"], hour=row["first"]) for row in hours

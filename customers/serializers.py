@@ -21,7 +21,7 @@ class StrictSerializer(serializers.Serializer[Any]):
             if unknown:
                 known = ", ".join(self.fields)
                 message = f"There is no such field; the fields are {known}."
-                raise serializers.ValidationError({name: message for name in unknown}, code="field_unknown")
+                raise serializers.ValidationError(dict.fromkeys(unknown, message), code="field_unknown")
         return super().to_internal_value(data)
 
 

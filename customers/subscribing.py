@@ -1,4 +1,4 @@
-"""Subscribe a customer to a plan version, end that, and step from boundary to boundary: the only writer of Subscription."""
+"""Subscribe a customer to a plan version, end that, step from boundary to boundary. The writer of Subscription."""
 
 import secrets
 from datetime import date
@@ -27,8 +27,8 @@ def subscribe(
 ) -> Subscription:
     """Put a customer on a published version, from the start of `starts_on` to the start of `ends_on`.
 
-    Days are local days of the customer's timezone, which the subscription keeps. Without a reference it gets one. Raises
-    Refused, and then nothing was made.
+    Days are local days of the customer's timezone, which the subscription keeps. Without a reference it gets one.
+    Raises Refused, and then nothing was made.
     """
     reference = f"sub_{secrets.token_hex(10)}" if reference is None else reference
     with transaction.atomic():
@@ -65,8 +65,8 @@ def end_subscription(subscription: Subscription, ends_on: date | None) -> Subscr
     with transaction.atomic():
         # The customer first, as everywhere: its lock lines up whoever writes claims.
         lock(subscription.customer_id)
-        row = Subscription.objects.select_for_update(of=("self",), no_key=True)
-        row = row.select_related("version__plan").get(pk=subscription.pk)
+        rows = Subscription.objects.select_for_update(of=("self",), no_key=True)
+        row = rows.select_related("version__plan").get(pk=subscription.pk)
         checks.refuse_if(checks.date_faults(None, ends_on))
         _move_end(row, ends_on)
     subscription.refresh_from_db()

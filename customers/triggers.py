@@ -1,6 +1,7 @@
 """What the database itself keeps true of customers and subscriptions, whoever writes to it.
 
-Each refusal is a check violation that carries a constraint name, so that `customers.checks` can turn it into a readable fault.
+Each refusal is a check violation that carries a constraint name, so that `customers.checks` can turn it into a readable
+fault.
 """
 
 import pgtrigger
@@ -61,7 +62,8 @@ GUARD_OWN_ALIAS = pgtrigger.Trigger(
 )
 
 # FOR SHARE: the version cannot be retired, nor the customer's currency changed, between this look and the commit.
-# NO KEY UPDATE on the customer also lines up two subscriptions of one customer, which could else wait for each other's claims.
+# NO KEY UPDATE on the customer also lines up two subscriptions of one customer, which could else wait for each other's
+# claims.
 FIT_VERSION = pgtrigger.Trigger(
     name="fit_version",
     when=pgtrigger.Before,
@@ -95,8 +97,8 @@ KEEP_TERMS = pgtrigger.Trigger(
     """,
 )
 
-# The claims follow from the subscription and its version's charges, so nobody can forget or bend them. In the order of meters,
-# so that two writers never wait for each other.
+# The claims follow from the subscription and its version's charges, so nobody can forget or bend them. In the order of
+# meters, so that two writers never wait for each other.
 CLAIM_METERS = pgtrigger.Trigger(
     name="claim_meters",
     when=pgtrigger.After,
@@ -109,7 +111,8 @@ CLAIM_METERS = pgtrigger.Trigger(
             GROUP BY meter_id ORDER BY meter_id;
         ELSIF NEW.ends_at IS DISTINCT FROM OLD.ends_at THEN
             PERFORM FROM customers_customer WHERE id = NEW.customer_id FOR NO KEY UPDATE;
-            UPDATE customers_meterclaim SET period = tstzrange(NEW.starts_at, NEW.ends_at) WHERE subscription_id = NEW.id;
+            UPDATE customers_meterclaim SET period = tstzrange(NEW.starts_at, NEW.ends_at)
+            WHERE subscription_id = NEW.id;
         END IF;
         RETURN NULL;
     """,

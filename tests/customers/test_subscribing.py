@@ -73,7 +73,7 @@ def test_claims_name_each_meter_once(acme: Customer) -> None:
     for each in (tokens, tokens, calls):
         making.usage_charge(draft, each)
     made = subscribe(customer=acme, version=making.publish(draft), starts_on=date(2023, 11, 1), named_events_only=True)
-    claims = MeterClaim.objects.order_by("meter")
+    claims = MeterClaim.objects.order_by("meter_id")
     assert [(c.subscription, c.customer, c.meter, c.named_events_only) for c in claims] == [
         (made, acme, tokens, True),
         (made, acme, calls, True),

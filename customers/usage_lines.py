@@ -1,0 +1,86 @@
+"""The usage of one charge, as lines: a rounding per matrix row, a line per combination. Pure."""
+
+from collections.abc import Iterable, Iterator
+from decimal import Decimal
+
+from billing_site.foundation.money import ZERO, grouped, minor_unit, round_amount
+from billing_site.foundation.periods import Period
+from catalog.pricing.book import PriceBook, Unmatched, UsageCharge
+from catalog.pricing.matrix import Combination, Matrix, Measured, PricedRow
+from catalog.pricing.sharing import share
+from customers.rated import RatedLine, explain
+
+
+def usage_lines(
+    book: PriceBook, matrix: Matrix, usage: Iterable[Measured], service: Period
+) -> tuple[list[RatedLine], list[str]]:
+    """Lines in the order of rows, then of dimension values; and a problem for each combination that holds the invoice.
+
+    Σ line quantities = usage (but for what is held), Σ line amounts of a row = the row's amount, rounded once.
+    """
+    charge, priced = matrix.charge, matrix.price(usage)
+    lines = [line for row in priced.rows for line in _row_lines(book, charge, row, service)]
+    unmatched = [combination for combination in priced.unmatched if combination.quantity]
+    if charge.unmatched == Unmatched.HOLD:
+        return lines, [_held(book, charge, combination) for combination in unmatched]
+    return [*lines, *(_free_line(book, charge, combination, service) for combination in unmatched)], []
+
+
+def _row_lines(book: PriceBook, charge: UsageCharge, row: PricedRow, service: Period) -> Iterator[RatedLine]:
+    amount = round_amount(row.priced.amount, book.currency)
+    explanation = explain(book, charge.code, {"id": row.row.id, "match": dict(row.row.match)}, row.priced, amount)
+    used = [part for part in row.parts if part.quantity]
+    if len(used) == 1:
+        yield _line(charge, used[0], row.priced.unit_price, amount, service, explanation)
+        return
+    amounts = share(amount, [part.weight for part in used], minor_unit(book.currency)) if used else []
+    for part, part_amount in zip(used, amounts, strict=True):
+        text = (
+            f"{grouped(part.quantity)} of {grouped(row.quantity)} {charge.unit} in this row:"
+            f" {part_amount} of {amount}, by largest remainder"
+        )
+        yield _line(charge, part, row.priced.unit_price, part_amount, service, {**explanation, "share": text})
+
+
+def _free_line(book: PriceBook, charge: UsageCharge, combination: Combination, service: Period) -> RatedLine:
+    nothing = round_amount(ZERO, book.currency)
+    step = f"no row prices {_named(combination)}; the charge says to charge nothing for such usage"
+    explanation = {**explain(book, charge.code, None, None, nothing), "steps": [step]}
+    return _line(charge, combination, ZERO, nothing, service, explanation, suffix=" (not priced)")
+
+
+def _line(
+    charge: UsageCharge,
+    combination: Combination,
+    unit_price: Decimal,
+    amount: Decimal,
+    service: Period,
+    explanation: dict[str, object],
+    suffix: str = "",
+) -> RatedLine:
+    return RatedLine(
+        charge=charge.id,
+        product=charge.product,
+        description=" · ".join((charge.name, *combination.dimensions.values())) + suffix,
+        dimensions=combination.dimensions,
+        quantity=combination.quantity,
+        unit=charge.unit,
+        unit_price=unit_price,
+        amount=amount,
+        service=service,
+        explanation=explanation,
+    )
+
+
+def _held(book: PriceBook, charge: UsageCharge, combination: Combination) -> str:
+    return (
+        f"“{charge.name}” of {book.label} has no price for {_named(combination)}:"
+        f" {grouped(combination.quantity)} {charge.unit}. It needs a plan version with a row for it, or with a row"
+        " of only *, and the subscription on that version."
+    )
+
+
+def _named(combination: Combination) -> str:
+    return (
+        ", ".join(f"{name} = {value}" for name, value in combination.dimensions.items()) or "usage without dimensions"
+    )
