@@ -20,7 +20,8 @@ __all__ = ["DEBUG", "INFO", "configure", "logging_config", "redact"]
 SECRET_NAMES = re.compile(r"authorization|secret|password|passwd|token|cookie|digest|api_?key$", re.IGNORECASE)
 API_KEY = re.compile(r"\b(tb_[a-z0-9]{12}_)[A-Za-z0-9_-]+")
 BEARER = re.compile(r"(bearer\s+)(?!tb_)[^\s\"',]+", re.IGNORECASE)
-URL_PASSWORD = re.compile(r"(\w+://[^\s/:@]*:)[^\s/@]+@")
+# Bounded, since a request may name an address as long as it likes.
+URL_PASSWORD = re.compile(r"\b([a-z][a-z0-9+]{0,20}://[^\s/:@]{0,100}:)[^\s/@]{1,200}@", re.IGNORECASE)
 
 Event = MutableMapping[str, Any]
 
