@@ -1,12 +1,16 @@
 """Products, plans, their versions, and what each version charges."""
 
+from datetime import timedelta
+
 from django.core.validators import MinValueValidator
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import F, Func, Q, Value
 from django.db.models.functions import MD5, Cast, Now
+from django.db.models.lookups import Exact
 
 from billing_site.foundation.history import tracked
 from billing_site.foundation.periods import Interval
+from catalog import triggers
 from meters.models import CODE, Meter
 
 
@@ -65,8 +69,9 @@ class PlanVersion(models.Model):
         help_text="How often it is billed.",
     )
     grace = models.DurationField(
-        default="01:00:00",
-        help_text="How long after the end of a period an invoice stays a draft, so that late events still count. Hours:minutes:seconds.",
+        default=timedelta(hours=1),
+        help_text="How long after the end of a period an invoice stays a draft, so that late events still count."
+        " Hours:minutes:seconds, for example 01:00:00.",
     )
     published_at = models.DateTimeField(null=True, editable=False)
     retired_at = models.DateTimeField(null=True, editable=False)
@@ -74,11 +79,24 @@ class PlanVersion(models.Model):
 
     class Meta:
         ordering = ["plan__code", "-number"]
+        permissions = [("publish_planversion", "Can publish and retire plan versions")]
+        triggers = [triggers.VERSION_STATES, triggers.NO_TRUNCATE]
         constraints = [
             models.UniqueConstraint(fields=["plan", "number"], name="plan_version_number_once"),
             models.CheckConstraint(
-                condition=Q(status="draft", published_at=None) | (~Q(status="draft") & Q(published_at__isnull=False)),
-                name="plan_version_published_at_fits_status",
+                condition=Q(status="draft", published_at=None, retired_at=None)
+                | Q(status="published", published_at__isnull=False, retired_at=None)
+                | Q(status="retired", published_at__isnull=False, retired_at__isnull=False),
+                name="plan_version_instants_fit_status",
+            ),
+            models.CheckConstraint(
+                condition=Q(interval__in=[interval.value for interval in Interval]),
+                name="plan_version_interval_is_known",
+            ),
+            models.CheckConstraint(
+                condition=Q(grace__gte=timedelta(0)),
+                name="plan_version_grace_not_negative",
+                violation_error_message="The grace cannot be negative. 0 finalizes as soon as the period is over.",
             ),
             models.CheckConstraint(condition=Q(currency__regex=r"^[A-Z]{3}$"), name="plan_version_currency_is_a_code"),
         ]
@@ -135,10 +153,13 @@ class Charge(models.Model):
 
     class Meta:
         ordering = ["position", "id"]
+        triggers = [triggers.CHARGE_IN_DRAFT, triggers.NO_TRUNCATE]
         constraints = [
             models.UniqueConstraint(fields=["version", "code"], name="charge_code_once"),
+            models.CheckConstraint(condition=Q(unmatched__in=["hold", "zero"]), name="charge_unmatched_is_known"),
             models.CheckConstraint(
                 condition=Q(kind="flat", amount__isnull=False, amount__gte=0, meter=None)
+                & Q(timing__in=["advance", "arrears"])
                 | Q(kind="usage", amount=None, meter__isnull=False, timing="arrears"),
                 name="charge_fields_fit_kind",
             ),
@@ -148,11 +169,21 @@ class Charge(models.Model):
         return self.name
 
 
+# `*` is written by leaving the dimension out: two ways to say it would be two rows of equal keys.
+ANY_VALUE_UNFIT = Func(
+    "match",
+    Value('strict $.* ? (@.type() != "string" || @ == "*")'),
+    function="jsonb_path_exists",
+    template="%(function)s(%(expressions)s::jsonpath)",
+    output_field=models.BooleanField(),
+)
+
+
 @tracked()
 class Cell(models.Model):
     """A row of a charge's price matrix: an exact value, or any, for every dimension of the meter; and a unit price.
 
-    `match` holds the exact values as text; a dimension that is absent from it matches anything, missing values included.
+    `match` holds the exact values as text; a dimension that is absent from it matches anything, a missing value too.
     """
 
     charge = models.ForeignKey(Charge, on_delete=models.CASCADE, related_name="cells")
@@ -161,9 +192,23 @@ class Cell(models.Model):
     unit_price = models.DecimalField(max_digits=30, decimal_places=15, validators=[MinValueValidator(0)])
 
     class Meta:
+        verbose_name = "row"
         ordering = ["position", "id"]
+        triggers = [triggers.CELL_IN_DRAFT, triggers.NO_TRUNCATE]
         constraints = [
-            models.UniqueConstraint(F("charge"), MD5(Cast("match", models.TextField())), name="cell_match_once"),
+            models.UniqueConstraint(
+                F("charge"),
+                MD5(Cast("match", models.TextField())),
+                name="cell_match_once",
+                violation_error_message="Two rows have the same values: keep one of them.",
+            ),
+            models.CheckConstraint(
+                condition=Exact(Func("match", function="jsonb_typeof", output_field=models.TextField()), "object")
+                & ~Q(match__has_key="")
+                & Exact(ANY_VALUE_UNFIT, Value(False)),
+                name="cell_match_is_names_and_texts",
+                violation_error_message="A row names dimensions and their values as text.",
+            ),
             models.CheckConstraint(condition=Q(unit_price__gte=0), name="cell_unit_price_not_negative"),
         ]
 

@@ -15,7 +15,7 @@ class Migration(migrations.Migration):
     initial = True
 
     dependencies = [
-        ('catalog', '0002_initial'),
+        ('catalog', '0001_initial'),
         ('customers', '0001_initial'),
         ('pghistory', '0007_auto_20250421_0444'),
     ]
