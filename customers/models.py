@@ -197,7 +197,7 @@ class Subscription(models.Model):
 class MeterClaim(models.Model):
     """Which subscription reads a customer's meter, and when.
 
-    Two that overlap are refused, unless they read only events that name them. Only the triggers of Subscription write them.
+    Two that overlap are refused, unless they read only events that name them. The triggers of Subscription write it.
     """
 
     subscription = models.ForeignKey(Subscription, on_delete=models.DO_NOTHING, related_name="claims")
