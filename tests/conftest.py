@@ -1,16 +1,22 @@
 """What every test may use. See `tests/servers.py` for the servers and `tests/processes.py` for real processes."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pgtrigger
 import pytest
+from django.conf import settings
 from django.db.backends.postgresql.operations import DatabaseOperations
+from redis import Redis
+
+from billing_site import embedded
+from tests.processes import Processes
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _tables_may_be_emptied_after_a_test() -> Iterator[None]:
-    """A test that commits leaves its rows behind; emptying the tables afterwards is not what the triggers guard against."""
+    """A test that commits leaves its rows; emptying the tables afterwards is not what the triggers guard against."""
     usual = DatabaseOperations.execute_sql_flush
 
     def unguarded(self: Any, sql_list: list[str]) -> None:
@@ -20,3 +26,14 @@ def _tables_may_be_emptied_after_a_test() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(DatabaseOperations, "execute_sql_flush", unguarded)
         yield
+
+
+@pytest.fixture
+def processes(transactional_db: None, tmp_path: Path) -> Iterator[Processes]:
+    """Real web, worker and beat processes on this test's database. The queue is empty when the test begins."""
+    if settings.REDIS_URL.startswith(embedded.redis_url().partition("?")[0]):  # never empty somebody else's
+        with Redis.from_url(settings.REDIS_URL) as client:
+            client.flushdb()
+    running = Processes(tmp_path)
+    yield running
+    running.close()
