@@ -1,7 +1,7 @@
 """How the quantities of events fold into one number, and partial numbers into a whole. Pure.
 
-Folding and merging must not depend on order or grouping: a bucket holds what was folded so far, and buckets are merged on
-reading.
+Folding and merging must not depend on order or grouping: a bucket holds what was folded so far, and buckets are merged
+on reading.
 """
 
 from collections.abc import Iterable

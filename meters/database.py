@@ -1,0 +1,50 @@
+"""Statements with binary parameters, several in one round trip."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from time import monotonic
+from typing import Any
+
+import psycopg
+from django.db import connection
+
+Rows = list[tuple[Any, ...]]
+
+
+def send(statement: str, *parameters: object) -> psycopg.Cursor[tuple[Any, ...]]:
+    """Send one statement; `%b` takes a binary parameter, which the server reads twice as fast as text.
+
+    Django's own cursor fills parameters in as text. Errors are Django's all the same, and a test's count of queries counts it.
+    """
+    connection.ensure_connection()
+    with connection.wrap_database_errors:
+        cursor = psycopg.Cursor(connection.connection)
+        started = monotonic()
+        cursor.execute(statement, parameters or None)
+    if connection.queries_logged:
+        connection.queries_log.append({"sql": statement, "time": f"{monotonic() - started:.3f}"})
+    return cursor
+
+
+def rows(cursor: psycopg.Cursor[tuple[Any, ...]]) -> Rows:
+    """All rows of a statement that was sent; waits for it."""
+    with connection.wrap_database_errors:
+        return cursor.fetchall()
+
+
+def fetch(statement: str, *parameters: object) -> Rows:
+    """Send one statement and wait for its rows."""
+    return rows(send(statement, *parameters))
+
+
+@contextmanager
+def pipeline() -> Iterator[None]:
+    """What is sent inside goes out without waiting; leaving it waits for all."""
+    connection.ensure_connection()
+    with connection.wrap_database_errors, connection.connection.pipeline():
+        yield
+
+
+def columns(table: Sequence[tuple[Any, ...]], width: int) -> list[list[Any]]:
+    """Rows as `width` arrays, for `unnest`."""
+    return [list(column) for column in zip(*table, strict=True)] if table else [[] for _ in range(width)]

@@ -1,0 +1,169 @@
+"""A meter as somebody wants it to be, and what is wrong with that. Pure."""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from billing_site.foundation.errors import Fault
+from meters.aggregation import AGGREGATIONS
+from meters.extraction import Operator
+from meters.values import MAX_TEXT
+
+PENDING, ACTIVE, RETIRED = "pending", "active", "retired"
+MAX_NAME, MAX_PROPERTY = 100, 200
+_CODE = re.compile(r"[a-z0-9][a-z0-9_.-]*")
+_CODE_MEND = "use lower-case letters, digits, “_”, “.” and “-”, beginning with a letter or digit"
+
+
+@dataclass(frozen=True)
+class ValueDraft:
+    label: str
+    property: str
+
+
+@dataclass(frozen=True)
+class DimensionDraft:
+    name: str
+    property: str
+    status: str = ACTIVE
+
+
+@dataclass(frozen=True)
+class FilterDraft:
+    property: str
+    operator: str
+    values: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class MeterDraft:
+    code: str
+    name: str
+    event_type: str
+    aggregation: str
+    unit: str
+    description: str = ""
+    label_dimension: str = ""
+    values: tuple[ValueDraft, ...] = ()
+    dimensions: tuple[DimensionDraft, ...] = ()
+    filters: tuple[FilterDraft, ...] = ()
+
+
+def faults(draft: MeterDraft) -> list[Fault]:
+    """All that is wrong; `field` is a field of the draft, or “dimensions.0.name” for one inside a list."""
+    return [
+        *_text_faults(draft),
+        *value_faults(draft.aggregation, draft.label_dimension, draft.values),
+        *dimension_faults(draft.label_dimension, draft.dimensions),
+        *filter_faults(draft.filters),
+    ]
+
+
+def _text_faults(draft: MeterDraft) -> Iterator[Fault]:
+    limits = {"code": MAX_NAME, "name": 200, "event_type": MAX_TEXT, "unit": 50}
+    for field, limit in limits.items():
+        yield from _text(getattr(draft, field), field, limit)
+    for field, text in (("code", draft.code), ("label_dimension", draft.label_dimension)):
+        yield from _code(text, field)
+    if draft.aggregation not in AGGREGATIONS:
+        known = ", ".join(AGGREGATIONS)
+        yield Fault(
+            "unknown_aggregation", f"“{draft.aggregation}” is no aggregation; use one of {known}.", "aggregation"
+        )
+
+
+def value_faults(aggregation: str, label_dimension: str, values: Sequence[ValueDraft]) -> Iterator[Fault]:
+    """Several values need a label each, and the dimension that tells them apart."""
+    known = AGGREGATIONS.get(aggregation)
+    if values and known is not None and not known.takes_values:
+        yield Fault(
+            "values_not_read",
+            f"“{aggregation}” counts events and reads no property: leave the values out, or use “sum”.",
+            "values",
+        )
+    labelled = [value for value in values if value.label]
+    if labelled and not label_dimension:
+        yield Fault(
+            "label_dimension_missing",
+            f"The values have labels ({', '.join(value.label for value in labelled)}): name the dimension that tells them "
+            "apart in “Label dimension”, for example token_type.",
+            "label_dimension",
+        )
+    if label_dimension and not labelled:
+        yield Fault(
+            "label_dimension_unused",
+            f"“{label_dimension}” tells labelled values apart, but no value has a label: give the values labels, or leave "
+            "it empty.",
+            "label_dimension",
+        )
+    for index, value in enumerate(values):
+        if len(values) > 1 and not value.label:
+            yield Fault(
+                "label_missing", "With several values, each needs a label, for example input.", f"values.{index}.label"
+            )
+        yield from _length(value.label, f"values.{index}.label", MAX_NAME)
+        yield from _length(value.property, f"values.{index}.property", MAX_PROPERTY)
+    yield from _repeated([value.label for value in values if value.label], "values", "label")
+
+
+def dimension_faults(label_dimension: str, dimensions: Sequence[DimensionDraft]) -> Iterator[Fault]:
+    """Names are unique, and none is the label dimension's."""
+    for index, dimension in enumerate(dimensions):
+        field = f"dimensions.{index}.name"
+        yield from _text(dimension.name, field, MAX_NAME)
+        yield from _code(dimension.name, field)
+        yield from _text(dimension.property, f"dimensions.{index}.property", MAX_PROPERTY)
+        if label_dimension and dimension.name == label_dimension:
+            yield Fault(
+                "dimension_name_taken",
+                f"“{dimension.name}” is the label dimension already: choose another name for one of the two.",
+                field,
+            )
+        if dimension.status not in (PENDING, ACTIVE, RETIRED):
+            yield Fault(
+                "unknown_status",
+                f"“{dimension.status}” is no status; use pending, active or retired.",
+                f"dimensions.{index}.status",
+            )
+    yield from _repeated([dimension.name for dimension in dimensions], "dimensions", "name")
+
+
+def filter_faults(filters: Sequence[FilterDraft]) -> Iterator[Fault]:
+    """“is one of” and “is none of” need values; “is present” and “is absent” take none."""
+    for index, each in enumerate(filters):
+        yield from _text(each.property, f"filters.{index}.property", MAX_PROPERTY)
+        field = f"filters.{index}.values"
+        if each.operator not in set(Operator):
+            message = f"“{each.operator}” is no operator; use {', '.join(Operator)}."
+            yield Fault("unknown_operator", message, f"filters.{index}.operator")
+        elif each.operator in (Operator.ONE_OF, Operator.NONE_OF) and not each.values:
+            yield Fault("filter_values_missing", f"“{each.property}” is compared with nothing: give values.", field)
+        elif each.operator in (Operator.PRESENT, Operator.ABSENT) and each.values:
+            yield Fault("filter_values_unused", "“is present” and “is absent” take no values: leave them out.", field)
+        for value in each.values:
+            yield from _length(value, field, MAX_TEXT)
+
+
+def _text(text: str, field: str, limit: int) -> Iterator[Fault]:
+    if not text.strip():
+        yield Fault("required", f"{field.rsplit('.', 1)[-1]} is empty: it is needed.", field)
+    yield from _length(text, field, limit)
+
+
+def _length(text: str, field: str, limit: int) -> Iterator[Fault]:
+    if len(text) > limit:
+        yield Fault("too_long", f"“{text[:40]}…” has {len(text)} characters; at most {limit} are taken.", field)
+    if "\x00" in text:
+        yield Fault("nul_character", "It holds the character NUL, which cannot be stored: leave it out.", field)
+
+
+def _code(text: str, field: str) -> Iterator[Fault]:
+    if text and not _CODE.fullmatch(text):
+        yield Fault("invalid_code", f"“{text}” is no code: {_CODE_MEND}.", field)
+
+
+def _repeated(names: Iterable[str], field: str, what: str) -> Iterator[Fault]:
+    for name, times in Counter(names).items():
+        if name and times > 1:
+            yield Fault("repeated", f"The {what} “{name}” is given {times} times: each may be given once.", field)

@@ -1,0 +1,102 @@
+"""The definitions in force, cached per process and checked against the database's revision."""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from meters.aggregation import AGGREGATIONS
+from meters.database import fetch, send
+from meters.extraction import Condition, Definition, DimensionSource, Operator, Value
+from meters.models import Dimension, Meter
+from meters.triggers import DEFINITIONS_LOCK
+
+REVISION = "SELECT revision FROM meters_definitionrevision"
+_LOCK_SHARED = "SELECT pg_advisory_xact_lock_shared({}, {})".format(*DEFINITIONS_LOCK)
+_LOCK = "SELECT pg_advisory_xact_lock({}, {})".format(*DEFINITIONS_LOCK)
+
+
+@dataclass(frozen=True)
+class Registry:
+    """Every meter as values, by id and by the event type that it reads. `revision` None: no meter was ever made."""
+
+    revision: UUID | None = None
+    by_id: Mapping[int, Definition] = field(default_factory=dict)
+    by_type: Mapping[str, tuple[Definition, ...]] = field(default_factory=dict)
+
+
+_cached = Registry()
+
+
+def cached() -> Registry:
+    """What this process read last: who counts by it must check the revision under the shared lock."""
+    return _cached
+
+
+def current() -> Registry:
+    """What is in force now: one query, and a few more after a change."""
+    return _cached if revision() == _cached.revision else load()
+
+
+def load() -> Registry:
+    """Read all meters. The revision is read before and after, so that what it names is what was read."""
+    global _cached
+    while True:
+        before = revision()
+        registry = _of(before, [_definition(meter) for meter in _meters()])
+        if revision() == before:
+            _cached = registry
+            return registry
+
+
+def revision() -> UUID | None:
+    return next((row[0] for row in fetch(REVISION)), None)
+
+
+def send_shared_lock() -> None:
+    """Until the end of the transaction no meter changes."""
+    send(_LOCK_SHARED)
+
+
+def lock() -> None:
+    """Until the end of the transaction no event is counted and no meter changes."""
+    fetch(_LOCK)
+
+
+def definition(meter: Meter) -> Definition:
+    """One meter as the database has it now."""
+    return _definition(_meters().get(pk=meter.pk))
+
+
+def _meters():  # type: ignore[no-untyped-def]
+    return Meter.objects.order_by("id").prefetch_related("values", "filters", "dimensions")
+
+
+def _of(revision: UUID | None, definitions: list[Definition]) -> Registry:
+    by_type = defaultdict(list)
+    for each in definitions:
+        by_type[each.event_type].append(each)
+    return Registry(
+        revision,
+        {each.id: each for each in definitions},
+        {event_type: tuple(readers) for event_type, readers in by_type.items()},
+    )
+
+
+def _definition(meter: Meter) -> Definition:
+    return Definition(
+        id=meter.pk,
+        code=meter.code,
+        event_type=meter.event_type,
+        aggregation=AGGREGATIONS[meter.aggregation],
+        conditions=tuple(
+            Condition(each.property, Operator(each.operator), frozenset(each.values)) for each in meter.filters.all()
+        ),
+        values=tuple(Value(each.label, each.property) for each in meter.values.all()),
+        label_dimension=meter.label_dimension,
+        dimensions=tuple(
+            DimensionSource(each.name, each.property)
+            for each in meter.dimensions.all()
+            if each.status != Dimension.Status.RETIRED
+        ),
+    )
