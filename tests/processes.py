@@ -120,11 +120,11 @@ class Processes:
         return worker
 
     def beat(self, *, environment: Mapping[str, str] | None = None) -> Running:
-        """A Celery beat with a schedule file of its own."""
+        """A Celery beat with a schedule file of its own, in `folder`. Returns when that file is there."""
         child, lines = self._start("beat", {"TALLYBOOK_STATE": str(self.folder), **(environment or {})})
         beat = Running("beat", child, lines)
         self.started.append(beat)
-        beat.wait_for("beat: Starting")
+        beat.wait_until(lambda: list(self.folder.glob("beat*")), START_SECONDS, "open its schedule")
         return beat
 
     def close(self) -> None:

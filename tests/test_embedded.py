@@ -78,7 +78,8 @@ def test_the_site_is_not_superuser_and_the_server_is_durable(state: Path) -> Non
         psycopg.connect(embedded.database_url(state)) as connection,
     ):
         settings = [
-            value for (value,) in connection.execute("SELECT current_setting(n) FROM unnest(%s) AS u (n)", [names])
+            value
+            for (value,) in connection.execute("SELECT current_setting(n) FROM unnest(%s::text[]) AS u (n)", [names])
         ]
 
     assert settings[:5] == ["off", "on", "on", "on", "UTC"]

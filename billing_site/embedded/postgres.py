@@ -221,6 +221,8 @@ def end_leftover(data: Path) -> None:
                 process.send_signal(signal.SIGINT)
         time.sleep(0.1)
     (data / "postmaster.pid").unlink(missing_ok=True)
+    socket = socket_folder(data, _SOCKET) / _SOCKET
+    socket.with_name(f"{_SOCKET}.lock").unlink(missing_ok=True)
 
 
 def _works_in(process: dict[str, str | None], data: Path) -> bool:
