@@ -26,7 +26,8 @@ _EVENTS = """
     WHERE stream.type = %s AND event.status = %s
 """
 _BUCKETS = """
-    SELECT series.customer, series.subscription, series.dimensions::text, bucket.hour, sum(quantity), sum(events)::bigint
+    SELECT series.customer, series.subscription, series.dimensions::text,
+        bucket.hour, sum(bucket.quantity), sum(bucket.events)::bigint
     FROM meters_series AS series
     JOIN meters_bucket AS bucket ON bucket.customer = series.customer AND bucket.series_id = series.id
     WHERE series.meter_id = %b
@@ -46,7 +47,8 @@ _INSERT = """
 """
 _INSERT_CHANGES = """
     INSERT INTO meters_usagechange (customer, meter_id, hour)
-    SELECT customer, %b, min(hour) FROM unnest(%b::text[], %b::timestamptz[]) AS changed (customer, hour) GROUP BY customer
+    SELECT customer, %b, min(hour) FROM unnest(%b::text[], %b::timestamptz[]) AS changed (customer, hour)
+    GROUP BY customer
 """
 
 

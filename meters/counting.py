@@ -82,7 +82,7 @@ def prepare(batch: Batch, by_type: Mapping[str, Sequence[Definition]]) -> Prepar
 
 
 def parts_of(event: Any, definitions: Iterable[Definition], *, strict: bool) -> Iterable[Part]:
-    """What an event adds to each series; nothing when it failed. Raises Unfit when `strict` (see `extraction.quantities`)."""
+    """What an event adds to each series; nothing when it failed. Raises Unfit when `strict`, as `quantities` does."""
     if event.status != COUNTED:
         return
     for definition in definitions:
@@ -95,7 +95,7 @@ def hour_of(instant: datetime) -> datetime:
 
 
 def count(prepared: Prepared, stored: Collection[tuple[str, str]], ids: Mapping[SeriesKey, int]) -> Counted:
-    """Fold what the events add whose (customer, reference) is in `stored`. Keys come out in the order in which to lock."""
+    """Fold what the events add whose (customer, reference) is in `stored`. Keys come in the order in which to lock."""
     counted = Counted()
     tallies, changes = counted.tallies, counted.changes
     for event, parts in zip(prepared.events, prepared.parts, strict=True):

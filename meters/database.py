@@ -14,7 +14,8 @@ Rows = list[tuple[Any, ...]]
 def send(statement: str, *parameters: object) -> psycopg.Cursor[tuple[Any, ...]]:
     """Send one statement; `%b` takes a binary parameter, which the server reads twice as fast as text.
 
-    Django's own cursor fills parameters in as text. Errors are Django's all the same, and a test's count of queries counts it.
+    Django's own cursor fills parameters in as text. Errors are Django's all the same, and a test that counts queries
+    counts it.
     """
     connection.ensure_connection()
     with connection.wrap_database_errors:

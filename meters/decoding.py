@@ -1,6 +1,6 @@
 """From the body of a request to events, one item at a time, so that a bad one does not spoil the others. Pure."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal, InvalidOperation
@@ -16,6 +16,7 @@ from meters.wellformed import check
 FIELDS = ("reference", "type", "customer", "timestamp", "properties", "value", "status", "subscription")
 STATUSES = ("succeeded", "failed")
 MAX_EVENT_BYTES = 65_536
+_KNOWN = frozenset(FIELDS)
 _ITEM = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal)
 
 
@@ -98,7 +99,8 @@ def _read(raw: bytes) -> dict[str, Any]:
     if len(raw) > MAX_EVENT_BYTES:
         raise Unfit(
             "event_too_large",
-            f"The event has {len(raw):,} bytes; at most {MAX_EVENT_BYTES:,} are taken: leave out what is not billed by.",
+            f"The event has {len(raw):,} bytes; at most {MAX_EVENT_BYTES:,} are taken: "
+            "leave out what is not billed by.",
             "",
         )
     if not raw.startswith(b"{"):
@@ -139,9 +141,6 @@ def _event(index: int, item: Mapping[str, Any], now: datetime, limits: Limits) -
     )
 
 
-_KNOWN: Collection[str] = frozenset(FIELDS)
-
-
 def _required(item: Mapping[str, Any], name: str) -> str:
     if item.get(name) is None:
         raise Unfit("missing_field", f"{name} is missing: every event needs one.", name)
@@ -169,14 +168,14 @@ def _timestamp(item: Mapping[str, Any], now: datetime, limits: Limits) -> dateti
     if instant > now + limits.future:
         raise Unfit(
             "in_the_future",
-            f"timestamp is {instant:%Y-%m-%dT%H:%M:%SZ}, more than {limits.future} after now ({now:%Y-%m-%dT%H:%M:%SZ}): "
+            f"timestamp is {_shown_instant(instant)}, more than {limits.future} after now ({_shown_instant(now)}): "
             "set the sender's clock, and its timezone.",
             "timestamp",
         )
     if limits.past is not None and instant < now - limits.past:
         raise Unfit(
             "too_old",
-            f"timestamp is {instant:%Y-%m-%dT%H:%M:%SZ}, more than {limits.past.days} days before now: "
+            f"timestamp is {_shown_instant(instant)}, more than {limits.past.days} days before now: "
             "use an API key with the scope “backfill”.",
             "timestamp",
         )
@@ -210,6 +209,10 @@ def _properties(item: Mapping[str, Any]) -> dict[str, Any]:
     if not isinstance(properties, dict):
         raise Unfit("wrong_type", f"properties is {_shown(properties)}: send a JSON object.", "properties")
     return properties
+
+
+def _shown_instant(instant: datetime) -> str:
+    return instant.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _shown(value: object) -> str:

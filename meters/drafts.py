@@ -86,15 +86,15 @@ def value_faults(aggregation: str, label_dimension: str, values: Sequence[ValueD
     if labelled and not label_dimension:
         yield Fault(
             "label_dimension_missing",
-            f"The values have labels ({', '.join(value.label for value in labelled)}): name the dimension that tells them "
-            "apart in “Label dimension”, for example token_type.",
+            f"The values have labels ({', '.join(value.label for value in labelled)}): name the dimension that tells "
+            "them apart in “Label dimension”, for example token_type.",
             "label_dimension",
         )
     if label_dimension and not labelled:
         yield Fault(
             "label_dimension_unused",
-            f"“{label_dimension}” tells labelled values apart, but no value has a label: give the values labels, or leave "
-            "it empty.",
+            f"“{label_dimension}” tells labelled values apart, but no value has a label: give the values labels, or "
+            "leave it empty.",
             "label_dimension",
         )
     for index, value in enumerate(values):

@@ -76,15 +76,16 @@ def quantities(
 ) -> list[Quantity]:
     """What the event adds to the meter: nothing when a condition does not hold or the value is missing or no number.
 
-    `strict` raises Unfit for a number that is too large or too precise and for a dimension value that is too long, so that the
-    sender learns of it. Otherwise (events stored before the meter read them) the number adds nothing, and the value is absent.
+    `strict` raises Unfit for a number that is too large or too precise and for a dimension value that is too long, so
+    that the sender learns of it. Otherwise, for events stored before the meter read them, the number adds nothing, and
+    the value is absent.
     """
     if not all(condition.holds(properties) for condition in definition.conditions):
         return []
-    found = _numbers(definition, value, properties, strict)
+    found = _numbers(definition, value, properties, strict=strict)
     if not found:
         return []
-    base = _dimensions(definition, properties, strict)
+    base = _dimensions(definition, properties, strict=strict)
     return [
         Quantity(tuple(sorted([*base, (definition.label_dimension, label)])) if label else tuple(sorted(base)), number)
         for label, number in found
@@ -92,7 +93,7 @@ def quantities(
 
 
 def _numbers(
-    definition: Definition, value: Decimal | None, properties: Mapping[str, Any], strict: bool
+    definition: Definition, value: Decimal | None, properties: Mapping[str, Any], *, strict: bool
 ) -> list[tuple[str, Decimal]]:
     found = []
     for source in definition.values or (Value("", ""),):
@@ -111,7 +112,7 @@ def _numbers(
     return found
 
 
-def _dimensions(definition: Definition, properties: Mapping[str, Any], strict: bool) -> list[tuple[str, str]]:
+def _dimensions(definition: Definition, properties: Mapping[str, Any], *, strict: bool) -> list[tuple[str, str]]:
     found = []
     for dimension in definition.dimensions:
         text = as_text(lookup(properties, dimension.property))
@@ -122,8 +123,8 @@ def _dimensions(definition: Definition, properties: Mapping[str, Any], strict: b
         elif strict:
             raise Unfit(
                 "dimension_too_long",
-                f"properties.{dimension.property} has {len(text)} characters and is the dimension “{dimension.name}” of the "
-                f"meter “{definition.code}”: at most {MAX_TEXT} are taken. Send a short name.",
+                f"properties.{dimension.property} has {len(text)} characters and is the dimension “{dimension.name}” "
+                f"of the meter “{definition.code}”: at most {MAX_TEXT} are taken. Send a short name.",
                 f"properties.{dimension.property}",
             )
     return found

@@ -17,7 +17,8 @@ from meters.database import columns, pipeline, rows, send
 from meters.decoding import Batch, Rejected
 from meters.exact_json import to_text
 
-# One busy customer's senders would queue on a bucket's row: each connection writes to one of so many, summed on reading.
+# One busy customer's senders would queue on a bucket's row: each connection writes to one of so many, summed on
+# reading.
 SLOTS = 8
 ATTEMPTS = 8
 _LOCKED_OUT = ("40P01", "40001")  # a deadlock, a serialization failure
@@ -64,8 +65,8 @@ class _DefinitionsChanged(Exception):
 def accept(batch: Batch) -> Outcome:
     """Store and count a batch, each (customer, reference) once for ever; on return it is committed.
 
-    Raises Django's OperationalError or InterfaceError when the database is away or too busy: then the same batch may be sent
-    again, whatever became of it.
+    Raises Django's OperationalError or InterfaceError when the database is away or too busy: then the same batch may be
+    sent again, whatever became of it.
     """
     if not batch.events:
         return Outcome(0, 0, batch.rejected)

@@ -40,7 +40,7 @@ _SELECT_SERIES = """
 
 
 def intern(keys: Collection[SeriesKey], streams: Collection[tuple[str, str]]) -> Mapping[SeriesKey, int]:
-    """The id of every series, made if need be; streams are noted. No query at all when this process knows them already."""
+    """The id of every series, made if need be; streams are noted. No query when this process knows them already."""
     known = {key: _series[key] for key in keys if key in _series}
     unknown = [key for key in keys if key not in known]
     unseen = [stream for stream in streams if stream not in _streams]

@@ -31,8 +31,8 @@ def define_meter(
 ) -> Meter:
     """Make a meter; what was sent already is counted at once.
 
-    `values`: (label, property); `dimensions`: (name, property) or (name, property, status); `filters`: (property, operator,
-    values). Raises Refused.
+    `values`: (label, property); `dimensions`: (name, property) or (name, property, status); `filters`: (property,
+    operator, values). Raises Refused.
     """
     return create(
         MeterDraft(
@@ -45,7 +45,7 @@ def define_meter(
             label_dimension=label_dimension,
             values=tuple(ValueDraft(*each) for each in values),
             dimensions=tuple(DimensionDraft(*each) for each in dimensions),
-            filters=tuple(FilterDraft(property, operator, tuple(given)) for property, operator, given in filters),
+            filters=tuple(FilterDraft(name, operator, tuple(given)) for name, operator, given in filters),
         )
     )
 
@@ -131,7 +131,8 @@ def _counted(draft: MeterDraft) -> tuple[object, ...]:
 
 
 def _taken(code: str, but: Meter | None = None) -> list[Fault]:
-    if not Meter.objects.filter(code=code).exclude(pk=but.pk if but else None).exists():
+    found = Meter.objects.filter(code=code).first()
+    if found is None or found == but:
         return []
     return [Fault("code_taken", f"There is a meter “{code}” already: choose another code.", "code")]
 
@@ -142,7 +143,7 @@ def _refuse(faults: list[Fault]) -> None:
 
 
 def _write_parts(meter: Meter, draft: MeterDraft) -> None:
-    """Replace values, dimensions and filters; a value or dimension that keeps its name keeps its row and its history."""
+    """Replace values, dimensions and filters; a value or dimension that keeps its name keeps its row and history."""
     meter.values.exclude(label__in=[each.label for each in draft.values]).delete()
     MeterValue.objects.bulk_create(
         [

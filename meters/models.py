@@ -45,7 +45,8 @@ class Meter(models.Model):
         max_length=100,
         blank=True,
         validators=[CODE],
-        help_text="When one event carries several values (input, output …): the name of the dimension that tells them apart, for example token_type.",
+        help_text="When one event carries several values (input, output …): the name of the dimension that tells them "
+        "apart, for example token_type.",
     )
     frozen_at = models.DateTimeField(
         null=True, blank=True, editable=False, help_text="Set when a published plan version uses the meter."
@@ -150,7 +151,7 @@ class Dimension(models.Model):
 
 
 class DefinitionRevision(models.Model):
-    """One row, renewed by triggers with every change to what meters count: what is cached of them is checked against it."""
+    """One row, renewed by triggers with every change to what meters count: what is cached of them is checked by it."""
 
     id = models.PositiveSmallIntegerField(primary_key=True, default=1)
     revision = models.UUIDField()

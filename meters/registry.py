@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from uuid import UUID
 
+from django.db.models import QuerySet
+
 from meters.aggregation import AGGREGATIONS
 from meters.database import fetch, send
 from meters.extraction import Condition, Definition, DimensionSource, Operator, Value
@@ -25,27 +27,28 @@ class Registry:
     by_type: Mapping[str, tuple[Definition, ...]] = field(default_factory=dict)
 
 
-_cached = Registry()
+class _Cache:
+    registry = Registry()
 
 
 def cached() -> Registry:
     """What this process read last: who counts by it must check the revision under the shared lock."""
-    return _cached
+    return _Cache.registry
 
 
 def current() -> Registry:
     """What is in force now: one query, and a few more after a change."""
-    return _cached if revision() == _cached.revision else load()
+    known = _Cache.registry
+    return known if revision() == known.revision else load()
 
 
 def load() -> Registry:
     """Read all meters. The revision is read before and after, so that what it names is what was read."""
-    global _cached
     while True:
         before = revision()
         registry = _of(before, [_definition(meter) for meter in _meters()])
         if revision() == before:
-            _cached = registry
+            _Cache.registry = registry
             return registry
 
 
@@ -68,7 +71,7 @@ def definition(meter: Meter) -> Definition:
     return _definition(_meters().get(pk=meter.pk))
 
 
-def _meters():  # type: ignore[no-untyped-def]
+def _meters() -> QuerySet[Meter]:
     return Meter.objects.order_by("id").prefetch_related("values", "filters", "dimensions")
 
 

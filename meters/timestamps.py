@@ -23,7 +23,7 @@ def parse(text: str, field: str) -> datetime:
         raise Unfit("timestamp_without_offset", f"{field} is “{text}”, which names no offset: {_MEND}.", field)
     leap = match["second"] == "60"
     if leap:
-        start, end = match.span("second")
+        start = match.start("second")
         text = f"{text[:start]}59.999999{match['offset']}"
     try:
         instant = datetime.fromisoformat(text).astimezone(UTC)

@@ -5,11 +5,10 @@ A refusal is a check violation that carries a constraint name.
 
 import pgtrigger
 
-# Advisory lock of this database under which meters are defined and events counted: ingestion holds it shared while it counts,
-# what changes a meter holds it exclusively until it commits. So no event is counted under a definition that has changed.
-DEFINITIONS_LOCK = (74_051, 1)
-
-_LOCK = f"pg_advisory_xact_lock({DEFINITIONS_LOCK[0]}, {DEFINITIONS_LOCK[1]})"
+# Advisory lock of this database under which meters are defined and events counted: ingestion holds it shared while it
+# counts, what changes a meter holds it exclusively until it commits. So no event is counted under a definition that has
+# changed.
+DEFINITIONS_LOCK = (74051, 1)
 
 APPEND_ONLY = pgtrigger.Trigger(
     name="append_only",
@@ -83,8 +82,8 @@ def definition_changes(operation: pgtrigger.Operation) -> pgtrigger.Trigger:
         level=pgtrigger.Statement,
         when=pgtrigger.Before,
         operation=operation,
-        func=f"""
-            PERFORM {_LOCK};
+        func="""
+            PERFORM pg_advisory_xact_lock(74051, 1);
             INSERT INTO meters_definitionrevision (id, revision) VALUES (1, gen_random_uuid())
                 ON CONFLICT (id) DO UPDATE SET revision = excluded.revision;
             RETURN NULL;

@@ -91,8 +91,8 @@ _EVENTS = """
 def read(windows: Sequence[Window]) -> dict[int, list[Usage]]:
     """Usage of every window, by its key, ordered by dimension values. The number of queries does not grow.
 
-    Whole UTC hours come from buckets; the part of an hour at a bound comes from the raw events of that hour. Raises KeyError
-    for a meter that does not exist.
+    Whole UTC hours come from buckets; the part of an hour at a bound comes from the raw events of that hour. Raises
+    KeyError for a meter that does not exist.
     """
     by_id = registry.current().by_id
     definitions = {window.meter: by_id[window.meter] for window in windows}
@@ -137,12 +137,13 @@ def _of_events(windows: Sequence[Window], definitions: Mapping[int, Definition])
     for ordinal, subscription, value, properties in fetch(_EVENTS, *columns(wanted, 5), COUNTED):
         window = windows[ordinal]
         if window.takes(subscription):
-            for dimensions, quantity in quantities(definitions[window.meter], value, from_text(properties)):
+            definition, read_properties = definitions[window.meter], from_text(properties)
+            for dimensions, quantity in quantities(definition, value, read_properties):
                 yield _Found(window, dimensions, Tally(quantity, 1))
 
 
 def whole_hours(period: Period) -> tuple[datetime, datetime]:
-    """The first UTC hour that lies wholly in the period, and the end of the last one; no hours when they meet or cross."""
+    """The first UTC hour that lies wholly in the period, and the end of the last; no hours when they meet or cross."""
     first = hour_of(period.start)
     return (first if first == period.start else first + HOUR), hour_of(period.end)
 

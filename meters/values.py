@@ -1,7 +1,7 @@
 """Numbers and texts on events: which are taken, and how they are written. Pure.
 
-A quantity has at most 18 digits before the decimal point and 12 after it, so that 100 million of the largest still fit into
-the `numeric(38,12)` of a bucket. Nothing is ever rounded on its way in.
+A quantity has at most 18 digits before the decimal point and 12 after it, so that 100 million of the largest still fit
+into the `numeric(38,12)` of a bucket. Nothing is ever rounded on its way in.
 """
 
 import re
@@ -27,7 +27,7 @@ class Unfit(Exception):
 
 
 def lookup(properties: Mapping[str, Any], name: str) -> Any:
-    """The property `name`: the key itself when the event has it, else “a.b” reads b inside a. None when there is none."""
+    """The property `name`: the key itself when the event has it, else “a.b” reads b inside a. None when missing."""
     if name in properties:
         return properties[name]
     value: Any = properties
@@ -39,7 +39,7 @@ def lookup(properties: Mapping[str, Any], name: str) -> Any:
 
 
 def as_text(value: Any) -> str | None:
-    """How a property is compared and shown: numbers plain (1 = 1.0 = "1"), booleans true/false, objects and lists not at all."""
+    """How a property is compared: numbers plain (1 = 1.0 = "1"), booleans true/false, objects and lists not at all."""
     if isinstance(value, str):
         return value
     if isinstance(value, bool):
@@ -50,7 +50,7 @@ def as_text(value: Any) -> str | None:
 
 
 def as_number(value: Any) -> Decimal | None:
-    """The number that `value` is, or writes as plain digits in a text ("12.5"); None for anything else, booleans included."""
+    """The number that `value` is, or spells as text ("12.5"); None for anything else, booleans included."""
     if isinstance(value, bool):
         return None
     if isinstance(value, int):
@@ -80,8 +80,8 @@ def check_quantity(number: Decimal, field: str) -> None:
     if places(number) > MAX_PLACES:
         raise Unfit(
             "value_too_precise",
-            f"{field} is {_brief(number)}; at most {MAX_PLACES} decimal places are taken, and nothing is rounded for you: "
-            f"round it to {MAX_PLACES} places or fewer.",
+            f"{field} is {_brief(number)}; at most {MAX_PLACES} decimal places are taken, and nothing is rounded "
+            f"for you: round it to {MAX_PLACES} places or fewer.",
             field,
         )
 

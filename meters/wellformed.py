@@ -1,4 +1,4 @@
-"""What an event may hold anywhere inside it: numbers within bounds, texts that a database can keep, no name twice. Pure."""
+"""What an event may hold anywhere in it: numbers within bounds, texts that a database can keep, no name twice. Pure."""
 
 import json
 from decimal import Decimal
@@ -14,8 +14,8 @@ _LARGEST = 10**MAX_DIGITS
 def check(raw: bytes, decoded: Any) -> None:
     """Raise Unfit when `decoded`, which was read from the JSON text `raw`, holds what cannot be kept.
 
-    A repeated name is dropped silently by JSON readers. It is noticed by counting quotation marks: without a backslash a text
-    cannot hold one, so there are two for each name and text that was read, unless one was dropped.
+    A repeated name is dropped silently by JSON readers. It is noticed by counting quotation marks: without a backslash
+    a text cannot hold one, so there are two for each name and text that was read, unless one was dropped.
     """
     texts = _inspect(decoded, "", 0)
     if b"\\" in raw:
