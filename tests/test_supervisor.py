@@ -1,0 +1,191 @@
+"""`make run` as a person meets it: a process that serves, refuses a second one, and leaves nothing running."""
+
+import os
+import re
+import signal
+import stat
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+import pytest
+from httpx2 import Client
+
+from billing_site import procfile, supervisor
+from billing_site.embedded import hold
+from tests.processes import wait_until
+
+SIGN_IN = re.compile(r"Sign in as (\S+) with the password (\S+)")
+API = """
+import sys
+from billing_site import supervisor
+with supervisor.site(processes=("web",), holder="a test") as site:
+    print(*(process.child.pid for process in site.processes.values()), *site.servers, flush=True)
+    raise RuntimeError("the story went wrong")
+"""
+
+
+@dataclass
+class Supervised:
+    """A supervisor in a process of its own, what it said, and everybody it has started."""
+
+    state: Path
+    process: subprocess.Popen[str]
+    lines: list[str] = field(default_factory=list)
+    family: list[psutil.Process] = field(default_factory=list)
+
+    @property
+    def output(self) -> str:
+        return "\n".join(self.lines)
+
+    @property
+    def base_url(self) -> str:
+        found = re.search(r"Admin +(http://\S+)/admin/", self.output)
+        assert found is not None
+        return found[1]
+
+    def member(self, argument: str) -> psutil.Process:
+        return next(process for process in self.family if argument in process.cmdline())
+
+    def end(self, number: int) -> int:
+        """Send a signal; the exit code. Nobody of the family is left."""
+        self.process.send_signal(number)
+        return self.wait()
+
+    def wait(self) -> int:
+        code = self.process.wait(timeout=60)
+        _, alive = psutil.wait_procs(self.family, timeout=1)
+        assert alive == []
+        return code
+
+
+def environment(state: Path, **names: str) -> dict[str, str]:
+    own = {name: value for name, value in os.environ.items() if name not in ("DATABASE_URL", "REDIS_URL")}
+    return {**own, "TALLYBOOK_STATE": str(state), "PORT": str(supervisor.free_port()), **names}
+
+
+def start(state: Path, **names: str) -> Supervised:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "billing_site.supervisor", "run"],
+        cwd=procfile.PROJECT,
+        env=environment(state, **names),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert process.stdout is not None
+    running = Supervised(state, process)
+    threading.Thread(target=running.lines.extend, args=(map(str.rstrip, process.stdout),), daemon=True).start()
+    wait_until(lambda: "Ctrl-C stops everything" in running.output or process.poll() is not None, 90)
+    assert process.poll() is None, running.output
+    running.family = psutil.Process(process.pid).children(recursive=True)
+    return running
+
+
+def run_python(state: Path, arguments: Sequence[str], **names: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=procfile.PROJECT,
+        env=environment(state, **names),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+@pytest.fixture
+def state() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="tallybook-run-") as folder:
+        yield Path(folder).resolve()
+
+
+def test_it_serves_refuses_a_second_one_and_ends_on_ctrl_c(state: Path) -> None:
+    running = start(state)
+    assert {"postgres", "redis-server"} < {process.name() for process in running.family}
+
+    with Client(base_url=running.base_url) as client:
+        assert client.get("/readyz").status_code == 200
+        username, password = SIGN_IN.findall(running.output)[0]
+        client.get("/admin/login/")
+        token = client.cookies["csrftoken"]
+        answer = client.post(
+            "/admin/login/", data={"username": username, "password": password, "csrfmiddlewaretoken": token}
+        )
+        assert answer.status_code == 302
+    assert stat.S_IMODE((state / "operator_password").stat().st_mode) == 0o600
+
+    second = run_python(state, ["-m", "billing_site.supervisor", "run"])
+    assert second.returncode == 1
+    assert f"held by make run (process {running.process.pid}, since " in second.stderr
+    assert "Traceback" not in second.stderr
+
+    assert running.end(signal.SIGINT) == 0
+    assert running.lines[-1] == "Stopped."
+
+
+@pytest.mark.faults
+def test_a_process_that_dies_takes_the_rest_down_and_says_so(state: Path) -> None:
+    running = start(state)
+
+    running.member("worker").kill()
+
+    assert running.wait() == 1
+    assert "worker died (killed by SIGKILL)" in running.output
+
+
+@pytest.mark.faults
+def test_a_database_that_dies_takes_the_rest_down_and_says_so(state: Path) -> None:
+    running = start(state)
+
+    next(process for process in running.family if process.name() == "postgres" and "-D" in process.cmdline()).kill()
+
+    assert running.wait() == 1
+    assert "postgres died (killed by SIGKILL)" in running.output
+
+
+def test_named_servers_replace_the_embedded_ones_and_an_error_in_the_block_ends_all(state: Path) -> None:
+    done = run_python(state, ["-c", API], DATABASE_URL=os.environ["DATABASE_URL"], REDIS_URL=os.environ["REDIS_URL"])
+
+    assert done.returncode == 1
+    assert done.stderr.strip().endswith("RuntimeError: the story went wrong")
+    (pid,) = done.stdout.split()  # one process of ours, and no server
+    assert not psutil.pid_exists(int(pid))
+    assert "granian" in (state / "logs" / "web.log").read_text()
+
+
+def test_a_port_that_is_taken_is_named_with_the_way_out(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    done = run_python(state, ["-m", "billing_site.supervisor", "run"], PORT="1", HOST="203.0.113.1")
+
+    assert done.returncode == 1
+    assert "Port 1 on 203.0.113.1 cannot be used" in done.stderr
+    assert "make run PORT=2" in done.stderr
+
+
+def test_holding_the_state_is_told_to_the_demo(state: Path) -> None:
+    with hold(state, "make run"):
+        done = run_python(state, ["-m", "billing_site.demo"])
+
+    assert done.returncode == 1
+    assert "held by make run" in " ".join((done.stdout + done.stderr).split())
+
+
+def test_the_procfile_names_the_three_processes() -> None:
+    assert list(procfile.commands()) == ["web", "worker", "beat"]
+
+
+def test_a_line_that_is_no_process_is_named(tmp_path: Path) -> None:
+    (tmp_path / "Procfile").write_text("# a comment\n\nweb: granian\nworker celery\n")
+
+    with pytest.raises(ValueError, match=r"Procfile, line 4: expected `name: command`, found 'worker celery'"):
+        procfile.commands(tmp_path / "Procfile")
+
+
+def test_a_process_that_the_procfile_does_not_name_is_refused() -> None:
+    with pytest.raises(ValueError, match="has no process 'wallet'"):
+        procfile.start("wallet", {}, lambda name, line: None)
