@@ -11,6 +11,9 @@ from billing_site.foundation.history_page import history_page
 api = [
     path("schema", SpectacularAPIView.as_view(), name="schema"),
     path("docs", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
+    path("", include("meters.api")),
+    path("", include("customers.api")),
+    path("", include("invoicing.api")),
     re_path("", error_pages.UnknownApiAddress.as_view()),
 ]
 

@@ -31,9 +31,9 @@ SCOPES = {"GET": "read", "POST": "write", "PATCH": "write"}
 
 
 class ReferenceConverter:
-    """A reference in an address: any characters, slashes included; percent-encoded by the caller."""
+    """A reference in an address: any characters that can be stored, slashes included; percent-encoded by the caller."""
 
-    regex = r"[\s\S]+"
+    regex = r"[^\x00]+"
 
     def to_python(self, value: str) -> str:
         return value

@@ -3,6 +3,7 @@
 Verbs and forms ask here, and only here.
 """
 
+import unicodedata
 from collections.abc import Iterator, Sequence
 from datetime import date, datetime
 
@@ -59,10 +60,23 @@ def refuse_if(faults: Sequence[Fault]) -> None:
 def customer_faults(customer: Customer) -> list[Fault]:
     """Everything wrong with a customer as it would be saved, saved before or not."""
     faults = [fault for name in CUSTOMER_FIELDS for fault in _field_faults(customer, name)]
+    faults += _currency_faults(customer)
     if not any(fault.field == "reference" for fault in faults):
         faults += reference_faults(customer.reference, "customer")
         faults += taken_faults(customer.reference, customer.pk)
     return faults
+
+
+def _currency_faults(customer: Customer) -> list[Fault]:
+    """Its subscriptions are priced in the currency that it has."""
+    before = Customer.objects.filter(pk=customer.pk).exclude(currency=customer.currency).first()
+    if before is None or not before.subscriptions.exists():
+        return []
+    message = (
+        f"“{before}” has a subscription and keeps its currency {before.currency};"
+        f" to bill in “{customer.currency}”, make another customer."
+    )
+    return [Fault("currency_conflict", message, "currency")]
 
 
 def contact_faults(contact: Contact, index: int) -> list[Fault]:
@@ -77,6 +91,9 @@ def reference_faults(reference: str, whose: str) -> Iterator[Fault]:
     if whose == "customer" and reference.endswith(RESERVED_ENDINGS):
         message = f"“{reference}” ends in a word that the API's addresses end in; choose a reference without it."
         yield Fault("reference_reserved", message, "reference")
+    if reference != reference.strip() or any(unicodedata.category(character) == "Cc" for character in reference):
+        message = f"“{reference}” begins or ends with a blank, or holds a control character; leave that out."
+        yield Fault("reference_unreadable", message, "reference")
     if {".", ".."} & set(reference.split("/")):
         message = (
             f"“{reference}” has “.” or “..” between slashes, which no web address keeps; choose another reference."

@@ -14,6 +14,7 @@ import structlog
 
 from billing_site.foundation.money import EXACT, ZERO
 from billing_site.foundation.periods import Alignment, Period, Schedule
+from catalog import price_books
 from catalog.pricing.book import FlatCharge, PriceBook, Timing, UsageCharge
 from catalog.pricing.matrix import Combination, Matrix, combine
 from customers.fees import fee_line
@@ -86,16 +87,17 @@ def measure(requests: Sequence[Request]) -> dict[int, dict[int, list[Combination
 
 def _gather(requests: Sequence[Request]) -> tuple[list[Terms], dict[int, Rated]]:
     """The terms of the requests, and those that have none already rated as a problem."""
-    from catalog import price_books
-
     subscriptions = Subscription.objects.in_bulk({request.subscription for request in requests})
     books = price_books.load({row.version_id for row in subscriptions.values()})
     customers = {row.customer_id for row in subscriptions.values()}
     references, named = _references(customers), _named(customers)
     terms, rated = [], {}
     for request in requests:
+        row = subscriptions.get(request.subscription)
+        if row is None:
+            rated[request.key] = Rated(request.key, (), (f"There is no subscription {request.subscription}.",))
+            continue
         try:
-            row = subscriptions[request.subscription]
             window = _window(row, references[row.customer_id], named[row.customer_id])
             terms.append(_terms(request, row, books[row.version_id], window))
         except Exception as error:  # noqa: BLE001 - likewise

@@ -46,6 +46,7 @@ def test_a_customer_is_known_by_its_reference_and_its_aliases() -> None:
         ("reference", "half\ud800", "text_invalid", "cannot be stored"),
         ("reference", "acme/usage", "reference_reserved", "“acme/usage” ends in a word"),
         ("reference", "a/../b", "reference_reserved", "“.” or “..” between slashes"),
+        ("reference", "acme ", "reference_unreadable", "begins or ends with a blank"),
         ("name", "", "blank", "Name is empty"),
         ("currency", "usd", "currency_unknown", "“usd” is not a currency code"),
         ("currency", "XXXX", "currency_unknown", "such as USD or EUR"),
