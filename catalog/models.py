@@ -169,8 +169,9 @@ class Charge(models.Model):
         return self.name
 
 
+IS_OBJECT = Exact(Func("match", function="jsonb_typeof", output_field=models.TextField()), "object")
 # `*` is written by leaving the dimension out: two ways to say it would be two rows of equal keys.
-ANY_VALUE_UNFIT = Func(
+HAS_UNFIT_VALUE = Func(
     "match",
     Value('strict $.* ? (@.type() != "string" || @ == "*")'),
     function="jsonb_path_exists",
@@ -203,9 +204,7 @@ class Cell(models.Model):
                 violation_error_message="Two rows have the same values: keep one of them.",
             ),
             models.CheckConstraint(
-                condition=Exact(Func("match", function="jsonb_typeof", output_field=models.TextField()), "object")
-                & ~Q(match__has_key="")
-                & Exact(ANY_VALUE_UNFIT, Value(False)),
+                condition=Q(IS_OBJECT) & ~Q(match__has_key="") & ~Q(HAS_UNFIT_VALUE),
                 name="cell_match_is_names_and_texts",
                 violation_error_message="A row names dimensions and their values as text.",
             ),

@@ -1,0 +1,86 @@
+"""Whether a plan version can be published: every fault at once, and what is allowed but worth a second look."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from decimal import Decimal
+
+from billing_site.foundation.errors import Fault
+from billing_site.foundation.money import is_currency, minor_unit, plain
+from catalog.models import Charge, PlanVersion
+from catalog.priceable import priceable
+from catalog.row_checks import DraftRow, leaves_gap, row_faults
+from meters import drafts
+from meters.metering import draft_of
+
+
+def faults(version: PlanVersion) -> list[Fault]:
+    """What must be mended first. `field` leads to the place: “currency”, “charges.tokens.rows.2.match”."""
+    found = list(currency_faults(version.currency))
+    charges = _charges(version)
+    if not charges:
+        found.append(Fault("charges_missing", "The version charges nothing: add a charge.", "charges"))
+    for charge in charges:
+        for fault in charge_faults(charge):
+            message = f"Charge “{charge.name}”: {fault.message}"
+            found.append(replace(fault, message=message, field=f"charges.{charge.code}.{fault.field}"))
+    return found
+
+
+def warnings(version: PlanVersion) -> list[str]:
+    """What may be meant, and may be not."""
+    found = []
+    for charge in _charges(version):
+        if charge.meter is not None and leaves_gap(priceable(charge.meter), [c.match for c in charge.cells.all()]):
+            happens = (
+                "its invoice is held until somebody prices it"
+                if charge.unmatched == Charge.Unmatched.HOLD
+                else "it is charged nothing and listed as a leak"
+            )
+            found.append(
+                f"Charge “{charge.name}” has no row of only *: when usage comes that no row matches, {happens}."
+            )
+    return found
+
+
+def currency_faults(currency: str) -> Iterator[Fault]:
+    if not is_currency(currency):
+        message = f"“{currency}” is not a currency in use: write its three letters, for example USD, EUR or JPY."
+        yield Fault("currency_unknown", message, "currency")
+
+
+def charge_faults(charge: Charge) -> Iterator[Fault]:
+    """What is wrong with one charge and its rows, whether they are saved yet or prefetched."""
+    rows = [DraftRow(cell.match, cell.unit_price) for cell in charge.cells.all()]
+    if charge.kind == Charge.Kind.FLAT:
+        assert charge.amount is not None
+        yield from fee_faults(charge.amount, charge.version.currency)
+        if rows:
+            yield Fault(
+                "rows_of_fee", "A flat fee has no rows: remove them, or charge for the usage of a meter.", "rows"
+            )
+        return
+    assert charge.meter is not None
+    for fault in drafts.faults(draft_of(charge.meter)):
+        message = f"its meter “{charge.meter.code}” is not ready: {fault.message}"
+        yield replace(fault, message=message, field=f"meter.{fault.field}")
+    yield from row_faults(priceable(charge.meter), rows)
+
+
+def fee_faults(amount: Decimal, currency: str) -> Iterator[Fault]:
+    """A fee is a sum that can be paid: no finer than the currency's minor unit."""
+    places = minor_unit(currency)
+    if not amount.is_finite() or amount < 0:
+        yield Fault("amount_invalid", f"The fee “{amount}” is not a sum: write 0 or more.", "amount")
+    elif amount and -int(amount.normalize().as_tuple().exponent) > places:
+        decimals = f"at most {places} decimals" if places else "no decimals"
+        message = f"The fee {plain(amount)} is finer than {currency} can be paid: write it with {decimals}."
+        yield Fault("amount_too_precise", message, "amount")
+
+
+def _charges(version: PlanVersion) -> list[Charge]:
+    """The charges in order, with all that the checks read."""
+    parts = ("cells", "meter__dimensions", "meter__values", "meter__filters")
+    charges = list(version.charges.select_related("meter", "version").prefetch_related(*parts))
+    for charge in charges:
+        charge.version = version
+    return charges

@@ -1,0 +1,97 @@
+"""What is wrong with the rows of a charge, in words that say how to mend it. Pure.
+
+A fault's field is “rows.2.match” or “rows.2.unit_price” (counted from 0), or “rows” for all of them.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from difflib import get_close_matches
+
+from billing_site.foundation.errors import Fault
+from billing_site.foundation.money import plain
+from catalog.priceable import Priceable
+
+MAX_WHOLE_DIGITS = 15
+MAX_PLACES = 15
+
+
+@dataclass(frozen=True)
+class DraftRow:
+    """Exact values by dimension (one that `match` leaves out may be anything), and the price of one unit."""
+
+    match: Mapping[str, str]
+    unit_price: Decimal
+
+
+def row_faults(priceable: Priceable, rows: Sequence[DraftRow]) -> Iterator[Fault]:
+    """Everything that is wrong with a charge's rows."""
+    if not rows:
+        yield Fault("rows_missing", "It has no price: add a row, for example one of only * for every use.", "rows")
+    seen: dict[tuple[tuple[str, str], ...], int] = {}
+    for index, row in enumerate(rows):
+        for name, value in row.match.items():
+            yield from _match_faults(priceable, name, value, f"rows.{index}.match")
+        yield from price_faults(row.unit_price, f"rows.{index}.unit_price")
+        first = seen.setdefault(tuple(sorted(row.match.items())), index)
+        if first != index:
+            message = f"Rows {first + 1} and {index + 1} are both for {words(row.match)}: remove one of them."
+            yield Fault("row_twice", message, f"rows.{index}.match")
+
+
+def _match_faults(priceable: Priceable, name: str, value: str, field: str) -> Iterator[Fault]:
+    if name in priceable.unready:
+        status = priceable.unready[name]
+        message = (
+            f"The dimension “{name}” of the meter “{priceable.meter}” is {status} and cannot be priced:"
+            f" make it active, or write * for {name}."
+        )
+        yield Fault("dimension_not_active", message, field)
+    elif name not in priceable.dimensions:
+        message = f"The meter “{priceable.meter}” has no dimension “{name}”: {_choose(name, priceable.dimensions)}."
+        yield Fault("dimension_unknown", message, field)
+    elif not value:
+        yield Fault("value_empty", f"The value of “{name}” is empty: write one, or * for any.", field)
+    elif name == priceable.label_dimension and value not in priceable.labels:
+        message = (
+            f"The meter “{priceable.meter}” never gives {name} “{value}”: {_choose(value, priceable.labels)},"
+            f" or write * for any."
+        )
+        yield Fault("label_unknown", message, field)
+
+
+def price_faults(price: Decimal, field: str) -> Iterator[Fault]:
+    """A unit price is kept exactly or refused, never rounded."""
+    if not price.is_finite():
+        yield Fault(
+            "price_invalid", f"The unit price “{price}” is not a number: write one, for example 0.00001.", field
+        )
+    elif price < 0:
+        yield Fault("price_negative", f"The unit price {plain(price)} is negative: write 0 or more.", field)
+    elif price and price.adjusted() >= MAX_WHOLE_DIGITS:
+        message = f"The unit price has {price.adjusted() + 1} digits before the point: {MAX_WHOLE_DIGITS} are possible."
+        yield Fault("price_too_large", message, field)
+    elif price and (decimals := -int(price.normalize().as_tuple().exponent)) > MAX_PLACES:
+        message = f"The unit price {plain(price)} has {decimals} decimals: write at most {MAX_PLACES}."
+        yield Fault("price_too_precise", message, field)
+
+
+def leaves_gap(priceable: Priceable, matches: Sequence[Mapping[str, str]]) -> bool:
+    """Whether there can be usage that no row prices: no row of only *, nor one of only each label."""
+    if {} in matches:
+        return False
+    label = priceable.label_dimension
+    return not label or any({label: value} not in matches for value in priceable.labels)
+
+
+def words(match: Mapping[str, str]) -> str:
+    """A row's values for people: “model = model-a, token_type = input”, or “everything (*)”."""
+    return ", ".join(f"{name} = {value}" for name, value in match.items()) or "everything (*)"
+
+
+def _choose(given: str, known: Sequence[str]) -> str:
+    """What could have been meant, for the end of a sentence."""
+    close = get_close_matches(given, known, n=1)
+    if close:
+        return f"did you mean “{close[0]}”"
+    return "it knows " + ", ".join(f"“{name}”" for name in known) if known else "it has none, so write *"
