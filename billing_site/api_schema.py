@@ -5,12 +5,13 @@ from typing import Any
 DESCRIPTION = """
 Send usage events, keep customers and subscriptions, read usage and invoices.
 
-**Keys.** Every request carries an API key: `Authorization: Bearer tb_…`. An operator makes keys in the admin, with the scopes
-that each operation names.
+**Keys.** Every request carries an API key: `Authorization: Bearer tb_…`. An operator makes keys in the admin, with the
+scopes that each operation names.
 
-**Writes** other than events carry an `Idempotency-Key`, new for every new request. The same key and body give the stored
-answer, with `Idempotent-Replayed: true`; another body gives 409. A write that was refused is not stored, so the same key may be
-sent again. Events need no key: an event is known by its customer and reference, and counted once however often it is sent.
+**Writes** other than events carry an `Idempotency-Key`, new for every new request. The same key and body give the
+stored answer, with `Idempotent-Replayed: true`; another body gives 409. A write that was refused is not stored, so the
+same key may be sent again. Events need no key: an event is known by its customer and reference, and counted once
+however often it is sent.
 
 **Errors** have one shape, `{"errors": [{"code", "message", "field"}]}`. `code` stays the same from version to version.
 

@@ -1,4 +1,4 @@
-"""Typed readers of the environment that fail loudly: a value that does not read names its variable and what it should be."""
+"""Typed readers of the environment that fail loudly: a bad value names its variable and what it should be."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -37,7 +37,7 @@ def seconds(name: str, default: int) -> timedelta:
     return timedelta(seconds=whole(name, default))
 
 
-def boolean(name: str, default: bool = False) -> bool:
+def boolean(name: str, *, default: bool = False) -> bool:
     text = env.str(name, default="true" if default else "false").strip().lower()
     if text not in (*YES, *NO):
         raise ImproperlyConfigured(f"{name} is “{text}”; it must be true or false.")

@@ -1,7 +1,8 @@
 """`/healthz`: this process answers. `/readyz`: the database, Redis and a worker are there too.
 
-A middleware before all others, since a load balancer asks by address, not by a host name that `ALLOWED_HOSTS` knows, over plain
-HTTP, every second, and must not fill the log. The answers name what is away and nothing else: they are open to everybody.
+A middleware before all others, since a load balancer asks by address, not by a host name that `ALLOWED_HOSTS` knows,
+over plain HTTP, every second, and must not fill the log. The answers name what is away and nothing else: they are open
+to everybody.
 """
 
 from collections.abc import Callable
@@ -36,7 +37,7 @@ def healthz(request: HttpRequest) -> HttpResponse:
 
 
 def readyz(request: HttpRequest) -> HttpResponse:
-    """200 when database, Redis and a worker are there, else 503. Beat is told, but one late beat makes nothing wrong."""
+    """200 when database, Redis and a worker are there, else 503. Beat is told, but decides nothing."""
     parts = {"database": _database(), **_redis()}
     ready = all(parts[part] == OK for part in ("database", "redis", "worker"))
     return _uncached(

@@ -1,7 +1,8 @@
 """Signs of life: workers and beat write to Redis that they are there, and whoever asks reads it.
 
-A worker writes with every heartbeat of its own (2 s), beat with every message that it sends. The sign outlives its writer by its
-time to live at most, so a killed process is missed soon, without asking the workers themselves, who may be busy.
+A worker writes with every heartbeat of its own (2 s), beat with every message that it sends. The sign outlives its
+writer by its time to live at most, so a killed process is missed soon, without asking the workers themselves, who may
+be busy.
 """
 
 import socket
@@ -45,7 +46,7 @@ def beat_seconds() -> int:
 
 def signs(client: redis.Redis) -> Mapping[str, bool]:
     """Whether any worker, and beat, gave a sign of life lately. Raises redis.RedisError when Redis cannot be asked."""
-    worker, beat = cast(list[bytes | None], client.mget([WORKER, BEAT]))
+    worker, beat = cast("list[bytes | None]", client.mget([WORKER, BEAT]))
     return {"worker": worker is not None, "beat": beat is not None}
 
 

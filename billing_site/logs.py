@@ -1,7 +1,7 @@
 """What the processes log: one line per thing that happened, as JSON or for people, on standard error.
 
-Keys never reach the log: values under secret names are left out, and whatever looks like a key or a bearer token is cut to its
-prefix in the finished line, whoever wrote it, tracebacks included.
+Keys never reach the log: values under secret names are left out, and whatever looks like a key or a bearer token is cut
+to its prefix in the finished line, whoever wrote it, tracebacks included.
 """
 
 import logging
@@ -97,9 +97,9 @@ def logging_config(form: str, level: str) -> dict[str, Any]:
             # Each request is told once, by the structlog middleware.
             "django.request": {"level": "CRITICAL"},
             "django.server": {"handlers": [], "level": "WARNING", "propagate": True},
-            # Celery tells each task twice at INFO; failures are told at ERROR.
+            # Each task is told by structlog's receivers, failures with their traceback.
             "celery.worker.strategy": {"level": "WARNING"},
-            "celery.app.trace": {"level": "WARNING"},
+            "celery.app.trace": {"level": "CRITICAL"},
             "celery.beat": {"level": "WARNING"},
         },
     }

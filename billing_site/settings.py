@@ -1,7 +1,7 @@
 """Settings. Everything that differs between machines comes from the environment.
 
-`DATABASE_URL` and `REDIS_URL` name the servers. When they are unset, `billing_site.embedded` has started servers of its own
-and written their addresses to the state folder; this module reads them from there.
+`DATABASE_URL` and `REDIS_URL` name the servers. When they are unset, `billing_site.embedded` has started servers of its
+own and written their addresses to the state folder; this module reads them from there.
 """
 
 from datetime import timedelta
@@ -151,6 +151,7 @@ TIME_ZONE = "UTC"
 USE_I18N = True
 USE_TZ = True
 USE_THOUSAND_SEPARATOR = False
+FORMAT_MODULE_PATH = ["billing_site.formats"]
 
 # Behind a proxy that ends TLS and says so in X-Forwarded-Proto.
 SECURE_SSL_REDIRECT = HTTPS
@@ -161,7 +162,8 @@ CSRF_COOKIE_SECURE = HTTPS
 SESSION_COOKIE_AGE = 12 * 60 * 60
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
-# No page asks anything of another host. The admin's Alpine.js evaluates its attributes, and unfold writes inline styles.
+# No page asks anything of another host. The admin's Alpine.js evaluates its attributes, and unfold writes inline
+# styles.
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
         "default-src": [SELF],

@@ -1,4 +1,4 @@
-"""The sidebar of the admin, in the order of the house: usage, what it costs, who agreed to it, what they owe, who has access."""
+"""The sidebar of the admin, in the order of the house: usage, prices, customers, invoices, access."""
 
 from dataclasses import dataclass
 from typing import Any

@@ -17,7 +17,7 @@ HISTORY_PER_PAGE = 50
 
 
 class ConfigurationAdmin(ModelAdmin):  # type: ignore[misc]
-    """A page on which operators change configuration; its history says who changed what, in the object and its parts."""
+    """A page on which operators change configuration; its history covers the object and its parts."""
 
     warn_unsaved_form = True
     list_filter_submit = True

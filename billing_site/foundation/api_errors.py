@@ -1,7 +1,7 @@
 """Every error of the API in one shape: `{"errors": [{"code", "message", "field"}]}`.
 
-`code` is for programs and stays the same; `message` is for people; `field` names the input at fault, with dots into nested
-ones ("rows.0.unit_price"), and is "" when it is about the whole.
+`code` is for programs and stays the same; `message` is for people; `field` names the input at fault, with dots into
+nested ones ("rows.0.unit_price"), and is "" when it is about the whole.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -53,8 +53,9 @@ def handle(error: Exception, context: Mapping[str, Any]) -> Response:
         return answer(list(_faults(error)), error.status_code, _headers(error))
     if isinstance(error, (OperationalError, InterfaceError)):
         return _database_answer(error)
-    # What Django sends for an exception that nobody handled: it is logged with its traceback, and a test client raises it.
-    got_request_exception.send(sender=None, request=context["request"]._request)
+    # What Django sends for an exception that nobody handled: it is logged with its traceback, and a test client raises
+    # it.
+    got_request_exception.send(sender=None, request=context["request"]._request)  # noqa: SLF001
     return answer([INTERNAL], status.HTTP_500_INTERNAL_SERVER_ERROR)
 
 

@@ -1,7 +1,7 @@
 """API keys: made, recognised, revoked. The only writer of ApiKey.
 
-A key reads `tb_<prefix>_<secret>`: the prefix (12 letters and digits) finds its row, and the SHA-256 of the whole key proves it.
-The secret has 256 random bits, so a plain hash is enough: there is nothing to guess.
+A key reads `tb_<prefix>_<secret>`: the prefix (12 letters and digits) finds its row, and the SHA-256 of the whole key
+proves it. The secret has 256 random bits, so a plain hash is enough: there is nothing to guess.
 """
 
 import secrets
@@ -43,7 +43,7 @@ def create_key(
     created_by: "AbstractBaseUser | None" = None,
 ) -> tuple[ApiKey, str]:
     """Make a key: its row, and the key itself, which exists nowhere else and cannot be shown again."""
-    faults = [*_name_faults(name), *_scope_faults(scopes), *_expiry_faults(expires_at)]
+    faults = check_key(name, scopes, expires_at)
     if faults:
         raise Refused(*faults)
     prefix = "".join(secrets.choice(PREFIX_LETTERS) for _ in range(PREFIX_LENGTH))
@@ -57,6 +57,11 @@ def create_key(
         created_by=created_by,
     )
     return row, key
+
+
+def check_key(name: str, scopes: Collection[str], expires_at: datetime | None) -> list[Fault]:
+    """What `create_key` would refuse; nothing when it would not."""
+    return [*_name_faults(name), *_scope_faults(scopes), *_expiry_faults(expires_at)]
 
 
 def revoke_key(key: ApiKey) -> bool:

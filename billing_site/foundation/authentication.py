@@ -27,7 +27,7 @@ class ApiKeyAuthentication(BaseAuthentication):
     """`request.auth` becomes the ApiKey; `request.user` stays None, since a key is nobody's login."""
 
     def authenticate(self, request: Request) -> tuple[None, ApiKey] | None:
-        """One query. None when the request carries no Authorization header; AuthenticationFailed when it carries a bad one."""
+        """One query. None without an Authorization header; AuthenticationFailed when it holds no usable key."""
         header = request.META.get("HTTP_AUTHORIZATION", "")
         if not header:
             return None
@@ -62,8 +62,8 @@ def _usable(key: ApiKey | None) -> ApiKey:
 class HasScope(BasePermission):
     """The key has the scope that the view's `required_scopes` names: one scope, or {method: scope}.
 
-    A scope never includes another: a key that reads and writes has both. A view that names none is refused to everybody, by an
-    error of its author's, rather than open.
+    A scope never includes another: a key that reads and writes has both. A view that names none is refused to
+    everybody, by an error of its author's, rather than open.
     """
 
     def has_permission(self, request: Request, view: "APIView") -> bool:

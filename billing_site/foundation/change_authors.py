@@ -1,6 +1,7 @@
 """Who made a change: what the writing process said of itself, kept beside the history (a pghistory context).
 
-A request says its user or its API key, a management command and a task their name. SQL from elsewhere says nothing: "database".
+A request says its user or its API key, a management command and a task their name. SQL from elsewhere says nothing:
+"database".
 """
 
 from collections.abc import Collection, Mapping
@@ -17,7 +18,7 @@ def authors(contexts: Collection[UUID | None]) -> Mapping[UUID | None, str]:
     """Who stands behind each context, as text. Two queries at most."""
     said = dict(Context.objects.filter(pk__in=[each for each in contexts if each]).values_list("pk", "metadata"))
     users = get_user_model()._default_manager.in_bulk({about["user"] for about in said.values() if about.get("user")})
-    named: dict[UUID | None, str] = {context: DATABASE for context in contexts}
+    named: dict[UUID | None, str] = dict.fromkeys(contexts, DATABASE)
     named.update({context: _author(about, users) for context, about in said.items()})
     return named
 

@@ -1,8 +1,8 @@
 """How the values of a history row read to a person."""
 
 from collections import defaultdict
-from collections.abc import Iterable
-from datetime import datetime, timedelta
+from collections.abc import Callable, Iterable
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -22,7 +22,7 @@ class Shower:
                 value = getattr(record, field.attname, None)
                 if isinstance(field, models.ForeignKey) and value is not None:
                     wanted[field.remote_field.model].add(value)
-        self._related = {model: model._base_manager.in_bulk(ids) for model, ids in wanted.items()}
+        self._related = {model: model._default_manager.in_bulk(ids) for model, ids in wanted.items()}
 
     def label(self, field: "models.Field[Any, Any]") -> str:
         return str(field.verbose_name).capitalize()
@@ -34,9 +34,8 @@ class Shower:
             if not hasattr(record, field.attname):
                 continue
             value = getattr(record, field.attname)
-            related = self._related.get(field.remote_field.model, {}) if field.remote_field else {}
-            if value in related:
-                setattr(row, field.name, related[value])
+            if isinstance(field, models.ForeignKey) and value in self._related.get(field.remote_field.model, {}):
+                setattr(row, field.name, self._related[field.remote_field.model][value])
             else:
                 setattr(row, field.attname, value)
         try:
@@ -59,16 +58,14 @@ class Shower:
 
 def text(value: Any) -> str:
     """A value of a column as text: plain numbers, yes or no, UTC times, lists and objects in one line."""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, Decimal):
-        return plain(value)
-    if isinstance(value, datetime):
-        return f"{value:%Y-%m-%d %H:%M:%S} UTC"
-    if isinstance(value, timedelta):
-        return str(value)
-    if isinstance(value, dict):
-        return ", ".join(f"{name} = {text(inner)}" for name, inner in value.items())
-    if isinstance(value, (list, tuple)):
-        return ", ".join(text(inner) for inner in value)
-    return str(value)
+    written = WRITERS.get(type(value))
+    return written(value) if written else str(value)
+
+
+WRITERS: dict[type, Callable[[Any], str]] = {
+    bool: lambda value: "yes" if value else "no",
+    Decimal: plain,
+    datetime: lambda value: f"{value:%Y-%m-%d %H:%M:%S} UTC",
+    dict: lambda value: ", ".join(f"{name} = {text(inner)}" for name, inner in value.items()),
+    list: lambda value: ", ".join(map(text, value)),
+}

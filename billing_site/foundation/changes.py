@@ -1,4 +1,4 @@
-"""Reading the history of configuration: who changed what, and when, from the tables that triggers keep (see `history`)."""
+"""Reading the history of configuration: who changed what, and when, from the tables that `history` keeps."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass

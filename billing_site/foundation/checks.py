@@ -6,7 +6,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from django.conf import settings
-from django.core.checks import CheckMessage, Error, Tags, Warning, register
+from django.core import checks
+from django.core.checks import CheckMessage, Error, Tags, register
 from django.db import connection
 
 LOCAL = ("localhost", "127.0.0.1", "[::1]", "testserver", ".localhost")
@@ -69,13 +70,13 @@ def _safety() -> Iterator[CheckMessage]:
             id="tallybook.E003",
         )
     if public and not settings.SECURE_SSL_REDIRECT:
-        yield Warning(
+        yield checks.Warning(
             f"{public[0]} is served without DJANGO_HTTPS: logins and API keys could be sent in the clear.",
             hint="Put a proxy with TLS in front, let it send X-Forwarded-Proto, and set DJANGO_HTTPS=true.",
             id="tallybook.W001",
         )
     if "*" in settings.ALLOWED_HOSTS:
-        yield Warning(
+        yield checks.Warning(
             "DJANGO_ALLOWED_HOSTS allows every host name.",
             hint="Name yours.",
             id="tallybook.W002",
@@ -85,7 +86,7 @@ def _safety() -> Iterator[CheckMessage]:
 def _run() -> Iterator[CheckMessage]:
     taken_again = settings.INVOICE_LEASE + timedelta(seconds=settings.INVOICE_BEAT_SECONDS)
     if taken_again > TAKEN_AGAIN:
-        yield Warning(
+        yield checks.Warning(
             f"Work of a worker that died is taken again after {taken_again.total_seconds():.0f} seconds"
             " (INVOICE_LEASE_SECONDS + INVOICE_BEAT_SECONDS).",
             hint="Keep the sum at 60 or less.",

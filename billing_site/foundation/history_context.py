@@ -17,7 +17,8 @@ SILENT_COMMANDS = frozenset({"migrate", "runserver", "test"})
 class AuthorMiddleware(HistoryMiddleware):  # type: ignore[misc]
     """The user of a request, or (by `ApiKeyAuthentication`) its API key.
 
-    Requests under `HISTORY_SKIPPED_PATHS` write no configuration, and every statement would pay for saying who they are.
+    Requests under `HISTORY_SKIPPED_PATHS` write no configuration, and every statement would pay for saying who they
+    are.
     """
 
     def get_context(self, request: HttpRequest) -> dict[str, Any]:

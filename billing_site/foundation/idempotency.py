@@ -1,8 +1,8 @@
 """Writes that may be repeated: the same Idempotency-Key gives the same answer, and the write happens once.
 
-The key belongs to the API key and the operation (method and path), for ever, not to a time window. The answer is stored in the
-transaction of the write itself: a process that dies in between leaves neither. A write that is refused changed nothing, so its
-answer is not stored: the caller may send the same key again, mended or later.
+The key belongs to the API key and the operation (method and path), for ever, not to a time window. The answer is stored
+in the transaction of the write itself: a process that dies in between leaves neither. A write that is refused changed
+nothing, so its answer is not stored: the caller may send the same key again, mended or later.
 """
 
 import json
@@ -70,7 +70,8 @@ def _once(handler: Handler, request: Request, *args: Any, **kwargs: Any) -> Resp
             code="address_too_long",
         )
     # The body as it came, before anything reads the stream.
-    digest = sha256(request._request.body + b"\0" + request.META.get("QUERY_STRING", "").encode()).hexdigest()
+    body = request._request.body  # noqa: SLF001
+    digest = sha256(body + b"\0" + request.META.get("QUERY_STRING", "").encode()).hexdigest()
     try:
         with transaction.atomic():
             claimed = _claim(request.auth, operation, key, digest)

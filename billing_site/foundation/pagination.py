@@ -1,7 +1,7 @@
 """Lists in the API, a page at a time: `?after=<cursor>&limit=<n>` → `{"data": […], "next": <cursor or null>}`.
 
-Keyset pages: the cursor holds the last row's value of a unique column, so a page costs the same at any depth, and rows that
-come or go between two pages neither repeat nor hide others.
+Keyset pages: the cursor holds the last row's value of a unique column, so a page costs the same at any depth, and rows
+that come or go between two pages neither repeat nor hide others.
 """
 
 import json

@@ -112,5 +112,5 @@ class ApiKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[misc, no-unt
             "type": "http",
             "scheme": "bearer",
             "bearerFormat": "tb_<prefix>_<secret>",
-            "description": "An API key, made in the admin under Access → API keys. Each operation names the scope it needs.",
+            "description": "An API key, made in the admin under Access. Each operation names the scope it needs.",
         }

@@ -63,8 +63,13 @@ def test_a_key_belongs_to_its_operation_and_its_caller(
 
 @pytest.mark.parametrize(
     ("given", "code"),
-    [(None, "idempotency_key_missing"), ("", "idempotency_key_missing"), ("  ", "idempotency_key_missing")]
-    + [("k" * 256, "idempotency_key_invalid"), ("schlüssel", "idempotency_key_invalid")],
+    [
+        (None, "idempotency_key_missing"),
+        ("", "idempotency_key_missing"),
+        ("  ", "idempotency_key_missing"),
+        ("k" * 256, "idempotency_key_invalid"),
+        ("schlüssel", "idempotency_key_invalid"),
+    ],
 )
 def test_a_write_without_a_usable_key_does_nothing(
     caller: APIClient, key: ApiKey, given: str | None, code: str
