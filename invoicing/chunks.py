@@ -1,9 +1,10 @@
 """Who works on a chunk: leases, attempts, and what happens when one fails.
 
-A chunk is taken by a conditional UPDATE, which sets a lease. While it is worked, its row is locked by the worker's transaction,
-so the lease only has to bridge the moment between the two; a chunk whose row is locked is in work, however old its lease is.
-A worker that dies loses its connection, PostgreSQL undoes its transaction and frees the row, and the chunk can be taken again
-as soon as the lease has run out. Leases are reckoned by the database's clock, the only one that all workers share.
+A chunk is taken by a conditional UPDATE, which sets a lease. While it is worked, its row is locked by the worker's
+transaction, so the lease only has to bridge the moment between the two; a chunk whose row is locked is in work,
+however old its lease is. A worker that dies loses its connection, PostgreSQL undoes its transaction and frees the
+row, and the chunk can be taken again as soon as the lease has run out. Leases are reckoned by the database's clock,
+the only one that all workers share.
 """
 
 import re
@@ -11,8 +12,8 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from django.conf import settings
-from django.db import connection
-from django.db.models import F, Q
+from django.db import connection, transaction
+from django.db.models import F
 from django.db.models.functions import Greatest, Now
 
 from invoicing.models import Chunk, Invoice
@@ -20,8 +21,6 @@ from invoicing.models import Chunk, Invoice
 MAX_ATTEMPTS = 5
 BACK_OFF = timedelta(seconds=10)
 ERROR_LENGTH = 1_000
-
-_FREE = Q(leased_until=None) | Q(leased_until__lte=Now())
 
 
 def takeable() -> list[int]:
@@ -40,12 +39,13 @@ def takeable() -> list[int]:
 
 
 def take(chunk: int, worker: str) -> int | None:
-    """Lease a chunk to a worker. The number of the attempt, its proof of holding it; None when there is nothing to take."""
+    """Lease a chunk to a worker: the number of the attempt, its proof of holding it; None when it is not free."""
     with connection.cursor() as cursor:
         cursor.execute(
             """
             UPDATE invoicing_chunk
-               SET leased_until = statement_timestamp() + %s, attempts = attempts + 1, worker = %s
+               SET leased_until = statement_timestamp() + make_interval(secs => %s),
+                   attempts = attempts + 1, worker = %s
              WHERE id = (
                SELECT id FROM invoicing_chunk
                 WHERE id = %s AND status = 'pending' AND attempts < %s
@@ -54,7 +54,7 @@ def take(chunk: int, worker: str) -> int | None:
              )
             RETURNING attempts
             """,
-            [settings.INVOICE_LEASE, worker[:255], chunk, MAX_ATTEMPTS],
+            [settings.INVOICE_LEASE.total_seconds(), worker[:255], chunk, MAX_ATTEMPTS],
         )
         row = cursor.fetchone()
     return row[0] if row else None
@@ -75,7 +75,7 @@ def finish(chunk: int) -> None:
 
 
 def fail(chunk: int, attempt: int, error: Exception) -> None:
-    """Note why an attempt failed; the next one comes after 10 s, 20 s, 40 s … or, after MAX_ATTEMPTS, never by itself."""
+    """Note why an attempt failed. The next comes after 10 s, 20 s, 40 s …; after MAX_ATTEMPTS, never by itself."""
     held = Chunk.objects.filter(pk=chunk, status=Chunk.Status.PENDING, attempts=attempt)
     message = describe(error)
     if attempt < MAX_ATTEMPTS:
@@ -96,16 +96,25 @@ def describe(error: Exception) -> str:
     return re.sub(r"//[^/@\s]*@", "//…@", text)[:ERROR_LENGTH]
 
 
+@transaction.atomic
 def _give_up_exhausted() -> None:
     """Chunks whose last attempt did not even live to say why."""
-    exhausted = Chunk.objects.filter(_FREE, status=Chunk.Status.PENDING, attempts__gte=MAX_ATTEMPTS)
-    ids = exhausted.select_for_update(no_key=True, skip_locked=True).values("pk")
-    last = "The last worker ended without a word: killed, out of memory, or cut off from the database."
-    given_up = Chunk.objects.filter(pk__in=ids).update(
-        status=Chunk.Status.FAILED, finished_at=Now(), leased_until=None, error=last
-    )
-    if given_up:
-        _release_previews()
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            UPDATE invoicing_chunk
+               SET status = 'failed', finished_at = statement_timestamp(), leased_until = NULL, error = %s
+             WHERE id IN (
+               SELECT id FROM invoicing_chunk
+                WHERE status = 'pending' AND attempts >= %s
+                  AND (leased_until IS NULL OR leased_until <= statement_timestamp())
+                  FOR NO KEY UPDATE SKIP LOCKED
+             )
+            """,
+            ["The last worker ended without a word: killed, out of memory, or cut off.", MAX_ATTEMPTS],
+        )
+        if cursor.rowcount:
+            _release_previews()
 
 
 def _release_previews() -> None:

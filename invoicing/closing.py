@@ -1,21 +1,21 @@
-"""A chunk of drafts → rated drafts, or finalized invoices. One transaction; killed at any instant, nothing of it has happened.
+"""A chunk of drafts → rated drafts, or finalized invoices, in one transaction: killed on the way, nothing happened.
 
 Why no usage is lost between reading and finalizing, at READ COMMITTED (PostgreSQL's default, which the product keeps):
 
 1. The drafts were committed before this transaction began, by the planner.
-2. This transaction locks them first. Each statement after that reads what was committed before the statement began, so rating
-   sees all usage that was committed before the lock was had.
-3. Usage that commits later has written a UsageChange in its own transaction. Its consumer (`late`) locks the same invoices, so
-   it waits until this transaction is over, finds them finalized and compares.
+2. This transaction locks them first. Each statement after that reads what was committed before the statement began,
+   so rating sees all usage that was committed before the lock was had.
+3. Usage that commits later has written a UsageChange in its own transaction. Its consumer (`late`) locks the same
+   invoices, so it waits until this transaction is over, finds them finalized and compares.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
 import structlog
 from django.conf import settings
 from django.db import connection, transaction
-from psycopg.types.json import Jsonb
 
 from billing_site.foundation.periods import Period
 from customers import rating
@@ -29,7 +29,7 @@ ZERO = Decimal(0)
 
 
 def work(chunk_id: int, worker: str) -> bool:
-    """Take a chunk and do it. Whether it was done here: False when it is not free, or when this attempt failed, which is noted."""
+    """Take a chunk and do it. False when it is not free, or when this attempt failed, which is noted on the chunk."""
     attempt = chunks.take(chunk_id, worker)
     if attempt is None:
         return False
@@ -54,7 +54,7 @@ def retry_held(invoices: Sequence[int]) -> int:
 
 
 def _notice_a_dead_client() -> None:
-    """A worker's machine that vanishes says no goodbye: let the server look after this connection, and free its locks in 25 s.
+    """A machine that vanishes says no goodbye: let the server probe this connection, and free its locks in 25 s.
 
     Over a unix socket, where a dead process is seen at once, these settings have no effect.
     """
@@ -96,19 +96,20 @@ def _billable(rated: Rated) -> bool:
 
 
 def _write_totals(drafts: Sequence[Invoice], rated: Mapping[int, Rated], chunk: Chunk) -> None:
-    """Totals, who bills whom, and reasons to hold, as of now. What stays a draft is free again; what has no lines is empty."""
+    """Totals, who bills whom, and reasons to hold. What stays a draft is free again; what has no lines is empty."""
     results = [rated[draft.pk] for draft in drafts]
     with connection.cursor() as cursor:
         cursor.execute(
             """
             UPDATE invoicing_invoice invoice
                SET total = result.total, hold_reason = result.held, rated_at = statement_timestamp(),
-                   seller = %(seller)s,
+                   seller = %(seller)s::jsonb,
                    bill_to = jsonb_build_object(
                      'reference', customer.reference, 'name', customer.name, 'email', customer.email,
                      'tax_id', customer.tax_id, 'address', customer.address, 'country', customer.country),
                    chunk_id = CASE WHEN %(closing)s AND result.held = '' THEN invoice.chunk_id END,
-                   status = CASE WHEN %(closing)s AND result.held = '' AND result.lines = 0 THEN 'empty' ELSE 'draft' END,
+                   status = CASE WHEN %(closing)s AND result.held = '' AND result.lines = 0
+                                 THEN 'empty' ELSE 'draft' END,
                    finalized_at = CASE WHEN %(closing)s AND result.held = '' AND result.lines = 0
                                        THEN statement_timestamp() END
               FROM unnest(%(ids)s::bigint[], %(totals)s::numeric[], %(held)s::text[], %(lines)s::int[])
@@ -117,7 +118,7 @@ def _write_totals(drafts: Sequence[Invoice], rated: Mapping[int, Rated], chunk: 
              WHERE invoice.id = result.id AND invoice.status = 'draft' AND customer.id = invoice.customer_id
             """,
             {
-                "seller": Jsonb(settings.INVOICE_SELLER),
+                "seller": json.dumps(settings.INVOICE_SELLER),
                 "closing": chunk.step == Chunk.Step.FINALIZE,
                 "ids": [each.key for each in results],
                 "totals": [sum((line.amount for line in each.lines), ZERO) for each in results],

@@ -5,8 +5,9 @@
 - Leaving is checked: the total is the sum of the lines, an empty invoice has none.
 - A number series never runs backwards.
 
-The triggers of lines are statement-level and look at transition tables, so that COPY of a whole chunk is checked by one query.
-Each takes a share lock on the invoices first: a line cannot slip in beside a finalization that does not see it yet.
+The triggers of lines are statement-level and look at transition tables, so that COPY of a whole chunk is checked by
+one query. Each takes a share lock on the invoices first: a line cannot slip in beside a finalization that does not
+see it yet.
 """
 
 import pgtrigger
@@ -83,7 +84,7 @@ _LINES_OF_DRAFTS = """
 
 def _lines_frozen(operation: pgtrigger.Operation, *tables: str) -> pgtrigger.Trigger:
     """PostgreSQL gives transition tables to triggers of one operation only: hence three of them."""
-    both = " UNION ".join(f"SELECT invoice_id FROM {table}" for table in tables)
+    both = " UNION ".join(f"SELECT invoice_id FROM {table}" for table in tables)  # noqa: S608 - two names below
     return pgtrigger.Trigger(
         name=f"lines_frozen_{str(operation).lower()}",
         level=pgtrigger.Statement,
@@ -122,6 +123,7 @@ SERIES_STAYS = pgtrigger.Trigger(
     operation=pgtrigger.Delete,
     condition=pgtrigger.Q(old__next_number__gt=1),
     func="""
-        RAISE EXCEPTION 'Number series % has given out numbers and stays.', OLD.code USING ERRCODE = 'restrict_violation';
+        RAISE EXCEPTION 'Number series % has given out numbers and stays.', OLD.code
+            USING ERRCODE = 'restrict_violation';
     """,
 )

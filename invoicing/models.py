@@ -62,9 +62,10 @@ class Run(models.Model):
 
 
 class Chunk(models.Model):
-    """Work of a run: some draft invoices to rate or to finalize. A worker holds it by a lease; the queue is only a hint.
+    """Work of a run: draft invoices to rate or to finalize. A worker holds it by a lease; the queue is only a hint.
 
-    `attempts` is also the fencing token: a worker that finds another count than the one it took with has lost the chunk.
+    `attempts` is also the fencing token: a worker that finds another count than the one it took with has lost the
+    chunk.
     """
 
     class Step(models.TextChoices):
@@ -236,7 +237,7 @@ class Line(models.Model):
 
 
 class LateUsage(models.Model):
-    """Usage that came, or went, after its period was invoiced: current usage − invoiced usage, per charge and combination."""
+    """Usage now − usage invoiced, per charge and combination: what came, or went, after the period was closed."""
 
     invoice = models.ForeignKey(Invoice, on_delete=models.PROTECT, related_name="late_usage", db_index=False)
     charge = models.ForeignKey(Charge, on_delete=models.PROTECT, related_name="+", db_index=False)

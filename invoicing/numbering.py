@@ -31,8 +31,8 @@ UPDATE invoicing_invoice invoice
 def finalize(invoices: Sequence[int], series: str = NumberSeries.DEFAULT) -> None:
     """Finalize drafts: give them the next numbers of a series, in the order of their ids.
 
-    Call it as the last statement of a transaction. Raises RuntimeError, to undo that transaction, when the series does not
-    exist or one of them is no draft.
+    Call it as the last statement of a transaction. Raises RuntimeError, to undo that transaction, when the series
+    does not exist or one of them is no draft.
     """
     if not invoices:
         return

@@ -1,6 +1,7 @@
 """What is due becomes drafts; drafts become chunks of work.
 
-Two steps, each in short transactions of INVOICE_CHUNK_SIZE rows, each safe to be killed and to be run by several at once:
+Two steps, each in short transactions of INVOICE_CHUNK_SIZE rows, each safe to be killed and to be run by several at
+once:
 
 1. `_draft_some`: due subscriptions → draft invoices, and every subscription moves on to its next boundary.
 2. `_assign_some`: drafts that nobody holds and whose time has come → a chunk.
@@ -38,7 +39,7 @@ class Planned:
 
 
 def find_due(now: datetime) -> list[int]:
-    """Plan, unless somebody else is at it; then the ids of all chunks that a worker can take, dead workers' chunks included."""
+    """Plan, unless somebody else is at it; then the ids of all chunks that can be taken, dead workers' included."""
     with connection.cursor() as cursor:
         # A session lock, for planning is many transactions. It goes with the connection, so a dead planner leaves none.
         cursor.execute("SELECT pg_try_advisory_lock(%s)", [PLANNER_LOCK])
@@ -63,8 +64,9 @@ def plan(now: datetime) -> Planned:
 def _draft_some(now: datetime, stuck: set[int]) -> int:
     """One chunk of due subscriptions; returns how many were looked at, 0 when none is left.
 
-    A subscription appears once for each boundary that it is behind. Rows that another planner holds are skipped: it moves them
-    on. A row that it has just moved is read again by PostgreSQL when the lock is had, and falls out when it is no longer due.
+    A subscription appears once for each boundary that it is behind. Rows that another planner holds are skipped: it
+    moves them on. A row that it has just moved is read again by PostgreSQL when the lock is had, and falls out when
+    it is no longer due.
     """
     due = list(
         Subscription.objects.filter(due_at__lte=now)
@@ -90,7 +92,8 @@ def _draft_some(now: datetime, stuck: set[int]) -> int:
 
 def _draft(subscription: Subscription, following: Boundary) -> Invoice:
     start, boundary = subscription.due_from, subscription.due_at
-    assert start is not None and boundary is not None
+    assert start is not None
+    assert boundary is not None
     return Invoice(
         customer_id=subscription.customer_id,
         subscription=subscription,
@@ -142,15 +145,15 @@ def _assign(now: datetime) -> list[int]:
 def _take_free(step: Chunk.Step, now: datetime) -> list[int]:
     """Ids of drafts that this transaction now holds, oldest first.
 
-    That a draft is free stands in its own row (`chunk` is null), so that when two planners meet, PostgreSQL's second look at a
-    row that the other has just changed is enough to leave it out.
+    That a draft is free stands in its own row (`chunk` is null), so that when two planners meet, PostgreSQL's second
+    look at a row that the other has just changed is enough to leave it out.
     """
     rows = _free(step, now).order_by("id").select_for_update(skip_locked=True, no_key=True)
     return list(rows.values_list("pk", flat=True)[: settings.INVOICE_CHUNK_SIZE])
 
 
 def _free(step: Chunk.Step, now: datetime) -> QuerySet[Invoice]:
-    """In grace: preview what is new or has not been rated for a while. After it: finalize, held ones every now and then."""
+    """In grace: preview what is new or was rated a while ago. After it: finalize, held ones every now and then."""
     stale = Q(rated_at=None) | Q(rated_at__lte=now - settings.INVOICE_REFRESH)
     ready = Q(finalize_after__lte=now) & (Q(hold_reason="") | stale)
     preview = Q(finalize_after__gt=now) & stale

@@ -1,4 +1,4 @@
-"""The run, as tasks. The tables say what is to be done; a message is only a hint, so a lost or a late one does no harm."""
+"""The run, as tasks. Tables say what is to be done; a message is only a hint: a lost or a late one does no harm."""
 
 from celery import Task, shared_task
 from django.conf import settings

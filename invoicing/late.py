@@ -1,0 +1,161 @@
+"""Usage that changed after its period was invoiced: found, compared, listed; its adjustment is another verb's.
+
+Ingestion writes a UsageChange in the transaction of the events: from this hour on, this customer's usage of this meter
+is not what it was. Here they are taken away in the transaction that acts on them, so one is neither lost nor acted on
+by half.
+
+The invoices are locked whatever their status, and their status is read from the locked row: an invoice that is being
+finalized at this moment still looks like a draft to a plain read, and must be waited for. `NO KEY UPDATE` rather than
+`SHARE`, so that two consumers at one invoice follow each other, and the later one, which reads usage later, writes
+last.
+"""
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from django.db import connection, transaction
+from psycopg.types.json import Jsonb
+
+from billing_site.foundation.money import ZERO
+from customers import rating
+from invoicing.closing import request_for
+from invoicing.models import Invoice, Line
+
+CLOSED = (Invoice.Status.FINALIZED, Invoice.Status.EMPTY)
+
+# Invoice, charge, dimension values in the order of their names.
+Key = tuple[int, int, tuple[tuple[str, str], ...]]
+
+
+@dataclass(frozen=True)
+class Change:
+    """From `hour` on, usage of a meter by a customer, named by any of its references, is not what it was."""
+
+    customer: str
+    meter: int
+    hour: datetime
+
+
+def watch(limit: int) -> int:
+    """Act on all that waits, `limit` changes a transaction. How many there were."""
+    seen = 0
+    while taken := _watch_some(limit):
+        seen += taken
+        if taken < limit:
+            break
+    return seen
+
+
+@transaction.atomic
+def _watch_some(limit: int) -> int:
+    taken, changes = _take(limit)
+    if changes:
+        closed = _lock_closed(changes)
+        if closed:
+            _compare(closed)
+    return taken
+
+
+def _take(limit: int) -> tuple[int, list[Change]]:
+    """How many rows were taken, and the earliest hour of each customer and meter among them."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            WITH taken AS (
+              DELETE FROM meters_usagechange WHERE id IN (
+                SELECT id FROM meters_usagechange ORDER BY id LIMIT %s FOR UPDATE SKIP LOCKED
+              ) RETURNING customer, meter_id, hour
+            )
+            SELECT customer, meter_id, min(hour), count(*) FROM taken GROUP BY customer, meter_id
+            """,
+            [limit],
+        )
+        rows = cursor.fetchall()
+    return sum(row[3] for row in rows), [Change(*row[:3]) for row in rows]
+
+
+def _lock_closed(changes: Sequence[Change]) -> list[Invoice]:
+    """The closed invoices that bill these meters after these hours, locked in the order in which a run locks them."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT DISTINCT invoice.id
+              FROM unnest(%s::text[], %s::bigint[], %s::timestamptz[]) AS change(customer, meter_id, hour)
+              JOIN customers_alias alias ON alias.reference = change.customer
+              JOIN invoicing_invoice invoice
+                ON invoice.customer_id = alias.customer_id AND invoice.kind = 'period' AND invoice.period_end >
+                change.hour
+              JOIN catalog_charge charge
+                ON charge.version_id = invoice.version_id AND charge.meter_id = change.meter_id
+            """,
+            [[each.customer for each in changes], [each.meter for each in changes], [each.hour for each in changes]],
+        )
+        ids = [row[0] for row in cursor.fetchall()]
+    locked = Invoice.objects.filter(pk__in=ids).order_by("id").select_for_update(no_key=True)
+    return [invoice for invoice in locked if invoice.status in CLOSED]
+
+
+def _compare(closed: Sequence[Invoice]) -> None:
+    """Keep what usage now is − what was invoiced, for every charge and combination of these invoices."""
+    measured = rating.measure([request_for(invoice) for invoice in closed])
+    current: dict[Key, Decimal] = {
+        (invoice, charge, tuple(sorted(combination.dimensions.items()))): combination.quantity
+        for invoice, charges in measured.items()
+        for charge, combinations in charges.items()
+        for combination in combinations
+    }
+    invoiced = _invoiced(measured)
+    differences = {
+        key: difference
+        for key in current.keys() | invoiced.keys()
+        if (difference := current.get(key, ZERO) - invoiced.get(key, ZERO))
+    }
+    _write(measured.keys(), differences)
+
+
+def _invoiced(invoices: Collection[int]) -> dict[Key, Decimal]:
+    """Quantities on the lines of usage charges."""
+    invoiced: dict[Key, Decimal] = defaultdict(Decimal)
+    rows = Line.objects.filter(invoice__in=invoices, charge__meter__isnull=False)
+    for invoice, charge, dimensions, quantity in rows.values_list("invoice", "charge", "dimensions", "quantity"):
+        invoiced[invoice, charge, tuple(sorted(dimensions.items()))] += quantity
+    return invoiced
+
+
+def _write(invoices: Collection[int], differences: Mapping[Key, Decimal]) -> None:
+    """Upsert the differences, and delete rows whose difference is gone. Two statements; the invoices are locked."""
+    columns = [list(column) for column in zip(*(key for key in sorted(differences)), strict=True)] or [[], [], []]
+    values = {
+        "invoices": list(invoices),
+        "invoice": columns[0],
+        "charge": columns[1],
+        "dimensions": [Jsonb(dict(dimensions)) for dimensions in columns[2]],
+        "quantity": [differences[key] for key in sorted(differences)],
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(_FORGET, values)
+        cursor.execute(_KEEP, values)
+
+
+_DIFFERENCES = """
+  SELECT * FROM unnest(%(invoice)s::bigint[], %(charge)s::bigint[], %(dimensions)s::jsonb[], %(quantity)s::numeric[])
+         AS difference(invoice_id, charge_id, dimensions, quantity)
+"""
+_FORGET = f"""
+DELETE FROM invoicing_lateusage late
+ WHERE late.invoice_id = ANY(%(invoices)s)
+   AND NOT EXISTS (
+     SELECT FROM ({_DIFFERENCES}) difference
+      WHERE difference.invoice_id = late.invoice_id AND difference.charge_id = late.charge_id
+        AND difference.dimensions = late.dimensions)
+"""  # noqa: S608 - made of the constant above
+_KEEP = f"""
+INSERT INTO invoicing_lateusage AS late (invoice_id, charge_id, dimensions, quantity)
+{_DIFFERENCES}
+ON CONFLICT (invoice_id, charge_id, md5(dimensions::text)) DO UPDATE
+   SET quantity = excluded.quantity, updated_at = statement_timestamp()
+ WHERE late.quantity <> excluded.quantity
+"""  # noqa: S608 - likewise
