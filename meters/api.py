@@ -69,9 +69,11 @@ class _Unreadable(Exception):
 def _read(request: HttpRequest) -> bytes:
     """The body, unless it is of another kind or too long: then it is not read. Raises _Unreadable."""
     _check_kind(request.content_type or "", request.content_params or {}, request.META.get("HTTP_CONTENT_ENCODING", ""))
-    length = request.META.get("CONTENT_LENGTH") or ""
-    if not length.isascii() or not length.isdigit():
+    if "HTTP_TRANSFER_ENCODING" in request.META:
         raise _Unreadable(411, "length_required", "The request has no Content-Length: send the body in one piece.")
+    length = request.META.get("CONTENT_LENGTH") or "0"
+    if not (length.isascii() and length.isdigit()):
+        raise _Unreadable(400, "invalid_content_length", f"Content-Length is “{length}”: send a number of bytes.")
     # Read to one byte beyond the limit: what the header says is not yet what is sent.
     body = request.read(settings.INGEST_MAX_BYTES + 1) if int(length) <= settings.INGEST_MAX_BYTES else None
     if body is None or len(body) > settings.INGEST_MAX_BYTES:

@@ -58,10 +58,6 @@ class Outcome:
     rejected: list[Rejected]
 
 
-class _DefinitionsChanged(Exception):
-    """A meter was changed between reading the events and locking the definitions."""
-
-
 def accept(batch: Batch) -> Outcome:
     """Store and count a batch, each (customer, reference) once for ever; on return it is committed.
 
@@ -74,7 +70,7 @@ def accept(batch: Batch) -> Outcome:
         try:
             definitions = registry.cached()
             return _accept(prepare(batch, definitions.by_type), definitions.revision)
-        except _DefinitionsChanged:
+        except registry.DefinitionsChanged:
             registry.load()
         except (OperationalError, IntegrityError) as error:
             if attempt == ATTEMPTS or not _may_work_again(error):
@@ -84,7 +80,7 @@ def accept(batch: Batch) -> Outcome:
 
 
 def _accept(prepared: Prepared, revision: UUID | None) -> Outcome:
-    ids = interning.intern(prepared.series(), prepared.streams())
+    ids = interning.intern(prepared.series(), prepared.streams(), revision)
     with transaction.atomic(durable=True):
         stored = _store(prepared, revision)
         counted = count(prepared, stored, ids)
@@ -97,7 +93,7 @@ def _accept(prepared: Prepared, revision: UUID | None) -> Outcome:
 def _store(prepared: Prepared, revision: UUID | None) -> set[tuple[str, str]]:
     """Insert the events; the (customer, reference) of those that were not there.
 
-    Raises _DefinitionsChanged when `revision`, by which the events were read, is no longer in force.
+    Raises DefinitionsChanged when `revision`, by which the events were read, is no longer in force.
     """
     table = [
         (
@@ -113,11 +109,9 @@ def _store(prepared: Prepared, revision: UUID | None) -> set[tuple[str, str]]:
         for event in prepared.events
     ]
     with pipeline():
-        registry.send_shared_lock()
-        in_force = send(registry.REVISION)
+        in_force = registry.send_shared_lock()
         stored = send(_INSERT_EVENTS, *columns(table, 8))
-    if next((row[0] for row in rows(in_force)), None) != revision:
-        raise _DefinitionsChanged
+    registry.check(in_force, revision)
     return set(rows(stored))
 
 

@@ -1,10 +1,12 @@
 """Series and streams get their ids once, in a short transaction of their own, before the events that need them."""
 
 from collections.abc import Collection, Iterable, Mapping
+from uuid import UUID
 
 import msgspec
 from django.db import transaction
 
+from meters import registry
 from meters.counting import SeriesKey
 from meters.database import columns, pipeline, rows, send
 
@@ -39,14 +41,22 @@ _SELECT_SERIES = """
 """
 
 
-def intern(keys: Collection[SeriesKey], streams: Collection[tuple[str, str]]) -> Mapping[SeriesKey, int]:
-    """The id of every series, made if need be; streams are noted. No query when this process knows them already."""
+def intern(
+    keys: Collection[SeriesKey], streams: Collection[tuple[str, str]], revision: UUID | None
+) -> Mapping[SeriesKey, int]:
+    """The id of every series, made if need be; streams are noted. No query when this process knows them already.
+
+    Raises DefinitionsChanged when `revision`, by which the events were read, is no longer in force.
+    """
     known = {key: _series[key] for key in keys if key in _series}
     unknown = [key for key in keys if key not in known]
     unseen = [stream for stream in streams if stream not in _streams]
     if not unknown and not unseen:
         return known
     with transaction.atomic(durable=True):
+        with pipeline():
+            in_force = registry.send_shared_lock()
+        registry.check(in_force, revision)
         made = make(unknown, unseen)
     _remember(made, unseen)
     return {**known, **made}

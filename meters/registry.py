@@ -3,12 +3,14 @@
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 from uuid import UUID
 
+import psycopg
 from django.db.models import QuerySet
 
 from meters.aggregation import AGGREGATIONS
-from meters.database import fetch, send
+from meters.database import fetch, rows, send
 from meters.extraction import Condition, Definition, DimensionSource, Operator, Value
 from meters.models import Dimension, Meter
 from meters.triggers import DEFINITIONS_LOCK
@@ -56,9 +58,20 @@ def revision() -> UUID | None:
     return next((row[0] for row in fetch(REVISION)), None)
 
 
-def send_shared_lock() -> None:
-    """Until the end of the transaction no meter changes."""
+class DefinitionsChanged(Exception):
+    """A meter was changed between reading the events by it and locking the definitions: read them again."""
+
+
+def send_shared_lock() -> psycopg.Cursor[tuple[Any, ...]]:
+    """Until the end of the transaction no meter changes. What comes back is for `check`."""
     send(_LOCK_SHARED)
+    return send(REVISION)
+
+
+def check(in_force: psycopg.Cursor[tuple[Any, ...]], expected: UUID | None) -> None:
+    """Raise DefinitionsChanged when another revision than `expected` is in force."""
+    if next((row[0] for row in rows(in_force)), None) != expected:
+        raise DefinitionsChanged
 
 
 def lock() -> None:

@@ -26,7 +26,7 @@ def parse(text: str, field: str) -> datetime:
         start = match.start("second")
         text = f"{text[:start]}59.999999{match['offset']}"
     try:
-        instant = datetime.fromisoformat(text).astimezone(UTC)
+        instant = datetime.fromisoformat(text.upper()).astimezone(UTC)
     except (ValueError, OverflowError):
         raise Unfit("invalid_timestamp", f"{field} is “{text}”, which does not exist: {_MEND}.", field) from None
     if leap and (instant.hour, instant.minute) != (23, 59):

@@ -11,6 +11,7 @@ from django.db.backends.postgresql.operations import DatabaseOperations
 from redis import Redis
 
 from billing_site import embedded
+from meters import interning
 from tests.processes import Processes
 
 
@@ -26,6 +27,13 @@ def _tables_may_be_emptied_after_a_test() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(DatabaseOperations, "execute_sql_flush", unguarded)
         yield
+
+
+@pytest.fixture(autouse=True)
+def _what_the_process_knows_is_forgotten() -> Iterator[None]:
+    """A test's rows go away behind the back of what ingestion remembers of them."""
+    yield
+    interning.forget()
 
 
 @pytest.fixture

@@ -1,0 +1,171 @@
+"""What a meter reads from one event."""
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from meters.aggregation import COUNT, SUM, total
+from meters.extraction import Condition, Definition, DimensionSource, Operator, Value, quantities
+from meters.values import Unfit, as_number, as_text, lookup
+
+CALLS = Definition(1, "calls", "call", COUNT)
+OWN = Definition(2, "own", "call", SUM)
+TOKENS = Definition(
+    3,
+    "tokens",
+    "call",
+    SUM,
+    values=(Value("input", "usage.in"), Value("output", "usage.out")),
+    label_dimension="token_type",
+    dimensions=(DimensionSource("model", "model"), DimensionSource("batch", "options.batch")),
+)
+
+
+def read(
+    definition: Definition, value: Decimal | None = None, **properties: Any
+) -> list[tuple[dict[str, str], Decimal]]:
+    return [(dict(found.dimensions), found.quantity) for found in quantities(definition, value, properties)]
+
+
+def test_a_count_is_one_or_what_the_event_says() -> None:
+    assert read(CALLS) == [({}, Decimal(1))]
+    assert read(CALLS, Decimal(7)) == [({}, Decimal(7))]
+    assert read(CALLS, Decimal(0)) == [({}, Decimal(0))]
+
+
+def test_a_sum_of_the_events_own_value_needs_one() -> None:
+    assert read(OWN, Decimal("2.5")) == [({}, Decimal("2.5"))]
+    assert read(OWN) == []
+
+
+def test_labelled_values_give_a_quantity_each() -> None:
+    found = read(TOKENS, usage={"in": 374, "out": Decimal("44.5")}, model="a", options={"batch": True})
+    assert found == [
+        ({"model": "a", "batch": "true", "token_type": "input"}, Decimal(374)),
+        ({"model": "a", "batch": "true", "token_type": "output"}, Decimal("44.5")),
+    ]
+
+
+@pytest.mark.parametrize("bad", [None, "many", "1e3", "NaN", "", True, [1], {"n": 1}])
+def test_a_bad_value_gives_no_quantity_and_leaves_the_others(bad: object) -> None:
+    assert read(TOKENS, usage={"in": bad, "out": 3}) == [({"token_type": "output"}, Decimal(3))]
+
+
+def test_a_number_may_come_as_text() -> None:
+    assert read(TOKENS, usage={"in": "12.50", "out": "-3"})[0][1] == Decimal("12.5")
+
+
+def test_a_missing_dimension_is_absent() -> None:
+    for model in (None, {"name": "a"}, ["a"]):
+        assert read(TOKENS, usage={"in": 1}, model=model) == [({"token_type": "input"}, Decimal(1))]
+    assert read(TOKENS, usage={"in": 1}, model="") == [({"model": "", "token_type": "input"}, Decimal(1))]
+
+
+def test_what_cannot_be_counted_exactly_is_refused_at_the_door_and_passed_over_later() -> None:
+    for bad, code in ((Decimal("0.1234567890123"), "value_too_precise"), (10**18, "value_too_large")):
+        properties = {"usage": {"in": bad, "out": 1}}
+        with pytest.raises(Unfit) as refused:
+            quantities(TOKENS, None, properties, strict=True)
+        assert (refused.value.code, refused.value.field) == (code, "properties.usage.in")
+        assert [found.quantity for found in quantities(TOKENS, None, properties)] == [Decimal(1)]
+
+
+def test_a_long_dimension_value_is_refused_at_the_door_and_absent_later() -> None:
+    assert read(TOKENS, usage={"in": 1}, model="x" * 255)[0][0]["model"] == "x" * 255
+    with pytest.raises(Unfit) as refused:
+        quantities(TOKENS, None, {"usage": {"in": 1}, "model": "x" * 256}, strict=True)
+    assert (refused.value.code, refused.value.field) == ("dimension_too_long", "properties.model")
+    assert read(TOKENS, usage={"in": 1}, model="x" * 256) == [({"token_type": "input"}, Decimal(1))]
+
+
+def test_an_event_that_the_meter_does_not_read_may_hold_anything() -> None:
+    filtered = Definition(4, "t", "call", SUM, (Condition("kind", Operator.ONE_OF, frozenset({"x"})),), TOKENS.values)
+    assert quantities(filtered, None, {"usage": {"in": 10**30}}, strict=True) == []
+
+
+@pytest.mark.parametrize(
+    ("operator", "values", "value", "holds"),
+    [
+        (Operator.ONE_OF, {"a", "1"}, "a", True),
+        (Operator.ONE_OF, {"a", "1"}, Decimal("1.0"), True),
+        (Operator.ONE_OF, {"a", "1"}, 2, False),
+        (Operator.ONE_OF, {"true"}, True, True),
+        (Operator.ONE_OF, {"a"}, None, False),
+        (Operator.ONE_OF, {"None"}, None, False),
+        (Operator.NONE_OF, {"a"}, "b", True),
+        (Operator.NONE_OF, {"a"}, "a", False),
+        (Operator.NONE_OF, {"a"}, None, True),
+        (Operator.PRESENT, set(), False, True),
+        (Operator.PRESENT, set(), {}, True),
+        (Operator.PRESENT, set(), None, False),
+        (Operator.ABSENT, set(), None, True),
+        (Operator.ABSENT, set(), 0, False),
+    ],
+)
+def test_conditions(operator: Operator, values: set[str], value: object, holds: bool) -> None:
+    assert Condition("p", operator, frozenset(values)).holds({"p": value}) is holds
+    if value is None:
+        assert Condition("p", operator, frozenset(values)).holds({}) is holds
+
+
+def test_all_conditions_must_hold() -> None:
+    conditions = (Condition("a", Operator.PRESENT), Condition("b", Operator.PRESENT))
+    both = Definition(5, "both", "call", COUNT, conditions)
+    assert read(both, a=1) == []
+    assert len(read(both, a=1, b=1)) == 1
+
+
+@pytest.mark.parametrize(
+    ("properties", "name", "found"),
+    [
+        ({"a": 1}, "a", 1),
+        ({"a": {"b": 2}}, "a.b", 2),
+        ({"a.b": 1, "a": {"b": 2}}, "a.b", 1),
+        ({"a": {"b": {"c": 3}}}, "a.b.c", 3),
+        ({"a": 1}, "a.b", None),
+        ({"a": [1]}, "a.0", None),
+        ({}, "a", None),
+    ],
+)
+def test_lookup(properties: dict[str, Any], name: str, found: object) -> None:
+    assert lookup(properties, name) == found
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("a", "a"),
+        ("1.0", "1.0"),
+        (1, "1"),
+        (Decimal("1.0"), "1"),
+        (Decimal("1E+3"), "1000"),
+        (Decimal("0.10"), "0.1"),
+        (Decimal("-0.0"), "0"),
+        (True, "true"),
+        (False, "false"),
+        (None, None),
+        ([], None),
+        ({}, None),
+    ],
+)
+def test_text_form(value: object, text: str | None) -> None:
+    assert as_text(value) == text
+
+
+@given(st.decimals(allow_nan=False, allow_infinity=False, places=12, min_value=-(10**17), max_value=10**17))
+def test_the_text_of_a_number_is_the_number(number: Decimal) -> None:
+    assert as_number(as_text(number)) == number
+
+
+@given(
+    st.lists(st.decimals(allow_nan=False, allow_infinity=False, places=12, max_value=10**18, min_value=-(10**18))),
+    st.data(),
+)
+def test_merging_parts_is_folding_all(numbers: list[Decimal], data: st.DataObject) -> None:
+    cut = data.draw(st.integers(0, len(numbers)))
+    for aggregation in (COUNT, SUM):
+        parts = total(aggregation, numbers[:cut]), total(aggregation, numbers[cut:])
+        assert aggregation.merge(*parts) == total(aggregation, numbers) == total(aggregation, numbers[::-1])
