@@ -1,7 +1,7 @@
 """Settings. Everything that differs between machines comes from the environment.
 
-`DATABASE_URL` and `REDIS_URL` name the servers. When they are unset, `billing_site.embedded` has started servers of its
-own and written their addresses to the state folder; this module reads them from there.
+`DATABASE_URL` and `REDIS_URL` name the servers. When they are unset, the site runs on servers of its own:
+`billing_site.embedded` knows where in the state folder they answer, and `billing_site.supervisor` runs them.
 """
 
 from datetime import timedelta

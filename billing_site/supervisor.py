@@ -5,6 +5,7 @@ date, and starts the processes of the Procfile. What ends it (Ctrl-C, SIGTERM, a
 all of them.
 """
 
+import errno
 import http.client
 import os
 import signal
@@ -18,15 +19,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 
-import environ
+from django.core.exceptions import ImproperlyConfigured
 
-from billing_site import embedded, procfile
+from billing_site import embedded, environment, procfile
 from billing_site.children import Child, stop
 from billing_site.demo_operator import Operator, demo_operator
 from billing_site.prepare import OWN_USERS
 
 ALL = ("web", "worker", "beat")
 READY_SECONDS = 60.0
+PORT_SECONDS = 3.0
 _COLOURS = {"web": 36, "worker": 33, "beat": 35}
 
 
@@ -81,11 +83,13 @@ def site(
 
     Raises `embedded.StateHeld`, `embedded.ServerError` or `SiteError`; on SIGTERM and SIGHUP, KeyboardInterrupt.
     """
-    environ.Env.read_env(procfile.PROJECT / ".env")
+    environment.read_file(procfile.PROJECT / ".env")
     state = state or embedded.state_dir()
     with ExitStack() as stack:
         ending = stack.enter_context(_signals())
         stack.enter_context(embedded.hold(state, holder))
+        if port:
+            _require_free(port)
         (state / "static").mkdir(exist_ok=True)
         servers = _start_servers(stack, state)
         port = port or free_port()
@@ -117,6 +121,25 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind((_host(), 0))
         return int(probe.getsockname()[1])
+
+
+def _require_free(port: int) -> None:
+    """Raise `SiteError` when somebody listens on `port`; what has just been stopped gets a moment to leave."""
+    deadline = time.monotonic() + PORT_SECONDS
+    while True:
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((_host(), port))
+            except OSError as error:
+                if error.errno != errno.EADDRINUSE or time.monotonic() > deadline:
+                    raise SiteError(
+                        f"Port {port} on {_host()} cannot be used: {error.strerror}. "
+                        f"Choose another: make run PORT={port + 1}"
+                    ) from error
+            else:
+                return
+        time.sleep(0.2)
 
 
 def _host() -> str:
@@ -261,31 +284,19 @@ def _greet(running: Site) -> None:
 
 def run() -> int:
     """Serve until Ctrl-C. Returns the exit code."""
-    port = int(os.environ.get("PORT") or 8000)
     try:
-        _require_free(port)
+        environment.read_file(procfile.PROJECT / ".env")
         sys.stdout.write("Starting Tallybook. The first start takes a few seconds.\n")
-        with site(port=port, holder="make run", say=_to_terminal) as running:
+        with site(port=environment.whole("PORT", 8000), holder="make run", say=_to_terminal) as running:
             _greet(running)
             running.wait()
     except KeyboardInterrupt:
         sys.stdout.write("Stopped.\n")
         return 0
-    except (SiteError, embedded.ServerError, embedded.StateHeld) as error:
+    except (SiteError, embedded.ServerError, embedded.StateHeld, ImproperlyConfigured) as error:
         sys.stderr.write(f"\n{error}\n")
         return 1
     return 0
-
-
-def _require_free(port: int) -> None:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((_host(), port))
-        except OSError as error:
-            raise SiteError(
-                f"Port {port} on {_host()} cannot be used: {error.strerror}. Choose another: make run PORT={port + 1}"
-            ) from error
 
 
 if __name__ == "__main__":

@@ -120,7 +120,7 @@ def test_it_serves_refuses_a_second_one_and_ends_on_ctrl_c(state: Path) -> None:
         assert answer.status_code == 302
     assert stat.S_IMODE((state / "operator_password").stat().st_mode) == 0o600
 
-    second = run_python(state, ["-m", "billing_site.supervisor", "run"])
+    second = run_python(state, ["-m", "billing_site.supervisor", "run"], PORT=running.base_url.rpartition(":")[2])
     assert second.returncode == 1
     assert f"held by make run (process {running.process.pid}, since " in second.stderr
     assert "Traceback" not in second.stderr
@@ -159,12 +159,20 @@ def test_named_servers_replace_the_embedded_ones_and_an_error_in_the_block_ends_
     assert "granian" in (state / "logs" / "web.log").read_text()
 
 
-def test_a_port_that_is_taken_is_named_with_the_way_out(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_port_that_is_taken_is_named_with_the_way_out(state: Path) -> None:
     done = run_python(state, ["-m", "billing_site.supervisor", "run"], PORT="1", HOST="203.0.113.1")
 
     assert done.returncode == 1
     assert "Port 1 on 203.0.113.1 cannot be used" in done.stderr
     assert "make run PORT=2" in done.stderr
+
+
+def test_a_port_that_is_no_number_is_named(state: Path) -> None:
+    done = run_python(state, ["-m", "billing_site.supervisor", "run"], PORT="http")
+
+    assert done.returncode == 1
+    assert "PORT is “http”; it must be a whole number such as 8000." in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_holding_the_state_is_told_to_the_demo(state: Path) -> None:

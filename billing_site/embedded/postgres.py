@@ -147,7 +147,7 @@ def _let_pass(folder: Path) -> None:
 
 
 def _initialize(data: Path, user: str | None) -> None:
-    command = [
+    command: list[str | Path] = [
         _install() / "bin" / "initdb",
         f"--pgdata={data}",
         "--username=postgres",
