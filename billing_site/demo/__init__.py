@@ -1,0 +1,1 @@
+"""The first invoice, the whole way, on real traffic: `make demo`."""

@@ -1,0 +1,32 @@
+"""`make demo`: serve the site, send real traffic, have it billed, show the invoice, send it again, and end."""
+
+import os
+import sys
+
+import django
+from rich.console import Console
+
+from billing_site import embedded, supervisor
+
+
+def main() -> int:
+    """Returns the exit code: 0 when the invoice came out and the second sending changed nothing."""
+    console = Console()
+    console.print("[bold]Tallybook[/bold]: starting database, queue, web, worker and beat …")
+    try:
+        with supervisor.site(holder="make demo") as site:
+            os.environ.setdefault("DJANGO_SETTINGS_MODULE", "billing_site.settings")
+            django.setup()
+            from billing_site.demo.story import tell  # models exist only after setup
+
+            return tell(site.base_url, console)
+    except (embedded.StateHeld, embedded.ServerError, supervisor.SiteError, RuntimeError, TimeoutError) as error:
+        console.print(f"\n[red]The demo stopped:[/red] {error}", highlight=False, markup=True)
+        return 1
+    except KeyboardInterrupt:
+        console.print("\nStopped.")
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())
