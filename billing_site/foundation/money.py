@@ -10,7 +10,7 @@ from functools import cache
 from itertools import chain
 
 from babel.core import get_global
-from babel.numbers import format_currency
+from babel.numbers import format_currency, get_currency_symbol
 
 ZERO = Decimal(0)
 
@@ -72,7 +72,8 @@ def _without_trailing_zeros(text: str) -> str:
 def show(amount: Decimal, currency: str) -> str:
     """An amount for people: `$1,234.50`, with every digit that the amount has."""
     places = max(minor_unit(currency), -int(amount.normalize(EXACT).as_tuple().exponent))
-    pattern = "¤#,##0" + ("." + "0" * places if places else "")
+    gap = "\N{NO-BREAK SPACE}" if get_currency_symbol(currency, locale="en")[-1].isalpha() else ""
+    pattern = f"¤{gap}#,##0" + ("." + "0" * places if places else "")
     with localcontext(EXACT):
         return format_currency(amount, currency, format=pattern, locale="en", currency_digits=False)
 
