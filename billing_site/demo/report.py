@@ -13,10 +13,10 @@ def invoice_table(invoice: dict[str, Any]) -> Table:
     """An invoice of the API as a table: a line each, the total below."""
     currency = invoice["currency"]
     table = Table(title=f"Invoice {invoice['number']}  ·  id {invoice['id']}", show_footer=True)
-    table.add_column("line", footer="total")
+    table.add_column("line", footer="Total")
     table.add_column("quantity", justify="right")
     table.add_column("unit price", justify="right")
-    table.add_column(f"amount ({currency})", justify="right", footer=show(total(invoice), currency))
+    table.add_column("amount", justify="right", footer=total(invoice))
     for line in invoice["lines"]:
         quantity, price = Decimal(line["quantity"]), Decimal(line["unit_price"])
         amount = show(Decimal(line["amount"]), currency)
@@ -24,9 +24,9 @@ def invoice_table(invoice: dict[str, Any]) -> Table:
     return table
 
 
-def total(invoice: dict[str, Any]) -> Decimal:
-    """The invoice's total, in major units."""
-    return Decimal(invoice["total"])
+def total(invoice: dict[str, Any]) -> str:
+    """The invoice's total and its currency: “680.00 USD”."""
+    return f"{invoice['total']} {invoice['currency']}"
 
 
 def closing_words(console: Console, invoice_id: int) -> None:
@@ -37,4 +37,4 @@ def closing_words(console: Console, invoice_id: int) -> None:
         ("/admin/", "the admin: meters, plans, customers, runs"),
         ("/v1/docs", "the API, with a form to try each call"),
     ):
-        console.print(f"  http://localhost:8000{path:<45} {what}", highlight=False)
+        console.print(f"  http://localhost:8000{path}\n    {what}", highlight=False, soft_wrap=True)

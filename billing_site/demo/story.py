@@ -11,7 +11,6 @@ from billing_site.demo.sending import Api, send
 from billing_site.demo.waiting import finalized_invoice
 from billing_site.foundation.api_keys import create_key, revoke_key
 from billing_site.foundation.clock import now
-from billing_site.foundation.money import show
 
 KEY_LIFETIME = timedelta(hours=1)
 
@@ -35,8 +34,8 @@ def tell(base_url: str, console: Console) -> int:
     if second["accepted"] or after != before:
         console.print(f"[red]Sending again changed something.[/red] Before: {before} After: {after}", highlight=False)
         return 1
-    total = show(report.total(after), after["currency"])
-    console.print(f"The same invoice: id {after['id']}, number {after['number']}, {total}.", highlight=False)
+    same = f"The same invoice: id {after['id']}, number {after['number']}, {report.total(after)}."
+    console.print(same, highlight=False)
     report.closing_words(console, after["id"])
     return 0
 

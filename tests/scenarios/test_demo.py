@@ -56,7 +56,7 @@ def test_the_demo_bills_680_dollars_ends_by_itself_and_works_again(tmp_path: Pat
     assert first.returncode == 0, first.stdout + first.stderr
     assert "28,185 events accepted, 0 duplicates dropped" in first.stdout
     assert "0 events accepted, 28,185 duplicates dropped" in first.stdout
-    assert "$680.00" in first.stdout
+    assert "680.00 USD" in first.stdout
     for amount in ("$281.85", "$223.62", "$81.77", "$90.30", "$2.46"):
         assert amount in first.stdout
     assert "make run" in first.stdout
