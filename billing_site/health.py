@@ -55,9 +55,6 @@ def _database() -> str:
     except DatabaseError as error:
         logger.warning("not_ready", part="database", error=type(error).__name__)
         return "cannot be reached"
-    finally:
-        # A connection that broke must not be found broken by the next request that this thread serves.
-        connection.close_if_unusable_or_obsolete()
     return OK
 
 

@@ -78,7 +78,7 @@ def parts(
         (relation.related_model, relation.field)
         for relation in model._meta.related_objects
         if isinstance(relation.field, models.ForeignKey)
-        and relation.on_delete is models.CASCADE
+        and relation.on_delete in (models.CASCADE, models.DO_NOTHING)  # DO_NOTHING: the database deletes them
         and isinstance(relation.related_model, type)
         and history_model(relation.related_model) is not None
     ]
