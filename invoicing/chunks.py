@@ -74,6 +74,7 @@ def finish(chunk: int) -> None:
     Chunk.objects.filter(pk=chunk).update(status=Chunk.Status.DONE, finished_at=Now(), leased_until=None, error="")
 
 
+@transaction.atomic
 def fail(chunk: int, attempt: int, error: Exception) -> None:
     """Note why an attempt failed. The next comes after 10 s, 20 s, 40 s …; after MAX_ATTEMPTS, never by itself."""
     held = Chunk.objects.filter(pk=chunk, status=Chunk.Status.PENDING, attempts=attempt)

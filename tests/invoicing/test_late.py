@@ -1,0 +1,189 @@
+"""Usage that comes after its period was closed: listed with its quantity, never dropped, never counted twice."""
+
+from datetime import date
+from decimal import Decimal
+from threading import Event, Thread
+
+import pytest
+from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
+
+from customers import rating
+from customers.subscribing import add_alias
+from invoicing import late
+from invoicing.models import Invoice, LateUsage
+from meters.models import Meter, UsageChange
+from tests.invoicing.running import plan_with, run, sql, subscribed, together, utc
+from tests.invoicing.sending import event, requests_meter, send
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+JANUARY = utc(2024, 1, 15, 12)
+CLOSED = utc(2024, 2, 1, 1)
+PRICES = [({"model": "a"}, "1"), ({"model": "b"}, "2")]
+
+
+@pytest.fixture
+def january() -> Invoice:
+    """10 requests of model a, invoiced; nobody has looked for late usage since."""
+    subscribed(plan_with(requests_meter(), rows=PRICES))
+    send([event(JANUARY, 10)])
+    late.watch(limit=100)
+    run(CLOSED)
+    return Invoice.objects.get(status="finalized")
+
+
+def listed() -> list[tuple[int, dict[str, str], Decimal]]:
+    return list(LateUsage.objects.order_by("dimensions__model").values_list("invoice", "dimensions", "quantity"))
+
+
+def test_late_usage_is_listed_by_combination_and_leaves_the_invoice_alone(january: Invoice) -> None:
+    before = Invoice.objects.values().get()
+    send([event(JANUARY, 4), event(JANUARY, 7, "b"), event(utc(2024, 2, 1), 1000)])
+    assert late.watch(limit=100) > 0
+    assert listed() == [(january.pk, {"model": "a"}, 4), (january.pk, {"model": "b"}, 7)]
+    assert Invoice.objects.values().get() == before
+    assert not UsageChange.objects.exists()
+
+
+def test_more_of_it_adds_up_and_what_goes_away_again_is_forgotten(january: Invoice) -> None:
+    send([event(JANUARY, 4)])
+    late.watch(limit=100)
+    first = LateUsage.objects.get()
+    send([event(JANUARY, 5)])
+    late.watch(limit=100)
+    assert listed() == [(january.pk, {"model": "a"}, 9)]
+    again = LateUsage.objects.get()
+    assert (again.pk, again.noticed_at) == (first.pk, first.noticed_at)
+    assert again.updated_at > first.updated_at
+
+    sql("UPDATE meters_bucket SET quantity = 6")  # as a void does: less than was invoiced
+    sql("INSERT INTO meters_usagechange (customer, meter_id, hour) SELECT 'acme', id, %s FROM meters_meter", JANUARY)
+    late.watch(limit=100)
+    assert sum(quantity for *_, quantity in listed()) < 0
+
+    sql("DELETE FROM meters_bucket WHERE slot <> (SELECT min(slot) FROM meters_bucket)")
+    sql("UPDATE meters_bucket SET quantity = 10")
+    sql("INSERT INTO meters_usagechange (customer, meter_id, hour) SELECT 'acme', id, %s FROM meters_meter", JANUARY)
+    late.watch(limit=100)
+    assert listed() == []
+
+
+def test_late_usage_that_no_row_prices_is_listed_too(january: Invoice) -> None:
+    send([event(JANUARY, 3, "new"), event(JANUARY, 2, None)])
+    late.watch(limit=100)
+    assert {(str(dimensions), int(quantity)) for _, dimensions, quantity in listed()} == {
+        ("{'model': 'new'}", 3),
+        ("{}", 2),
+    }
+
+
+def test_an_invoice_that_was_empty_is_looked_at_as_well() -> None:
+    subscribed(plan_with(requests_meter(), rows=PRICES))
+    run(CLOSED)
+    empty = Invoice.objects.get(status="empty")
+    send([event(JANUARY, 3)])
+    late.watch(limit=100)
+    assert listed() == [(empty.pk, {"model": "a"}, 3)]
+
+
+def test_a_draft_takes_the_usage_itself() -> None:
+    subscribed(plan_with(requests_meter(), rows=PRICES))
+    run(utc(2024, 2, 1))  # in grace
+    send([event(JANUARY, 3)])
+    late.watch(limit=100)
+    assert listed() == []
+    run(CLOSED)
+    assert Invoice.objects.get().total == 3
+    late.watch(limit=100)
+    assert listed() == []
+
+
+def test_only_the_periods_that_changed_are_touched() -> None:
+    subscribed(plan_with(requests_meter(), rows=PRICES), start=date(2023, 11, 1))
+    run(CLOSED)
+    send([event(utc(2023, 12, 31, 23), 1), event(utc(2024, 1, 1), 2)])
+    late.watch(limit=100)
+    found = LateUsage.objects.order_by("invoice_id").values_list("invoice__period_start", "quantity")
+    assert list(found) == [(utc(2023, 12, 1), 1), (utc(2024, 1, 1), 2)]
+
+
+def test_events_under_a_reference_that_becomes_an_alias_later_are_found(january: Invoice) -> None:
+    send([event(JANUARY, 6, customer="acme-eu")])
+    late.watch(limit=100)
+    assert listed() == []
+    add_alias(january.customer, "acme-eu")
+    late.watch(limit=100)
+    assert listed() == [(january.pk, {"model": "a"}, 6)]
+
+
+def test_a_change_is_kept_when_acting_on_it_fails(january: Invoice, monkeypatch: pytest.MonkeyPatch) -> None:
+    send([event(JANUARY, 4)])
+
+    def broken(requests: object) -> None:
+        raise RuntimeError("cut off")
+
+    monkeypatch.setattr(rating, "measure", broken)
+    with pytest.raises(RuntimeError):
+        late.watch(limit=100)
+    monkeypatch.undo()
+    assert listed() == []
+    late.watch(limit=100)
+    assert listed() == [(january.pk, {"model": "a"}, 4)]
+
+
+def test_usage_that_commits_while_the_invoice_is_being_finalized_is_found() -> None:
+    """The run has read usage; before it commits, an event is accepted and the search for late usage begins."""
+    subscribed(plan_with(requests_meter(), rows=PRICES))
+    send([event(JANUARY, 10)])
+    late.watch(limit=100)
+    rate, rated, go_on = rating.rate, Event(), Event()
+
+    def rate_and_wait(requests: object) -> object:
+        result = rate(requests)  # type: ignore[arg-type]
+        rated.set()
+        assert go_on.wait(30)
+        return result
+
+    def meanwhile() -> None:
+        assert rated.wait(30)
+        send([event(JANUARY, 4)])
+        searching = Thread(target=together, args=(lambda: late.watch(limit=100),))
+        searching.start()
+        searching.join(timeout=0.5)
+        assert searching.is_alive(), "the search did not wait for the finalization"
+        go_on.set()
+        searching.join(timeout=30)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rating, "rate", rate_and_wait)
+        together(lambda: run(CLOSED), meanwhile)
+    invoice = Invoice.objects.get()
+    assert (invoice.status, invoice.total) == ("finalized", 10)
+    assert listed() == [(invoice.pk, {"model": "a"}, 4)]
+
+
+def test_two_searches_at_once_end_with_the_newest_difference(january: Invoice) -> None:
+    for _ in range(5):
+        send([event(JANUARY, 1) for _ in range(3)])
+        together(*[lambda: late.watch(limit=1)] * 4)
+    assert listed() == [(january.pk, {"model": "a"}, 15)]
+
+
+def _late_for(count: int) -> int:
+    """Queries of one search that finds late usage of `count` customers."""
+    meter = Meter.objects.first() or requests_meter()
+    for number in range(count):
+        subscribed(plan_with(meter, rows=PRICES), f"c-{count}-{number}")
+    run(CLOSED)
+    UsageChange.objects.all().delete()
+    send([event(JANUARY, 1, customer=f"c-{count}-{number}") for number in range(count)])
+    with transaction.atomic(), CaptureQueriesContext(connection) as queries:
+        late.watch(limit=10_000)
+    return len(queries)
+
+
+def test_a_search_costs_the_same_for_two_and_for_sixty_customers() -> None:
+    few = _late_for(2)
+    assert _late_for(60) == few
+    assert LateUsage.objects.count() == 62
