@@ -15,7 +15,7 @@ MAX_TEXT = 255
 MAX_WHOLE_DIGITS = 18
 MAX_PLACES = 12
 
-_NUMBER = re.compile(r"-?\d{1,38}(\.\d{1,38})?", re.ASCII)
+_NUMBER = re.compile(r"-?\d{1,38}(\.\d{1,38})?([eE][+-]?\d{1,2})?", re.ASCII)
 
 
 class Unfit(Exception):

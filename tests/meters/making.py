@@ -57,7 +57,7 @@ def event(reference: str = "r1", **changes: Any) -> dict[str, Any]:
 
 
 def read_batch(*events: dict[str, Any]) -> Batch:
-    return decode(json.dumps(events).encode(), NOON + timedelta(hours=6), LIMITS)
+    return decode(json.dumps(events).encode(), NOON + timedelta(days=1), LIMITS)
 
 
 def send(*events: dict[str, Any]) -> Outcome:
