@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pghistory
 import pytest
@@ -198,5 +197,3 @@ def test_times_are_told_in_utc() -> None:
     assert text(datetime(2026, 3, 1, 12, 30, 5, tzinfo=UTC)) == "2026-03-01 12:30:05 UTC"
     assert text(timedelta(hours=1)) == "1:00:00"
     assert text({"model": "gpt", "tier": ["a", True]}) == "model = gpt, tier = a, yes"
-
-
