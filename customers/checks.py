@@ -101,9 +101,10 @@ def reference_faults(reference: str, whose: str) -> Iterator[Fault]:
         yield Fault("reference_reserved", message, "reference")
 
 
-def alias_faults(customer: Customer, reference: str) -> list[Fault]:
-    alias = Alias(customer=customer, reference=reference)
-    return [*_field_faults(alias, "reference"), *taken_faults(reference, customer.pk)]
+def alias_faults(customer_id: int | None, reference: str) -> list[Fault]:
+    """Whether a reference can mean this customer, None for one that is not saved yet."""
+    alias = Alias(reference=reference)
+    return [*_field_faults(alias, "reference"), *taken_faults(reference, customer_id)]
 
 
 def taken_faults(reference: str, customer_id: int | None) -> list[Fault]:

@@ -18,7 +18,7 @@ from catalog.models import PlanVersion
 from customers import triggers
 from meters.models import Meter, Stream
 
-_TERRITORIES = frozenset(
+COUNTRIES = frozenset(
     code for code in Locale("en").territories if len(code) == 2 and code not in {"EU", "EZ", "UN", "ZZ"}
 )
 
@@ -38,7 +38,7 @@ def validate_timezone(name: str) -> None:
 
 
 def validate_country(code: str) -> None:
-    if code not in _TERRITORIES:
+    if code not in COUNTRIES:
         raise ValidationError(
             f"“{code}” is not a country; use two capital letters such as DE or US.", "country_unknown"
         )

@@ -72,7 +72,7 @@ def add_alias(customer: Customer, reference: str) -> Alias:
     """Let events that carry `reference` be the customer's, those before included. Its own already: nothing happens."""
     with transaction.atomic():
         lock(customer.pk)
-        checks.refuse_if(checks.alias_faults(customer, reference))
+        checks.refuse_if(checks.alias_faults(customer.pk, reference))
         try:
             with transaction.atomic():
                 alias, created = Alias.objects.get_or_create(reference=reference, defaults={"customer": customer})
@@ -81,6 +81,18 @@ def add_alias(customer: Customer, reference: str) -> Alias:
         if created:
             _look_again(customer, reference)
     return alias
+
+
+def remove_alias(alias: Alias) -> None:
+    """Let the reference mean nobody. Raises Refused for a customer's own one."""
+    with transaction.atomic():
+        lock(alias.customer_id)
+        try:
+            with transaction.atomic():
+                alias.delete()
+        except IntegrityError as error:
+            raise checks.refusal(error) from error
+        _look_again(alias.customer, alias.reference)
 
 
 def lock(customer_id: int) -> Customer:
@@ -100,8 +112,7 @@ def _save(customer: Customer) -> None:
 def _keep_aliases(customer: Customer, references: Collection[str]) -> None:
     """Exactly these, beside the own one."""
     for alias in customer.aliases.filter(own=False).exclude(reference__in=references):
-        alias.delete()
-        _look_again(customer, alias.reference)
+        remove_alias(alias)
     for reference in sorted(set(references)):
         add_alias(customer, reference)
 

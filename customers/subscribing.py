@@ -5,6 +5,7 @@ from datetime import date
 
 from django.db import IntegrityError, transaction
 
+from billing_site.foundation.errors import Fault
 from billing_site.foundation.periods import Alignment, Interval, Schedule, midnight
 from catalog.models import Charge, PlanVersion
 from customers import boundaries, checks
@@ -34,14 +35,16 @@ def subscribe(
     with transaction.atomic():
         customer = lock(customer.pk)
         version = PlanVersion.objects.select_related("plan").get(pk=version.pk)
-        checks.refuse_if(
-            [
-                *checks.version_faults(version, customer),
-                *checks.date_faults(starts_on, ends_on),
-                *checks.alignment_faults(alignment),
-                *checks.subscription_reference_faults(reference),
-            ]
+        faults = check_terms(
+            customer=customer,
+            version=version,
+            starts_on=starts_on,
+            ends_on=ends_on,
+            alignment=alignment,
+            reference=reference,
+            named_events_only=named_events_only,
         )
+        checks.refuse_if(faults)
         subscription = Subscription(
             reference=reference,
             customer=customer,
@@ -53,8 +56,38 @@ def subscribe(
             ends_at=None if ends_on is None else midnight(ends_on, customer.timezone),
             named_events_only=named_events_only,
         )
-        _open(subscription)
+        subscription.due_from, subscription.due_at = boundaries.first(
+            schedule_of(subscription),
+            subscription.starts_at,
+            subscription.ends_at,
+            in_advance=_has_fees_in_advance(version),
+        )
+        _save(subscription)
     return subscription
+
+
+def check_terms(
+    *,
+    customer: Customer,
+    version: PlanVersion,
+    starts_on: date,
+    ends_on: date | None,
+    alignment: str,
+    reference: str | None,
+    named_events_only: bool,
+) -> list[Fault]:
+    """What `subscribe` would refuse, at this moment. Writes nothing."""
+    faults = [
+        *checks.version_faults(version, customer),
+        *checks.date_faults(starts_on, ends_on),
+        *checks.alignment_faults(alignment),
+        *([] if reference is None else checks.subscription_reference_faults(reference)),
+    ]
+    if faults or named_events_only:
+        return faults
+    ends_at = None if ends_on is None else midnight(ends_on, customer.timezone)
+    starts_at = midnight(starts_on, customer.timezone)
+    return checks.overlap_faults(customer.pk, version.pk, starts_at, ends_at, but=None, field="starts_on")
 
 
 def end_subscription(subscription: Subscription, ends_on: date | None) -> Subscription:
@@ -67,10 +100,35 @@ def end_subscription(subscription: Subscription, ends_on: date | None) -> Subscr
         lock(subscription.customer_id)
         rows = Subscription.objects.select_for_update(of=("self",), no_key=True)
         row = rows.select_related("version__plan").get(pk=subscription.pk)
-        checks.refuse_if(checks.date_faults(None, ends_on))
-        _move_end(row, ends_on)
+        checks.refuse_if(check_end(row, ends_on))
+        row.ends_at = None if ends_on is None else midnight(ends_on, row.timezone)
+        if not _awaits_opening(row):
+            row.due_from, row.due_at = boundaries.after(schedule_of(row), row.due_from, row.ends_at)
+        _save(row)
     subscription.refresh_from_db()
     return subscription
+
+
+def check_end(subscription: Subscription, ends_on: date | None) -> list[Fault]:
+    """What `end_subscription` would refuse, as the subscription stands. Writes nothing."""
+    faults = checks.date_faults(None, ends_on)
+    if faults:
+        return faults
+    ends_at = None if ends_on is None else midnight(ends_on, subscription.timezone)
+    opened = _has_fees_in_advance(subscription.version) and not _awaits_opening(subscription)
+    period = schedule_of(subscription).period_at(subscription.due_from or subscription.starts_at)
+    faults = checks.end_faults(subscription, ends_at, period, opened=opened)
+    faults = faults or checks.date_faults(subscription.anchor, ends_on)
+    if faults or subscription.named_events_only:
+        return faults
+    return checks.overlap_faults(
+        subscription.customer_id,
+        subscription.version_id,
+        subscription.starts_at,
+        ends_at,
+        but=subscription.pk,
+        field="ends_on",
+    )
 
 
 def schedule_of(subscription: Subscription) -> Schedule:
@@ -90,52 +148,9 @@ def advance(subscription: Subscription) -> Boundary:
     return boundaries.after(schedule_of(subscription), subscription.due_at, subscription.ends_at)
 
 
-def _open(subscription: Subscription) -> None:
-    version = subscription.version
-    if not subscription.named_events_only:
-        overlaps = checks.overlap_faults(
-            subscription.customer_id,
-            version.pk,
-            subscription.starts_at,
-            subscription.ends_at,
-            but=None,
-            field="starts_on",
-        )
-        checks.refuse_if(overlaps)
-    subscription.due_from, subscription.due_at = boundaries.first(
-        schedule_of(subscription),
-        subscription.starts_at,
-        subscription.ends_at,
-        in_advance=_has_fees_in_advance(version),
-    )
-    _save(subscription)
-
-
-def _move_end(subscription: Subscription, ends_on: date | None) -> None:
-    ends_at = None if ends_on is None else midnight(ends_on, subscription.timezone)
-    opening = subscription.due_from == subscription.due_at
-    opened = _has_fees_in_advance(subscription.version) and not opening
-    period = schedule_of(subscription).period_at(subscription.due_from or subscription.starts_at)
-    checks.refuse_if(checks.end_faults(subscription, ends_at, period, opened=opened))
-    if ends_on is not None and ends_at <= subscription.starts_at:
-        checks.refuse_if(checks.date_faults(subscription.anchor, ends_on))
-    if not subscription.named_events_only:
-        checks.refuse_if(
-            checks.overlap_faults(
-                subscription.customer_id,
-                subscription.version_id,
-                subscription.starts_at,
-                ends_at,
-                but=subscription.pk,
-                field="ends_on",
-            )
-        )
-    subscription.ends_at = ends_at
-    if not opening:
-        subscription.due_from, subscription.due_at = boundaries.after(
-            schedule_of(subscription), subscription.due_from, ends_at
-        )
-    _save(subscription)
+def _awaits_opening(subscription: Subscription) -> bool:
+    """Whether its first fees in advance are still to be invoiced."""
+    return subscription.due_at is not None and subscription.due_from == subscription.due_at
 
 
 def _has_fees_in_advance(version: PlanVersion) -> bool:

@@ -1,0 +1,7 @@
+"""The operator's pages, one module each."""
+
+from customers.customer_admin import CustomerAdmin
+from customers.subscription_admin import SubscriptionAdmin
+from customers.unknown_admin import UnknownCustomerAdmin
+
+__all__ = ["CustomerAdmin", "SubscriptionAdmin", "UnknownCustomerAdmin"]

@@ -1,0 +1,150 @@
+"""The operator's page of customers."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import Count, Q, QuerySet
+from django.forms import BaseModelFormSet, ModelForm
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.loader import render_to_string
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from unfold.admin import TabularInline
+from unfold.decorators import action, display
+
+from billing_site.foundation import clock
+from billing_site.foundation.admin_base import ConfigurationAdmin
+from billing_site.foundation.money import grouped
+from billing_site.foundation.periods import Alignment, Interval, Schedule, local_date
+from customers import checks, periodic, subscribing
+from customers.forms import AliasForm, CustomerForm, RefusalsShown
+from customers.models import Alias, Contact, Customer, Subscription
+from customers.registering import remove_alias
+from customers.subscription_admin import next_invoice
+
+
+class AliasInline(TabularInline):  # type: ignore[misc]
+    """References are added and taken away; one that is there stays as it is, to the letter."""
+
+    model = Alias
+    form = AliasForm
+    extra = 0
+    tab = True
+    verbose_name_plural = "aliases (other references on events)"
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Alias]:
+        rows: QuerySet[Alias] = super().get_queryset(request)
+        return rows.filter(own=False)
+
+    def has_change_permission(self, request: HttpRequest, obj: Customer | None = None) -> bool:
+        return False
+
+
+class ContactInline(TabularInline):  # type: ignore[misc]
+    model = Contact
+    extra = 0
+    tab = True
+
+
+class SubscriptionInline(TabularInline):  # type: ignore[misc]
+    model = Subscription
+    extra = 0
+    tab = True
+    fields = ("link", "version", "days", "state", "next_invoice")
+    readonly_fields = fields
+    ordering = ("-starts_at",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Subscription]:
+        rows: QuerySet[Subscription] = super().get_queryset(request)
+        return rows.select_related("version__plan")
+
+    def has_add_permission(self, request: HttpRequest, obj: Customer | None = None) -> bool:
+        return False
+
+    has_change_permission = has_delete_permission = has_add_permission
+
+    @display(description="Subscription")
+    def link(self, subscription: Subscription) -> SafeString:
+        address = reverse("admin:customers_subscription_change", args=[subscription.pk])
+        return format_html('<a class="tb-link" href="{}">{}</a>', address, subscription.reference)
+
+    @display(description="Days")
+    def days(self, subscription: Subscription) -> str:
+        return checks.span(subscription)
+
+    @display(description="State")
+    def state(self, subscription: Subscription) -> str:
+        return subscription.state_at(clock.now())
+
+    @display(description="Next invoice")
+    def next_invoice(self, subscription: Subscription) -> str:
+        return next_invoice(subscription)
+
+
+@admin.register(Customer)
+class CustomerAdmin(RefusalsShown, ConfigurationAdmin):
+    form = CustomerForm
+    inlines = (SubscriptionInline, AliasInline, ContactInline)
+    list_display = ("name", "reference", "currency", "timezone", "running", "created_at")
+    list_filter = ("currency", "country")
+    search_fields = ("name", "reference", "aliases__reference", "email")
+    search_help_text = "Name, reference, alias or e-mail"
+    show_full_result_count = False
+    actions_detail = ("subscribe",)
+    readonly_fields = ("usage_this_month",)
+
+    def get_fieldsets(self, request: HttpRequest, obj: Customer | None = None) -> Any:
+        sets = [
+            (None, {"fields": ("name", "reference", ("currency", "timezone"))}),
+            ("On the invoice", {"fields": ("email", "tax_id", "address", "country")}),
+        ]
+        return sets if obj is None else [*sets, ("Usage this month", {"fields": ("usage_this_month",)})]
+
+    def get_inlines(self, request: HttpRequest, obj: Customer | None) -> Any:
+        return self.inlines if obj is not None else (AliasInline, ContactInline)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Customer]:
+        now = clock.now()
+        running = Q(subscriptions__starts_at__lte=now) & (
+            Q(subscriptions__ends_at=None) | Q(subscriptions__ends_at__gt=now)
+        )
+        rows: QuerySet[Customer] = super().get_queryset(request)
+        return rows.annotate(running_count=Count("subscriptions", filter=running, distinct=True))
+
+    def save_model(self, request: HttpRequest, obj: Customer, form: ModelForm, change: bool) -> None:  # type: ignore[type-arg]
+        if change:
+            subscribing.change_customer(obj, **{name: form.cleaned_data[name] for name in form.changed_data})
+        else:
+            obj.__dict__.update(subscribing.create_customer(**form.cleaned_data).__dict__)
+
+    def save_formset(self, request: HttpRequest, form: Any, formset: BaseModelFormSet, change: bool) -> None:  # type: ignore[type-arg]
+        rows = formset.save(commit=False)
+        if formset.model is not Alias:
+            formset.save()
+            return
+        for alias in rows:
+            subscribing.add_alias(form.instance, alias.reference)
+        for alias in formset.deleted_objects:
+            remove_alias(alias)
+
+    @display(description="Running subscriptions", ordering="running_count")
+    def running(self, customer: Customer) -> int:
+        return customer.running_count
+
+    @display(description="By meter")
+    def usage_this_month(self, customer: Customer) -> SafeString:
+        """Of the calendar month that it is at the customer's, whoever is billed for it."""
+        now = clock.now()
+        today = local_date(now, customer.timezone)
+        month = Schedule(Interval.MONTH, Alignment.CALENDAR, today, customer.timezone).period_at(now)
+        rows = [
+            {"meter": row.meter, "quantity": grouped(row.quantity), "events": f"{row.events:,}"}
+            for row in periodic.used(customer, month)
+        ]
+        first = local_date(month.start, customer.timezone)
+        return render_to_string("admin/customers/customer/_usage.html", {"rows": rows, "first": first, "until": today})
+
+    @action(description="Subscribe to a plan", permissions=["customers.add_subscription"], icon="add")
+    def subscribe(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return HttpResponseRedirect(f"{reverse('admin:customers_subscription_add')}?customer={int(object_id)}")

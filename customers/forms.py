@@ -1,0 +1,194 @@
+"""The forms in which operators write customers and subscriptions. What is wrong is said by the checks of the verbs."""
+
+import zoneinfo
+from collections.abc import Iterable
+from functools import cache
+from typing import Any
+
+from babel import Locale
+from babel.numbers import list_currencies
+from django import forms
+from django.contrib import messages
+from django.core.exceptions import ValidationError
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from unfold.forms import BaseDialogForm
+from unfold.widgets import UnfoldAdminDateWidget, UnfoldAdminSelect2Widget, UnfoldAdminTextInputWidget
+
+from billing_site.foundation.errors import Fault, Refused
+from billing_site.foundation.periods import local_date
+from catalog.models import PlanVersion
+from customers import checks, subscribing
+from customers.models import COUNTRIES, Alias, Customer, Subscription
+
+FIRST_CURRENCIES = ("USD", "EUR", "GBP", "JPY")
+
+
+@cache
+def currency_choices() -> list[tuple[str, str]]:
+    names = Locale("en").currencies
+    codes = [*FIRST_CURRENCIES, *sorted(list_currencies() - set(FIRST_CURRENCIES))]
+    return [(code, f"{code} – {names.get(code, code)}") for code in codes]
+
+
+@cache
+def timezone_choices() -> list[tuple[str, str]]:
+    return [(name, name) for name in ("UTC", *sorted(zoneinfo.available_timezones() - {"UTC"}))]
+
+
+@cache
+def country_choices() -> list[tuple[str, str]]:
+    named = Locale("en").territories
+    return [
+        ("", "–"),
+        *((code, f"{named[code]} ({code})") for code in sorted(COUNTRIES, key=lambda c: named[c])),
+    ]
+
+
+def show_faults(form: forms.BaseForm, faults: Iterable[Fault]) -> None:
+    """Put each fault at its field, or above the form when it has no field there."""
+    for fault in faults:
+        field = fault.field if fault.field in form.fields else None
+        form.add_error(field, ValidationError(fault.message, code=fault.code))
+
+
+class RefusalsShown:
+    """Mix into an admin page: what a verb refuses after its form was found good is said. (Somebody was faster.)"""
+
+    def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        try:
+            return super().changeform_view(request, *args, **kwargs)  # type: ignore[misc, no-any-return]
+        except Refused as refused:
+            messages.error(request, str(refused))
+            return HttpResponseRedirect(request.get_full_path())
+
+
+class CustomerForm(forms.ModelForm):  # type: ignore[type-arg]
+    class Meta:
+        model = Customer
+        fields = checks.CUSTOMER_FIELDS
+
+    currency = forms.ChoiceField(
+        choices=currency_choices,
+        initial="USD",
+        widget=UnfoldAdminSelect2Widget,
+        help_text=Customer._meta.get_field("currency").help_text,
+    )
+    timezone = forms.ChoiceField(
+        choices=timezone_choices,
+        initial="UTC",
+        widget=UnfoldAdminSelect2Widget,
+        help_text=Customer._meta.get_field("timezone").help_text,
+    )
+    country = forms.ChoiceField(choices=country_choices, required=False, widget=UnfoldAdminSelect2Widget)
+
+    def clean(self) -> dict[str, Any]:
+        given = super().clean() or self.cleaned_data
+        if not self.errors:
+            show_faults(self, checks.customer_faults(Customer(pk=self.instance.pk, **given)))
+        return given
+
+
+class AliasForm(forms.ModelForm):  # type: ignore[type-arg]
+    class Meta:
+        model = Alias
+        fields = ("reference",)
+
+    # An alias is what events carry, to the letter.
+    reference = forms.CharField(strip=False, widget=UnfoldAdminTextInputWidget)
+
+    def clean(self) -> dict[str, Any]:
+        given = super().clean() or self.cleaned_data
+        if not self.errors:
+            show_faults(self, checks.alias_faults(self.instance.customer_id, given["reference"]))
+        return given
+
+
+class VersionField(forms.ModelChoiceField):
+    def label_from_instance(self, version: PlanVersion) -> str:
+        return f"{version} – {version.currency}, by the {version.interval}"
+
+
+class SubscribeForm(forms.ModelForm):  # type: ignore[type-arg]
+    class Meta:
+        model = Subscription
+        fields = ("customer", "version", "alignment", "reference", "named_events_only")
+
+    version = VersionField(
+        queryset=PlanVersion.objects.filter(status=PlanVersion.Status.PUBLISHED).select_related("plan"),
+        widget=UnfoldAdminSelect2Widget,
+        label="Plan version",
+        help_text="Only published versions are offered. It must be in the customer's currency.",
+    )
+    starts_on = forms.DateField(
+        widget=UnfoldAdminDateWidget, help_text="The first day, in the customer's timezone. It may lie in the past."
+    )
+    ends_on = forms.DateField(
+        required=False, widget=UnfoldAdminDateWidget, help_text="The day after the last. Empty: no end."
+    )
+    reference = forms.CharField(
+        required=False,
+        widget=UnfoldAdminTextInputWidget,
+        help_text="Your own id of this subscription, by which events may name it. Empty: one is made.",
+    )
+
+    def clean(self) -> dict[str, Any]:
+        given = super().clean() or self.cleaned_data
+        if not self.errors:
+            show_faults(self, subscribing.check_terms(**self.terms()))
+        return given
+
+    def terms(self) -> dict[str, Any]:
+        names = ("customer", "version", "starts_on", "ends_on", "alignment", "named_events_only")
+        terms = {name: self.cleaned_data[name] for name in names}
+        return {**terms, "reference": self.cleaned_data["reference"] or None}
+
+    def _post_clean(self) -> None:
+        """The verb makes the row; there is no half-filled one to validate."""
+
+
+class EndForm(forms.ModelForm):  # type: ignore[type-arg]
+    class Meta:
+        model = Subscription
+        fields = ()
+
+    ends_on = forms.DateField(
+        required=False,
+        widget=UnfoldAdminDateWidget,
+        help_text="The day after the last, in the subscription's timezone. Empty: no end.",
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.instance.ends_at is not None:
+            self.initial["ends_on"] = local_date(self.instance.ends_at, self.instance.timezone)
+
+    def clean(self) -> dict[str, Any]:
+        given = super().clean() or self.cleaned_data
+        if not self.errors and self.has_changed():
+            show_faults(self, subscribing.check_end(self.instance, given["ends_on"]))
+        return given
+
+
+class NewCustomerForm(BaseDialogForm):  # type: ignore[misc]
+    """A customer for a reference that was seen on events."""
+
+    name = forms.CharField(max_length=255, widget=UnfoldAdminTextInputWidget, help_text="As it stands on the invoice.")
+    currency = forms.ChoiceField(choices=currency_choices, initial="USD")
+    timezone = forms.ChoiceField(choices=timezone_choices, initial="UTC")
+
+
+class AttachForm(BaseDialogForm):  # type: ignore[misc]
+    """An existing customer for a reference that was seen on events."""
+
+    customer = forms.CharField(
+        widget=UnfoldAdminTextInputWidget,
+        label="Customer's reference",
+        help_text="Usage under the unknown reference becomes this customer's, what has come already included.",
+    )
+
+    def clean_customer(self) -> Customer:
+        reference = self.cleaned_data["customer"]
+        alias = Alias.objects.select_related("customer").filter(reference=reference).first()
+        if alias is None:
+            raise ValidationError(f"No customer is known by “{reference}”; look it up in the list of customers.")
+        return alias.customer

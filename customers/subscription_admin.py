@@ -1,0 +1,93 @@
+"""The operator's page of subscriptions."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import Q, QuerySet
+from django.forms import ModelForm
+from django.http import HttpRequest
+from unfold.decorators import display
+
+from billing_site.foundation import clock
+from billing_site.foundation.admin_base import ConfigurationAdmin
+from billing_site.foundation.periods import local_date
+from customers import checks, subscribing
+from customers.forms import EndForm, RefusalsShown, SubscribeForm
+from customers.models import Subscription
+
+STATE_LABELS = {"active": "success", "scheduled": "info", "ended": "warning"}
+
+
+def next_invoice(subscription: Subscription) -> str:
+    """The local day on which something is invoiced next."""
+    if subscription.due_at is None:
+        return "none: all is invoiced"
+    return str(local_date(subscription.due_at, subscription.timezone))
+
+
+class StateFilter(admin.SimpleListFilter):
+    title = "state"
+    parameter_name = "state"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("scheduled", "Scheduled"), ("active", "Active"), ("ended", "Ended")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Subscription]) -> QuerySet[Subscription]:
+        now = clock.now()
+        states = {
+            "scheduled": Q(starts_at__gt=now),
+            "active": Q(starts_at__lte=now) & (Q(ends_at=None) | Q(ends_at__gt=now)),
+            "ended": Q(ends_at__lte=now),
+        }
+        return queryset.filter(states[self.value()]) if self.value() in states else queryset
+
+
+@admin.register(Subscription)
+class SubscriptionAdmin(RefusalsShown, ConfigurationAdmin):
+    """A subscription is made and ended here. Its other terms never change: what was invoiced rests on them."""
+
+    list_display = ("reference", "customer", "version", "days", "state", "next_invoice")
+    list_filter = (StateFilter, "alignment", "version__plan")
+    list_select_related = ("customer", "version__plan")
+    search_fields = ("reference", "customer__name", "customer__reference")
+    search_help_text = "Reference, or the customer's name or reference"
+    autocomplete_fields = ("customer",)
+    show_full_result_count = False
+    made = ("customer", "version", "alignment", "reference", "named_events_only")
+    readonly_fields = ("days", "state", "next_invoice", "timezone")
+
+    def get_form(
+        self, request: HttpRequest, obj: Subscription | None = None, change: bool = False, **kwargs: Any
+    ) -> Any:
+        kwargs["form"] = SubscribeForm if obj is None else EndForm
+        return super().get_form(request, obj, change=change, **kwargs)
+
+    def get_fieldsets(self, request: HttpRequest, obj: Subscription | None = None) -> Any:
+        if obj is None:
+            terms = ("customer", "version", ("starts_on", "ends_on"), "alignment", "reference", "named_events_only")
+            return [(None, {"fields": terms})]
+        end = ("ends_on",) if self.has_change_permission(request, obj) else ()
+        terms = (*self.made[:3], "timezone", "days", *self.made[3:])
+        return [(None, {"fields": terms}), ("State", {"fields": ("state", "next_invoice", *end)})]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Subscription | None = None) -> Any:
+        return self.readonly_fields if obj is None else (*self.readonly_fields, *self.made)
+
+    def save_model(self, request: HttpRequest, obj: Subscription, form: ModelForm, change: bool) -> None:  # type: ignore[type-arg]
+        if not change:
+            assert isinstance(form, SubscribeForm)
+            obj.__dict__.update(subscribing.subscribe(**form.terms()).__dict__)
+        elif form.has_changed():
+            subscribing.end_subscription(obj, form.cleaned_data["ends_on"])
+
+    @display(description="Days", ordering="starts_at")
+    def days(self, subscription: Subscription) -> str:
+        return checks.span(subscription)
+
+    @display(description="State", label=STATE_LABELS)
+    def state(self, subscription: Subscription) -> str:
+        return subscription.state_at(clock.now())
+
+    @display(description="Next invoice", ordering="due_at")
+    def next_invoice(self, subscription: Subscription) -> str:
+        return next_invoice(subscription)
