@@ -166,7 +166,7 @@ def _figures(request: HttpRequest) -> list[Figure]:
 
 
 def _may_see(request: HttpRequest, model: type[Model]) -> bool:
-    return request.user.has_perm(f"{model._meta.app_label}.view_{model._meta.model_name}")  # type: ignore[union-attr]
+    return request.user.has_perm(f"{model._meta.app_label}.view_{model._meta.model_name}")
 
 
 def _count(rows: QuerySet[Any], limit: int = COUNT_UP_TO) -> str:

@@ -16,7 +16,7 @@ from billing_site.foundation import changes
 HISTORY_PER_PAGE = 50
 
 
-class ConfigurationAdmin(ModelAdmin):  # type: ignore[misc]
+class ConfigurationAdmin(ModelAdmin):
     """A page on which operators change configuration; its history covers the object and its parts."""
 
     warn_unsaved_form = True
@@ -46,11 +46,11 @@ class ConfigurationAdmin(ModelAdmin):  # type: ignore[misc]
             "page": pages.get_page(request.GET.get("p")),
             **(extra_context or {}),
         }
-        request.current_app = self.admin_site.name  # type: ignore[attr-defined]
+        request.current_app = self.admin_site.name
         return TemplateResponse(request, self.object_history_template, context)
 
 
-class ReadOnlyAdmin(ModelAdmin):  # type: ignore[misc]
+class ReadOnlyAdmin(ModelAdmin):
     """A page on which operators look at what only the product writes."""
 
     def has_add_permission(self, request: HttpRequest) -> bool:

@@ -107,7 +107,7 @@ def _faults(error: exceptions.APIException) -> Iterator[Fault]:
     if isinstance(error.detail, (list, dict)):
         yield from _flatten(error.detail, "")
     else:
-        yield Fault(error.get_codes() or error.default_code, str(error.detail))
+        yield Fault(getattr(error.detail, "code", None) or error.default_code, str(error.detail))
 
 
 def _flatten(detail: Any, field: str) -> Iterator[Fault]:

@@ -18,7 +18,7 @@ from billing_site.foundation.errors import Fault, Refused
 from billing_site.foundation.models import ApiKey, Scope
 
 if TYPE_CHECKING:
-    from django.contrib.auth.models import AbstractBaseUser
+    from django.contrib.auth.models import User
 
 MARK = "tb"
 PREFIX_LETTERS = "abcdefghjkmnpqrstuvwxyz23456789"
@@ -40,7 +40,7 @@ def create_key(
     name: str,
     scopes: Collection[str],
     expires_at: datetime | None = None,
-    created_by: "AbstractBaseUser | None" = None,
+    created_by: "User | None" = None,
 ) -> tuple[ApiKey, str]:
     """Make a key: its row, and the key itself, which exists nowhere else and cannot be shown again."""
     faults = check_key(name, scopes, expires_at)

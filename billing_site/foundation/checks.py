@@ -102,7 +102,7 @@ def check_database(
 ) -> list[Error]:
     if not databases:
         return []
-    version = connection.pg_version // 10_000
+    version = connection.pg_version // 10_000  # type: ignore[attr-defined]
     if version >= LEAST_POSTGRESQL:
         return []
     return [

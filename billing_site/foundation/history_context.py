@@ -14,7 +14,7 @@ from pghistory.middleware import HistoryMiddleware
 SILENT_COMMANDS = frozenset({"migrate", "runserver", "test"})
 
 
-class AuthorMiddleware(HistoryMiddleware):  # type: ignore[misc]
+class AuthorMiddleware(HistoryMiddleware):
     """The user of a request, or (by `ApiKeyAuthentication`) its API key.
 
     Requests under `HISTORY_SKIPPED_PATHS` write no configuration, and every statement would pay for saying who they

@@ -63,6 +63,8 @@ class IdempotentWrites(APIView):
 
 def _once(handler: Handler, request: Request, *args: Any, **kwargs: Any) -> Response:
     key = _key(request)
+    caller = request.auth
+    assert isinstance(caller, ApiKey)  # HasScope has seen to it
     operation = f"{request.method} {request.path}"
     if len(operation) > MAX_OPERATION:
         raise ValidationError(
@@ -74,10 +76,10 @@ def _once(handler: Handler, request: Request, *args: Any, **kwargs: Any) -> Resp
     digest = sha256(body + b"\0" + request.META.get("QUERY_STRING", "").encode()).hexdigest()
     try:
         with transaction.atomic():
-            claimed = _claim(request.auth, operation, key, digest)
+            claimed = _claim(caller, operation, key, digest)
             if not claimed:
                 return _replay(
-                    IdempotentRequest.objects.get(api_key=request.auth, operation=operation, key=key),
+                    IdempotentRequest.objects.get(api_key=caller, operation=operation, key=key),
                     digest,
                 )
             response = handler(request, *args, **kwargs)

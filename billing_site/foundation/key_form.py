@@ -9,7 +9,7 @@ from billing_site.foundation.api_keys import check_key
 from billing_site.foundation.models import ApiKey, Scope
 
 
-class NewKeyForm(forms.ModelForm):  # type: ignore[type-arg]
+class NewKeyForm(forms.ModelForm):
     """Name, scopes and expiry; the rest is made."""
 
     scopes = forms.MultipleChoiceField(

@@ -10,7 +10,7 @@ from binascii import Error as Base64Error
 from typing import Any
 
 from django.core.exceptions import ValidationError as ModelValidationError
-from django.db.models import Field, Model, QuerySet
+from django.db.models import Field, Model
 from rest_framework.exceptions import ValidationError
 from rest_framework.pagination import BasePagination
 from rest_framework.request import Request
@@ -27,9 +27,7 @@ class KeysetPagination(BasePagination):
     default_limit = 100
     max_limit = 1_000
 
-    def paginate_queryset(
-        self, queryset: QuerySet[Model], request: Request, view: APIView | None = None
-    ) -> list[Model]:
+    def paginate_queryset(self, queryset: Any, request: Request, view: APIView | None = None) -> list[Any]:
         self.ordering: str = getattr(view, "keyset", "id")
         self.column = self.ordering.removeprefix("-")
         limit = self._limit(request)

@@ -59,7 +59,7 @@ LISTS = {"400": "A parameter has the wrong form."}
 ONE = {"404": "There is no such thing."}
 
 
-class ApiSchema(AutoSchema):  # type: ignore[misc]
+class ApiSchema(AutoSchema):
     """DRF's schema class for every view of the API."""
 
     def get_operation(self, *args: Any, **kwargs: Any) -> dict[str, Any] | None:
@@ -101,7 +101,7 @@ class ApiSchema(AutoSchema):  # type: ignore[misc]
         }
 
 
-class ApiKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[misc, no-untyped-call]
+class ApiKeyScheme(OpenApiAuthenticationExtension):
     """How a caller says who it is."""
 
     target_class = "billing_site.foundation.authentication.ApiKeyAuthentication"
