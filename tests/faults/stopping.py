@@ -1,0 +1,51 @@
+"""The site's Celery app for a worker that stops at a named place, so that a test can kill it exactly there.
+
+The environment says where: STOP_AT is one of the places below. There it touches the file STOP_MARKER and sleeps.
+"""
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import django
+
+from billing_site.celery import app
+
+__all__ = ["app"]
+
+
+def stop() -> None:
+    Path(os.environ["STOP_MARKER"]).touch()
+    time.sleep(600)
+
+
+def stop_before(module: Any, name: str) -> None:
+    setattr(module, name, lambda *args, **kwargs: stop())
+
+
+def stop_after(module: Any, name: str) -> None:
+    original: Callable[..., Any] = getattr(module, name)
+
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        result = original(*args, **kwargs)
+        stop()
+        return result
+
+    setattr(module, name, wrapped)
+
+
+def install(place: str) -> None:
+    from invoicing import numbering, planning
+    from meters import usage
+
+    {
+        "after drafts": lambda: stop_before(planning, "_assign"),
+        "inside rating": lambda: stop_after(usage, "read"),
+        "after numbers, before commit": lambda: stop_after(numbering, "finalize"),
+    }[place]()
+
+
+django.setup()
+install(os.environ["STOP_AT"])
