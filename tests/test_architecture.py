@@ -13,7 +13,7 @@ from django.core.management import call_command
 
 PROJECT = Path(__file__).resolve().parent.parent
 APPS = ("meters", "catalog", "customers", "invoicing")
-FACES = ("admin", "api", "management", "portal", "serializers", "tasks", "urls", "views")
+FACES = ("admin", "api", "forms", "management", "portal", "serializers", "tasks", "urls", "views")
 NOT_OURS = {".git", ".venv", ".state", ".hypothesis", ".mypy_cache", ".pytest_cache", ".ruff_cache", "__pycache__"}
 MACHINE_PATH = re.compile(r"(?<![\w.~-])/(?:home|opt|root|Users|work)/\w")
 REGISTRY = re.compile(r"https?://[\w.:@-]*(?:pypi|pythonhosted|artifactory|nexus|devpi|npmjs)[\w.:-]*", re.IGNORECASE)
@@ -25,8 +25,9 @@ def graph() -> grimp.ImportGraph:
 
 
 def is_face(module: str) -> bool:
-    """`meters.admin`, `meters.admin_pages` and `meters.management.commands.x` are faces; `meters.ingest` is not."""
-    return any(part == face or part.startswith(f"{face}_") for part in module.split(".")[1:2] for face in FACES)
+    """`meters.admin`, `customers.unknown_admin`, `meters.api_schema`, `meters.management.x`; not `meters.ingest`."""
+    own = f"{module}.".split(".")[1]
+    return any(own == face or own.startswith(f"{face}_") or own.endswith(f"_{face}") for face in FACES)
 
 
 def files() -> Iterator[Path]:
