@@ -98,7 +98,6 @@ class CustomerAliases(View):
 class CustomerUsage(View):
     queryset = Customer.objects.all()
     serializer_class = UsageSerializer
-    pagination_class = None
 
     @extend_schema(
         operation_id="retrieve_usage",
@@ -134,7 +133,7 @@ class Subscriptions(View):
         responses=SubscriptionAnswerSerializer(many=True),
     )
     def get(self, request: Request) -> Response:
-        page = self.paginate_queryset(self._chosen(request.query_params.get("customer")))
+        page: Any = self.paginate_queryset(self._chosen(request.query_params.get("customer")))
         return self.get_paginated_response(SubscriptionAnswerSerializer(page, many=True).data)
 
     def _chosen(self, reference: str | None) -> QuerySet[Subscription]:

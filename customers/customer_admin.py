@@ -24,7 +24,7 @@ from customers.registering import remove_alias
 from customers.subscription_admin import next_invoice
 
 
-class AliasInline(TabularInline):  # type: ignore[misc]
+class AliasInline(TabularInline):
     """References are added and taken away; one that is there stays as it is, to the letter."""
 
     model = Alias
@@ -41,13 +41,13 @@ class AliasInline(TabularInline):  # type: ignore[misc]
         return False
 
 
-class ContactInline(TabularInline):  # type: ignore[misc]
+class ContactInline(TabularInline):
     model = Contact
     extra = 0
     tab = True
 
 
-class SubscriptionInline(TabularInline):  # type: ignore[misc]
+class SubscriptionInline(TabularInline):
     model = Subscription
     extra = 0
     tab = True
@@ -112,13 +112,13 @@ class CustomerAdmin(RefusalsShown, ConfigurationAdmin):
         rows: QuerySet[Customer] = super().get_queryset(request)
         return rows.annotate(running_count=Count("subscriptions", filter=running, distinct=True))
 
-    def save_model(self, request: HttpRequest, obj: Customer, form: ModelForm, change: bool) -> None:  # type: ignore[type-arg]
+    def save_model(self, request: HttpRequest, obj: Customer, form: ModelForm, change: bool) -> None:  # noqa: FBT001
         if change:
             subscribing.change_customer(obj, **{name: form.cleaned_data[name] for name in form.changed_data})
         else:
             obj.__dict__.update(subscribing.create_customer(**form.cleaned_data).__dict__)
 
-    def save_formset(self, request: HttpRequest, form: Any, formset: BaseModelFormSet, change: bool) -> None:  # type: ignore[type-arg]
+    def save_formset(self, request: HttpRequest, form: Any, formset: BaseModelFormSet, change: bool) -> None:  # noqa: FBT001
         rows = formset.save(commit=False)
         if formset.model is not Alias:
             formset.save()
@@ -130,7 +130,7 @@ class CustomerAdmin(RefusalsShown, ConfigurationAdmin):
 
     @display(description="Running subscriptions", ordering="running_count")
     def running(self, customer: Customer) -> int:
-        return customer.running_count
+        return int(getattr(customer, "running_count", 0))
 
     @display(description="By meter")
     def usage_this_month(self, customer: Customer) -> SafeString:

@@ -37,7 +37,7 @@ def timezone_choices() -> list[tuple[str, str]]:
 
 @cache
 def country_choices() -> list[tuple[str, str]]:
-    named = Locale("en").territories
+    named = {str(code): name for code, name in Locale("en").territories.items()}
     return [
         ("", "–"),
         *((code, f"{named[code]} ({code})") for code in sorted(COUNTRIES, key=lambda c: named[c])),
@@ -56,13 +56,13 @@ class RefusalsShown:
 
     def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         try:
-            return super().changeform_view(request, *args, **kwargs)  # type: ignore[misc, no-any-return]
+            return super().changeform_view(request, *args, **kwargs)  # type: ignore[misc]
         except Refused as refused:
             messages.error(request, str(refused))
             return HttpResponseRedirect(request.get_full_path())
 
 
-class CustomerForm(forms.ModelForm):  # type: ignore[type-arg]
+class CustomerForm(forms.ModelForm):
     class Meta:
         model = Customer
         fields = checks.CUSTOMER_FIELDS
@@ -88,7 +88,7 @@ class CustomerForm(forms.ModelForm):  # type: ignore[type-arg]
         return given
 
 
-class AliasForm(forms.ModelForm):  # type: ignore[type-arg]
+class AliasForm(forms.ModelForm):
     class Meta:
         model = Alias
         fields = ("reference",)
@@ -108,7 +108,7 @@ class VersionField(forms.ModelChoiceField):
         return f"{version} – {version.currency}, by the {version.interval}"
 
 
-class SubscribeForm(forms.ModelForm):  # type: ignore[type-arg]
+class SubscribeForm(forms.ModelForm):
     class Meta:
         model = Subscription
         fields = ("customer", "version", "alignment", "reference", "named_events_only")
@@ -146,7 +146,7 @@ class SubscribeForm(forms.ModelForm):  # type: ignore[type-arg]
         """The verb makes the row; there is no half-filled one to validate."""
 
 
-class EndForm(forms.ModelForm):  # type: ignore[type-arg]
+class EndForm(forms.ModelForm):
     class Meta:
         model = Subscription
         fields = ()
@@ -169,7 +169,7 @@ class EndForm(forms.ModelForm):  # type: ignore[type-arg]
         return given
 
 
-class NewCustomerForm(BaseDialogForm):  # type: ignore[misc]
+class NewCustomerForm(BaseDialogForm):
     """A customer for a reference that was seen on events."""
 
     name = forms.CharField(max_length=255, widget=UnfoldAdminTextInputWidget, help_text="As it stands on the invoice.")
@@ -177,7 +177,7 @@ class NewCustomerForm(BaseDialogForm):  # type: ignore[misc]
     timezone = forms.ChoiceField(choices=timezone_choices, initial="UTC")
 
 
-class AttachForm(BaseDialogForm):  # type: ignore[misc]
+class AttachForm(BaseDialogForm):
     """An existing customer for a reference that was seen on events."""
 
     customer = forms.CharField(

@@ -2,6 +2,7 @@
 
 import zoneinfo
 from datetime import datetime
+from typing import Any
 
 from babel import Locale
 from django.contrib.postgres.constraints import ExclusionConstraint
@@ -19,7 +20,7 @@ from customers import triggers
 from meters.models import Meter, Stream
 
 COUNTRIES = frozenset(
-    code for code in Locale("en").territories if len(code) == 2 and code not in {"EU", "EZ", "UN", "ZZ"}
+    code for code in map(str, Locale("en").territories) if len(code) == 2 and code not in {"EU", "EZ", "UN", "ZZ"}
 )
 
 
@@ -234,6 +235,9 @@ class MeterClaim(models.Model):
 
 class UnknownCustomer(Stream):
     """A customer reference on events that no alias knows: usage that nobody is billed for yet."""
+
+    seen: Any
+    """A `customers.unknown.Seen`, on the rows of the list."""
 
     class Meta:
         proxy = True

@@ -142,14 +142,11 @@ class UsageRowSerializer(serializers.Serializer[UsageRow]):
 class UsageSerializer(serializers.Serializer[Any]):
     """Usage of one customer in [from, to)."""
 
-    customer = serializers.CharField()
-    to = serializers.DateTimeField()
-    data = UsageRowSerializer(many=True)
-
     def get_fields(self) -> dict[str, Any]:
-        # “from” is a word of the language and cannot name a field above.
+        # “from” is a word of the language and “data” one of the serializer's: neither can be declared above.
         return {
-            "customer": self._declared_fields["customer"],
+            "customer": serializers.CharField(),
             "from": serializers.DateTimeField(),
-            **super().get_fields(),
+            "to": serializers.DateTimeField(),
+            "data": UsageRowSerializer(many=True),
         }

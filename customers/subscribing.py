@@ -102,6 +102,7 @@ def end_subscription(subscription: Subscription, ends_on: date | None) -> Subscr
         row = rows.select_related("version__plan").get(pk=subscription.pk)
         checks.refuse_if(check_end(row, ends_on))
         row.ends_at = None if ends_on is None else midnight(ends_on, row.timezone)
+        assert row.due_from is not None  # what is invoiced to its end is refused above
         if not _awaits_opening(row):
             row.due_from, row.due_at = boundaries.after(schedule_of(row), row.due_from, row.ends_at)
         _save(row)

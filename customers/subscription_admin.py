@@ -39,7 +39,8 @@ class StateFilter(admin.SimpleListFilter):
             "active": Q(starts_at__lte=now) & (Q(ends_at=None) | Q(ends_at__gt=now)),
             "ended": Q(ends_at__lte=now),
         }
-        return queryset.filter(states[self.value()]) if self.value() in states else queryset
+        state = states.get(self.value() or "")
+        return queryset if state is None else queryset.filter(state)
 
 
 @admin.register(Subscription)
@@ -57,15 +58,20 @@ class SubscriptionAdmin(RefusalsShown, ConfigurationAdmin):
     readonly_fields = ("days", "state", "next_invoice", "timezone")
 
     def get_form(
-        self, request: HttpRequest, obj: Subscription | None = None, change: bool = False, **kwargs: Any
+        self,
+        request: HttpRequest,
+        obj: Subscription | None = None,
+        change: bool = False,  # noqa: FBT001
+        **kwargs: Any,
     ) -> Any:
         kwargs["form"] = SubscribeForm if obj is None else EndForm
         return super().get_form(request, obj, change=change, **kwargs)
 
     def get_fieldsets(self, request: HttpRequest, obj: Subscription | None = None) -> Any:
         if obj is None:
-            terms = ("customer", "version", ("starts_on", "ends_on"), "alignment", "reference", "named_events_only")
-            return [(None, {"fields": terms})]
+            days = ("starts_on", "ends_on")
+            fields = ("customer", "version", days, "alignment", "reference", "named_events_only")
+            return [(None, {"fields": fields})]
         end = ("ends_on",) if self.has_change_permission(request, obj) else ()
         terms = (*self.made[:3], "timezone", "days", *self.made[3:])
         return [(None, {"fields": terms}), ("State", {"fields": ("state", "next_invoice", *end)})]
@@ -73,7 +79,7 @@ class SubscriptionAdmin(RefusalsShown, ConfigurationAdmin):
     def get_readonly_fields(self, request: HttpRequest, obj: Subscription | None = None) -> Any:
         return self.readonly_fields if obj is None else (*self.readonly_fields, *self.made)
 
-    def save_model(self, request: HttpRequest, obj: Subscription, form: ModelForm, change: bool) -> None:  # type: ignore[type-arg]
+    def save_model(self, request: HttpRequest, obj: Subscription, form: ModelForm, change: bool) -> None:  # noqa: FBT001
         if not change:
             assert isinstance(form, SubscribeForm)
             obj.__dict__.update(subscribing.subscribe(**form.terms()).__dict__)

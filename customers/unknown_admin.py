@@ -26,7 +26,7 @@ class SeenChangeList(ChangeList):
         self.result_list = list(self.result_list)
         found = seen([row.customer for row in self.result_list])
         for row in self.result_list:
-            row.seen = found[row.customer]
+            row.seen = found[row.customer]  # what the columns below show
 
 
 @admin.register(UnknownCustomer)
