@@ -1,8 +1,10 @@
 """What Django answers outside of any view: JSON in the API's one shape under its prefix, a short page elsewhere."""
 
+import sys
 from http import HTTPStatus
 
 from django.conf import settings
+from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from rest_framework.exceptions import NotFound
@@ -10,7 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from billing_site.foundation.api_errors import INTERNAL, body
+from billing_site.foundation.api_errors import DATABASE_AWAY, INTERNAL, RETRY_AFTER_SECONDS, body
 from billing_site.foundation.errors import Fault
 
 WORDS = {
@@ -52,7 +54,7 @@ def page(request: HttpRequest, status: int) -> HttpResponse:
     title, text = WORDS[status]
     if request.path.startswith(settings.API_PREFIX):
         code = HTTPStatus(status).phrase.lower().replace(" ", "_")
-        fault = INTERNAL if status == 500 else Fault(code, text)
+        fault = {500: INTERNAL, 503: DATABASE_AWAY}.get(status) or Fault(code, text)
         return JsonResponse(body([fault]), status=status)
     return render(
         request,
@@ -75,4 +77,9 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
+    """500; or 503 when the exception that Django is handling just now says that the database is away."""
+    if isinstance(sys.exc_info()[1], (OperationalError, InterfaceError)):
+        response = page(request, 503)
+        response["Retry-After"] = str(RETRY_AFTER_SECONDS)
+        return response
     return page(request, 500)

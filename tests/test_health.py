@@ -88,9 +88,7 @@ def test_without_redis_it_is_not_ready_and_says_no_more(client: Client, settings
     heartbeats.give(heartbeats.WORKER, 5)  # a worker goes on without Redis
 
 
-def test_without_the_database_it_is_not_ready_and_says_no_more(
-    client: Client, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_the_database_it_is_not_ready_and_says_no_more(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(self: DatabaseWrapper, *args: Any) -> None:
         raise OperationalError('connection to "db.internal" as tallybook:hunter2 failed')
 
@@ -113,5 +111,3 @@ def free_port() -> int:
         sock.bind(("127.0.0.1", 0))
         port: int = sock.getsockname()[1]
         return port
-
-

@@ -3,7 +3,11 @@
 from typing import Any
 
 import pytest
+from django.db import OperationalError
+from django.test import Client
 from rest_framework.test import APIClient
+
+from billing_site import dashboard
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.foundation.sample_api")]
 
@@ -91,3 +95,30 @@ def test_an_unknown_page_is_a_short_page(client: Any) -> None:
 def test_a_host_that_is_not_served_is_told_so_in_json(client: Any) -> None:
     answer = client.get("/v1/schema", HTTP_HOST="evil.example")
     assert (answer.status_code, errors(answer)) == (400, [("bad_request", "")])
+
+
+@pytest.mark.urls("billing_site.urls")
+def test_while_the_database_is_away_pages_say_so(admin_client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*args: Any) -> None:
+        raise OperationalError('connection to "db.internal" failed')
+
+    monkeypatch.setattr(dashboard, "context", refuse)
+    admin_client.raise_request_exception = False
+    answer = admin_client.get("/admin/")
+    assert answer.status_code == 503
+    assert answer["Retry-After"] == "5"
+    assert "The database is away" in answer.content.decode()
+    assert "internal" not in answer.content.decode()
+
+
+@pytest.mark.urls("billing_site.urls")
+def test_a_bug_in_a_page_tells_nothing(admin_client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*args: Any) -> None:
+        raise RuntimeError("SELECT secret")
+
+    monkeypatch.setattr(dashboard, "context", fail)
+    admin_client.raise_request_exception = False
+    answer = admin_client.get("/admin/")
+    assert answer.status_code == 500
+    assert "Something went wrong" in answer.content.decode()
+    assert "secret" not in answer.content.decode()

@@ -10,6 +10,7 @@ import pytest
 from django.db import connection, transaction
 from rest_framework.test import APIClient
 
+from billing_site.foundation import idempotency
 from billing_site.foundation.api_keys import create_key
 from billing_site.foundation.models import ApiKey, IdempotentRequest
 from tests.foundation import sample_api
@@ -96,6 +97,23 @@ def test_what_failed_changed_nothing_and_may_be_sent_again(
     mended = send(caller, {"name": "one"})
     assert mended.status_code == 201
     assert "Idempotent-Replayed" not in mended
+
+
+def test_a_process_that_ends_before_the_answer_is_kept_has_done_nothing(
+    caller: APIClient, key: ApiKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The write and its answer are one transaction: without the one there is not the other."""
+
+    def end(*_: Any) -> None:
+        raise SystemExit
+
+    with monkeypatch.context() as patch:
+        patch.setattr(idempotency, "_keep", end)
+        with pytest.raises(SystemExit):
+            send(caller, {"name": "one"})
+    key.refresh_from_db()
+    assert key.name == "gateway"
+    assert "Idempotent-Replayed" not in send(caller, {"name": "one"})
 
 
 def test_who_lacks_the_scope_claims_no_key(client_with: Callable[..., APIClient]) -> None:
