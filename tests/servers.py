@@ -8,8 +8,9 @@ servers in a fresh folder and hands their addresses on in the environment; each 
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Generator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ import pytest
 from billing_site import embedded
 
 _PREFIX = "tallybook-test-"
+_STARTING = 60.0  # seconds in which another session may have made its folder and not hold it yet
 _session = pytest.StashKey[Path]()
 _running = pytest.StashKey[ExitStack]()
 
@@ -70,12 +72,10 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None]:
 def _remove_abandoned() -> None:
     """Sessions that were killed leave a folder that nobody holds. Their servers ended with them, or end here."""
     for state in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
-        if not (state / "lock").exists() or state.stat().st_uid != os.geteuid():
-            continue
-        try:
+        with suppress(embedded.StateHeld, OSError):  # held, not ours, or just removed by another session
+            if time.time() - (state / "lock").stat().st_mtime < _STARTING or state.stat().st_uid != os.geteuid():
+                continue
             with embedded.hold(state, "pytest"):
                 embedded.postgres.end_leftover(embedded.postgres.data_folder(state))
                 embedded.redis.end_leftover(embedded.redis.data_folder(state))
                 shutil.rmtree(state, ignore_errors=True)
-        except (embedded.StateHeld, OSError):
-            continue
