@@ -29,7 +29,7 @@ lint: .venv/dev.stamp ## Check style, types, import contracts, migrations, setti
 	$(BIN)/ruff format --check --quiet
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/mypy
-	$(BIN)/python -W ignore::RuntimeWarning manage.py makemigrations --check --dry-run
+	$(BIN)/python -W ignore::RuntimeWarning manage.py makemigrations --check --dry-run --skip-checks
 	$(BIN)/python manage.py check --fail-level WARNING
 	requirements/lock --check
 	$(BIN)/python -m pip check
