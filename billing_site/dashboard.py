@@ -13,7 +13,7 @@ from billing_site.foundation import clock
 from billing_site.foundation.models import ApiKey
 from billing_site.foundation.money import show
 from catalog.models import Charge, Plan, PlanVersion, Product
-from customers.models import Alias, Customer, Subscription
+from customers.models import Alias, Customer, Subscription, UnknownCustomer
 from invoicing.models import Invoice
 from meters.models import Event, Meter, Stream
 
@@ -155,7 +155,7 @@ def _figures(request: HttpRequest) -> list[Figure]:
         ("Customers", _count(Customer.objects.all()), Customer, "", False),
         ("Open drafts", _count(drafts.filter(hold_reason="")), Invoice, "?status__exact=draft", False),
         ("Held invoices", _count(held), Invoice, "?held=yes", True),
-        ("Unknown customers", _count(unknown_customers), Stream, "", True),
+        ("Unknown customers", _count(unknown_customers), UnknownCustomer, "", True),
         ("Unknown event types", _count(unknown_types), Stream, "", True),
     )
     return [

@@ -84,6 +84,7 @@ class SubscriptionInline(TabularInline):
 
 @admin.register(Customer)
 class CustomerAdmin(RefusalsShown, ConfigurationAdmin):
+    empty_text = "Whoever is billed: by the reference that usage events carry, in one currency."
     form = CustomerForm
     inlines = (SubscriptionInline, AliasInline, ContactInline)
     list_display = ("name", "reference", "currency", "timezone", "running", "created_at")

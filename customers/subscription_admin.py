@@ -47,6 +47,7 @@ class StateFilter(admin.SimpleListFilter):
 class SubscriptionAdmin(RefusalsShown, ConfigurationAdmin):
     """A subscription is made and ended here. Its other terms never change: what was invoiced rests on them."""
 
+    empty_text = "A subscription puts a customer on a published plan version, from a day on."
     list_display = ("reference", "customer", "version", "days", "state", "next_invoice")
     list_filter = (StateFilter, "alignment", "version__plan")
     list_select_related = ("customer", "version__plan")

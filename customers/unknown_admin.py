@@ -33,6 +33,7 @@ class SeenChangeList(ChangeList):
 class UnknownCustomerAdmin(ReadOnlyAdmin):
     list_display = ("customer", "types", "events", "first_seen_at", "last_event_at")
     list_display_links = None
+    empty_text = "Events under a reference that no customer has are listed here. So far there are none."
     search_fields = ("customer",)
     search_help_text = "Reference, as it stands on the events"
     show_full_result_count = False

@@ -14,6 +14,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.views.decorators.http import require_POST
 from kombu.exceptions import OperationalError as BrokerAway
+from unfold.decorators import display
 
 from billing_site.foundation.admin_base import BigTableAdmin, ConfigurationAdmin, ReadOnlyAdmin
 from billing_site.foundation.money import grouped, show
@@ -22,6 +23,7 @@ from invoicing.models import Chunk, Invoice, LateUsage, NumberSeries, Run
 from invoicing.sheet import period_text, sheet
 
 STYLES = {"all": ["invoicing/invoice.css"]}
+STATUS_LABELS = {"Finalized": "success", "Draft": "info", "Held draft": "warning", "Void": "danger"}
 
 
 def run_now(request: HttpRequest) -> None:
@@ -47,13 +49,14 @@ class HeldFilter(admin.SimpleListFilter):
 
 @admin.register(Invoice)
 class InvoiceAdmin(BigTableAdmin):
-    list_display = ["title", "customer", "period", "status", "amount", "held"]
+    list_display = ["title", "customer", "period", "standing", "amount"]
     list_filter = ["status", "kind", HeldFilter, "currency"]
     search_fields = ["number", "customer__name", "customer__reference"]
     search_help_text = "Number, or the customer's name or reference"
     list_select_related = ["customer"]
     ordering = ["-id"]
     actions = ["retry_held"]
+    empty_text = "When a period of a subscription is over, its invoice appears here: a draft, then with a number."
 
     class Media:
         css = STYLES
@@ -70,9 +73,9 @@ class InvoiceAdmin(BigTableAdmin):
     def amount(self, invoice: Invoice) -> str:
         return f"{show(invoice.total, invoice.currency)} {invoice.currency}"
 
-    @admin.display(description="Held", boolean=True)
-    def held(self, invoice: Invoice) -> bool | None:
-        return True if invoice.hold_reason else None
+    @display(description="Status", ordering="status", label=STATUS_LABELS)
+    def standing(self, invoice: Invoice) -> str:
+        return "Held draft" if invoice.hold_reason else invoice.get_status_display()
 
     @admin.action(description="Try held drafts again now", permissions=["retry"])
     def retry_held(self, request: HttpRequest, queryset: QuerySet[Invoice]) -> None:
@@ -116,6 +119,7 @@ def quantity_text(late: LateUsage) -> str:
 
 @admin.register(LateUsage)
 class LateUsageAdmin(BigTableAdmin):
+    empty_text = "Usage that comes, or is taken back, after its period was invoiced is listed here with its quantity."
     list_display = ["customer", "invoice_link", "charge", "values", "difference", "noticed_at", "updated_at"]
     search_fields = ["invoice__number", "invoice__customer__name", "invoice__customer__reference"]
     search_help_text = "Invoice number, or the customer's name or reference"
@@ -143,6 +147,7 @@ class LateUsageAdmin(BigTableAdmin):
 
 @admin.register(Run)
 class RunAdmin(ReadOnlyAdmin):
+    empty_text = "A run begins by itself as soon as a subscription has a period to invoice."
     list_display = ["__str__", "started_at", "invoices", "progress", "bar", "errors"]
     list_before_template = "admin/invoicing/run/_run_now.html"
     show_full_result_count = False
@@ -198,6 +203,7 @@ class RunAdmin(ReadOnlyAdmin):
 
 @admin.register(Chunk)
 class ChunkAdmin(ReadOnlyAdmin):
+    empty_text = "A run splits its invoices into chunks, which workers take."
     list_display = ["__str__", "run", "step", "status", "invoices", "attempts", "worker", "created_at", "finished_at"]
     list_filter = ["status", "step"]
     list_select_related = ["run"]

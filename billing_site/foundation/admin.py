@@ -34,6 +34,7 @@ class ApiKeyAdmin(ConfigurationAdmin):
     another expiry, make a new key and revoke the old one.
     """
 
+    empty_text = "A program that sends events, or reads invoices, signs in with an API key."
     list_display = ("name", "shown_prefix", "shown_scopes", "shown_status", "expires_at", "last_used_at", "created_by")
     list_filter = (KeyStatusFilter,)
     list_select_related = ("created_by",)

@@ -21,6 +21,7 @@ class ConfigurationAdmin(ModelAdmin):
 
     warn_unsaved_form = True
     list_filter_submit = True
+    empty_text = ""
     object_history_template = "admin/foundation/object_history.html"
 
     def history_view(
@@ -51,7 +52,23 @@ class ConfigurationAdmin(ModelAdmin):
 
 
 class ReadOnlyAdmin(ModelAdmin):
-    """A page on which operators look at what only the product writes."""
+    """A page on which operators look at what only the product writes. It has no history: nobody changes it.
+
+    `empty_text`, here and above, says on an empty list what will be in it.
+    """
+
+    empty_text = ""
+
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        context = {"show_history": False, **(extra_context or {})}
+        answer: HttpResponse = super().changeform_view(request, object_id, form_url, context)
+        return answer
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
