@@ -84,45 +84,47 @@ def _draft_some(now: datetime, stuck: set[int]) -> int:
             log.exception("subscription_cannot_advance", subscription=subscription.pk)
             stuck.add(subscription.pk)
     if steps:
-        # invoice_once is the guard: what has its invoice gets no second one, however often its boundary comes up.
-        Invoice.objects.bulk_create([_draft(*step) for step in steps], ignore_conflicts=True)
-        _move_on(steps)
+        _write(steps)
     return len(due)
 
 
-def _draft(subscription: Subscription, following: Boundary) -> Invoice:
-    start, boundary = subscription.due_from, subscription.due_at
-    assert start is not None
-    assert boundary is not None
-    return Invoice(
-        customer_id=subscription.customer_id,
-        subscription=subscription,
-        version=subscription.version,
-        kind=Invoice.Kind.OPENING if start == boundary else Invoice.Kind.PERIOD,
-        period_start=start,
-        period_end=boundary,
-        advance_end=following[1],
-        timezone=subscription.timezone,
-        currency=subscription.version.currency,
-        finalize_after=boundary + subscription.version.grace,
-    )
-
-
-def _move_on(steps: Sequence[tuple[Subscription, Boundary]]) -> None:
+def _write(steps: Sequence[tuple[Subscription, Boundary]]) -> None:
+    """A draft for each boundary, and each subscription on its way to the next. The rows are locked."""
     ids, boundaries, starts, ends = zip(*((s.pk, s.due_at, *following) for s, following in steps), strict=True)
+    values = {"ids": list(ids), "due": list(boundaries), "next_from": list(starts), "next_at": list(ends)}
     with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            UPDATE customers_subscription subscription
-               SET due_from = step.next_from, due_at = step.next_at
-              FROM unnest(%s::bigint[], %s::timestamptz[], %s::timestamptz[], %s::timestamptz[])
-                   AS step(id, due_at, next_from, next_at)
-             WHERE subscription.id = step.id AND subscription.due_at = step.due_at
-            """,
-            [list(ids), list(boundaries), list(starts), list(ends)],
-        )
+        cursor.execute(_DRAFT, values)
+        cursor.execute(_MOVE_ON, values)
         if cursor.rowcount != len(steps):
             raise RuntimeError(f"{len(steps)} subscriptions were locked, but {cursor.rowcount} moved on.")
+
+
+_STEPS = """
+  unnest(%(ids)s::bigint[], %(due)s::timestamptz[], %(next_from)s::timestamptz[], %(next_at)s::timestamptz[])
+    AS step(id, due_at, next_from, next_at)
+"""
+# A step of no length opens the subscription. What is billed ahead ends where the next step does: null after the last one.
+# invoice_once is the guard: what has its invoice gets no second one, however often its boundary comes up.
+_DRAFT = f"""
+INSERT INTO invoicing_invoice (
+  customer_id, subscription_id, version_id, kind, sequence, period_start, period_end, advance_end,
+  timezone, currency, finalize_after, status, hold_reason, number, total, bill_to, seller)
+SELECT subscription.customer_id, subscription.id, subscription.version_id,
+       CASE WHEN subscription.due_from = subscription.due_at THEN 'opening' ELSE 'period' END, 0,
+       subscription.due_from, subscription.due_at, step.next_at,
+       subscription.timezone, version.currency, subscription.due_at + version.grace, 'draft', '', '', 0, '{{}}', '{{}}'
+  FROM {_STEPS}
+  JOIN customers_subscription subscription ON subscription.id = step.id
+  JOIN catalog_planversion version ON version.id = subscription.version_id
+ ORDER BY subscription.due_at, subscription.id
+ON CONFLICT DO NOTHING
+"""  # noqa: S608 - made of the constant above
+_MOVE_ON = f"""
+UPDATE customers_subscription subscription
+   SET due_from = step.next_from, due_at = step.next_at
+  FROM {_STEPS}
+ WHERE subscription.id = step.id AND subscription.due_at = step.due_at
+"""  # noqa: S608 - likewise
 
 
 def _assign(now: datetime) -> list[int]:
