@@ -63,6 +63,8 @@ def charge_faults(charge: Charge) -> Iterator[Fault]:
     for fault in drafts.faults(draft_of(charge.meter)):
         message = f"its meter “{charge.meter.code}” is not ready: {fault.message}"
         yield replace(fault, message=message, field=f"meter.{fault.field}")
+    if not rows:
+        yield Fault("rows_missing", "it has no price: add a row, for example one of only * for every use.", "rows")
     yield from row_faults(priceable(charge.meter), rows)
 
 

@@ -1,7 +1,7 @@
 """The verbs of the catalogue, and its one way from a draft to prices that never change again.
 
-A version is priced while it is a draft (`catalog.drafting`). Publishing checks it whole and freezes it and the meters
-it uses; the database keeps both from then on. Each verb raises Refused, and then nothing was changed.
+A version is priced while it is a draft (`drafting`, `charging`). Publishing checks it whole and freezes it and the
+meters it uses; the database keeps both from then on. Each verb raises Refused, and then nothing was changed.
 """
 
 from dataclasses import dataclass
@@ -11,8 +11,9 @@ from django.db import transaction
 from billing_site.foundation import clock
 from billing_site.foundation.errors import Fault, Refused
 from catalog import checks
+from catalog.charging import add_flat_charge, add_usage_charge, change_charge, remove_charge
 from catalog.differences import diff
-from catalog.drafting import add_flat_charge, add_usage_charge, clone_version, create_plan, draft_version
+from catalog.drafting import change_version, clone_version, create_plan, delete_version, draft_version
 from catalog.models import PlanVersion
 from meters.models import Meter
 
@@ -20,11 +21,15 @@ __all__ = [
     "Review",
     "add_flat_charge",
     "add_usage_charge",
+    "change_charge",
+    "change_version",
     "clone_version",
     "create_plan",
+    "delete_version",
     "draft_version",
     "predecessor",
     "publish",
+    "remove_charge",
     "retire",
     "review",
 ]

@@ -26,8 +26,6 @@ class DraftRow:
 
 def row_faults(priceable: Priceable, rows: Sequence[DraftRow]) -> Iterator[Fault]:
     """Everything that is wrong with a charge's rows."""
-    if not rows:
-        yield Fault("rows_missing", "It has no price: add a row, for example one of only * for every use.", "rows")
     seen: dict[tuple[tuple[str, str], ...], int] = {}
     for index, row in enumerate(rows):
         for name, value in row.match.items():
