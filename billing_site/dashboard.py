@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import Exists, Model, OuterRef, QuerySet
+from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
 
@@ -13,9 +13,11 @@ from billing_site.foundation import clock
 from billing_site.foundation.models import ApiKey
 from billing_site.foundation.money import show
 from catalog.models import Charge, Plan, PlanVersion, Product
-from customers.models import Alias, Customer, Subscription, UnknownCustomer
+from customers.models import Customer, Subscription, UnknownCustomer
+from customers.unknown import unknown_customers
 from invoicing.models import Invoice
-from meters.models import Event, Meter, Stream
+from meters.models import Event, Meter, UnknownType
+from meters.unknown import unknown_types
 
 COUNT_UP_TO = 1_000
 EVENTS_UP_TO = 1_000_000
@@ -146,17 +148,13 @@ def _link(request: HttpRequest, model: type[Model], page: str = "changelist", qu
 def _figures(request: HttpRequest) -> list[Figure]:
     drafts = Invoice.objects.filter(status=Invoice.Status.DRAFT)
     held = drafts.exclude(hold_reason="")
-    known = Alias.objects.filter(reference=OuterRef("customer"))
-    unknown_customers = Stream.objects.filter(~Exists(known)).values("customer").distinct()
-    read = Meter.objects.filter(event_type=OuterRef("type"))
-    unknown_types = Stream.objects.filter(~Exists(read)).values("type").distinct()
     rows: Sequence[tuple[str, str, type[Model], str, bool]] = (
         ("Events received today (UTC)", _events_today(), Event, "", False),
         ("Customers", _count(Customer.objects.all()), Customer, "", False),
         ("Open drafts", _count(drafts.filter(hold_reason="")), Invoice, "?status__exact=draft", False),
         ("Held invoices", _count(held), Invoice, "?held=yes", True),
-        ("Unknown customers", _count(unknown_customers), UnknownCustomer, "", True),
-        ("Unknown event types", _count(unknown_types), Stream, "", True),
+        ("Unknown customers", _count(unknown_customers()), UnknownCustomer, "", True),
+        ("Unknown event types", _count(unknown_types()), UnknownType, "", True),
     )
     return [
         Figure(title, value, _link(request, model, query=query), alarm and value != "0")

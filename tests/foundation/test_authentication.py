@@ -195,3 +195,13 @@ def test_requests_do_not_queue_on_the_row_of_their_key(key_and_secret: tuple[Api
         assert others.submit(use).result(timeout=10) == "went on"
     row.refresh_from_db()
     assert row.last_used_at == before
+
+
+def test_of_two_requests_that_read_the_same_row_one_notes_the_use(key: ApiKey) -> None:
+    stale = ApiKey.objects.get(pk=key.pk)
+    note_use(key)
+    key.refresh_from_db()
+    first = key.last_used_at
+    note_use(stale)
+    key.refresh_from_db()
+    assert key.last_used_at == first
