@@ -152,4 +152,4 @@ class CustomerAdmin(RefusalsShown, ConfigurationAdmin):
 
     def has_subscribe_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
         """By a method: a permission by its name would be looked up in the database by every system check."""
-        return request.user.has_perm("customers.add_subscription")  # type: ignore[union-attr]
+        return request.user.has_perm("customers.add_subscription")

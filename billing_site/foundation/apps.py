@@ -1,11 +1,9 @@
 """The app `foundation`."""
 
-from django.apps import AppConfig
-from django.contrib.auth.apps import AuthConfig
+from django.apps import AppConfig, apps
 
 
 class FoundationConfig(AppConfig):
-    default = True
     name = "billing_site.foundation"
     label = "foundation"
     verbose_name = "Access"
@@ -13,8 +11,5 @@ class FoundationConfig(AppConfig):
     def ready(self) -> None:
         from billing_site.foundation import checks, history_context  # noqa: F401
 
-
-class UsersConfig(AuthConfig):
-    """Django's users and groups, under the title that the sidebar gives them."""
-
-    verbose_name = "Access"
+        # Users and groups stand beside API keys in the sidebar: their pages carry the same title.
+        apps.get_app_config("auth").verbose_name = self.verbose_name
