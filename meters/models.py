@@ -1,5 +1,7 @@
 """Meters, the events they read, and the usage that comes of them."""
 
+from typing import TYPE_CHECKING
+
 from django.contrib.postgres.fields import ArrayField
 from django.core.validators import RegexValidator
 from django.db import models
@@ -9,6 +11,9 @@ from django.db.models.functions import MD5, Cast, Now
 from billing_site.foundation.history import tracked
 from meters import triggers
 from meters.exact_json import ExactDecoder
+
+if TYPE_CHECKING:
+    from meters.unknown import Seen
 
 CODE = RegexValidator(
     r"^[a-z0-9][a-z0-9_.-]*$", "Use lower-case letters, digits, “_”, “.” and “-”, beginning with a letter or digit."
@@ -114,6 +119,8 @@ class MeterFilter(models.Model):
                 condition=Q(operator__in=["one_of", "none_of"], values__len__gt=0)
                 | Q(operator__in=["present", "absent"], values__len=0),
                 name="meter_filter_values_fit_operator",
+                violation_error_message="“is one of” and “is none of” need values; “is present” and “is absent” take "
+                "none.",
             )
         ]
 
@@ -204,6 +211,19 @@ class Stream(models.Model):
 
     def __str__(self) -> str:
         return f"{self.customer} · {self.type}"
+
+
+class UnknownType(Stream):
+    """A stream whose type no meter reads: `meters.unknown` picks one for each type, and says what was seen of it."""
+
+    seen: "Seen"
+
+    class Meta:
+        proxy = True
+        ordering = ["-first_seen_at"]
+
+    def __str__(self) -> str:
+        return self.type
 
 
 class Series(models.Model):

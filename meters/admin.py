@@ -1,0 +1,7 @@
+"""The operator's pages, one module each."""
+
+from meters.meter_admin import MeterAdmin
+from meters.unknown_admin import UnknownTypeAdmin
+from meters.usage_admin import BucketAdmin, EventAdmin, SeriesAdmin
+
+__all__ = ["BucketAdmin", "EventAdmin", "MeterAdmin", "SeriesAdmin", "UnknownTypeAdmin"]

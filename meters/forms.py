@@ -1,0 +1,80 @@
+"""The forms in which operators write meters. What is wrong is said by the checks of the verbs."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from django import forms
+from django.core.exceptions import ValidationError
+from django.forms import BaseInlineFormSet
+from unfold.widgets import UnfoldAdminTextInputWidget
+
+from billing_site.foundation.errors import Fault
+from meters import drafts
+from meters.drafts import DimensionDraft, FilterDraft, ValueDraft
+from meters.models import MeterFilter
+
+
+class PartFormSet(BaseInlineFormSet):  # type: ignore[type-arg]
+    """Values, dimensions or filters of one meter, checked together with it; a fault is shown at its field."""
+
+    draft: type
+    names: tuple[str, ...]
+
+    def kept(self) -> list[forms.ModelForm]:
+        """The filled-in forms that stay, in order."""
+        filled = [form for form in self.forms if form.has_changed() or form.instance.pk]
+        return [form for form in filled if form.is_valid() and not form.cleaned_data.get("DELETE")]
+
+    def drafted(self) -> tuple[Any, ...]:
+        """Each as the verbs take it."""
+        return tuple(self.draft(*(_given(form, name) for name in self.names)) for form in self.kept())
+
+    def faults(self) -> Iterable[Fault]:
+        return ()
+
+    def clean(self) -> None:
+        if any(self.errors) or self.instance.frozen_at is not None:  # then nothing of it is taken
+            return
+        kept, whole = self.kept(), []
+        for fault in self.faults():
+            _, *place = fault.field.split(".")
+            if len(place) == 2:
+                kept[int(place[0])].add_error(place[1], ValidationError(fault.message, code=fault.code))
+            else:
+                whole.append(ValidationError(fault.message, code=fault.code))
+        if whole:
+            raise ValidationError(whole)
+        super().clean()
+
+
+def _given(form: forms.ModelForm, name: str) -> Any:
+    """What is to be stored: of a form that somebody may only look at, what is stored."""
+    value = form.cleaned_data[name] if form.has_changed() else getattr(form.instance, name)
+    return tuple(value) if isinstance(value, list) else value
+
+
+class ValueFormSet(PartFormSet):
+    draft, names = ValueDraft, ("label", "property")
+
+    def faults(self) -> Iterable[Fault]:
+        return drafts.value_faults(self.instance.aggregation, self.instance.label_dimension, self.drafted())
+
+
+class DimensionFormSet(PartFormSet):
+    draft, names = DimensionDraft, ("name", "property", "status")
+
+    def faults(self) -> Iterable[Fault]:
+        return drafts.dimension_faults(self.instance.label_dimension, self.drafted())
+
+
+class FilterFormSet(PartFormSet):
+    """Its one rule is a constraint of the model, which its form says."""
+
+    draft, names = FilterDraft, ("property", "operator", "values")
+
+
+class FilterForm(forms.ModelForm):
+    class Meta:
+        model = MeterFilter
+        fields = ("property", "operator", "values")
+        widgets = {"values": UnfoldAdminTextInputWidget}

@@ -1,0 +1,69 @@
+"""What meters read from events that are there, for people."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from billing_site.foundation.money import grouped
+from meters.counting import COUNTED
+from meters.database import fetch
+from meters.exact_json import from_text
+from meters.extraction import Definition, quantities
+
+EVENTS = 10
+
+# The latest customers of the type, and each one's latest events by the index event_customer_type_time.
+_LATEST = """
+    SELECT event.id, event.customer, event.reference, event.timestamp, event.value, event.status, event.properties::text
+    FROM (SELECT customer, type FROM meters_stream WHERE type = %b ORDER BY id DESC LIMIT %b) AS stream
+    CROSS JOIN LATERAL (
+        SELECT * FROM meters_event AS latest
+        WHERE latest.customer = stream.customer AND latest.type = stream.type
+        ORDER BY latest.timestamp DESC LIMIT %b
+    ) AS event
+    ORDER BY event.timestamp DESC, event.id DESC
+    LIMIT %b
+"""
+
+
+@dataclass(frozen=True)
+class Preview:
+    """One event, and what a meter reads from it: quantities with their dimension values, or why there are none."""
+
+    id: int
+    customer: str
+    reference: str
+    timestamp: datetime
+    read: list[str]
+    reason: str
+
+
+def latest(definition: Definition) -> list[Preview]:
+    """The latest events of the meter's type, latest first. One query, of few rows."""
+    found = fetch(_LATEST, definition.event_type, EVENTS, EVENTS, EVENTS)
+    return [
+        Preview(key, customer, reference, timestamp, *reading(definition, value, status, from_text(properties)))
+        for key, customer, reference, timestamp, value, status, properties in found
+    ]
+
+
+def reading(
+    definition: Definition, value: Decimal | None, status: str, properties: dict[str, Any]
+) -> tuple[list[str], str]:
+    """What the meter reads, in words; or nothing, and why."""
+    if status != COUNTED:
+        return [], "The event failed: it is never counted."
+    found = quantities(definition, value, properties)
+    if found:
+        return [f"{grouped(each.quantity)} {_dimensions(each.dimensions)}".strip() for each in found], ""
+    if not all(condition.holds(properties) for condition in definition.conditions):
+        return [], "A filter does not hold."
+    wanted = ", ".join(source.property or "value" for source in definition.values) or "value"
+    return [], f"There is no number in: {wanted}."
+
+
+def _dimensions(dimensions: Iterable[tuple[str, str]]) -> str:
+    named = ", ".join(f"{name} = {value}" for name, value in dimensions)
+    return f"({named})" if named else ""

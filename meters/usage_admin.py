@@ -1,0 +1,185 @@
+"""The operator's pages of what came in and what it was counted as: read-only, and quick however much there is."""
+
+from datetime import UTC
+from typing import Any
+
+import msgspec
+from django.contrib import admin
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest
+from django.template.loader import render_to_string
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from unfold.contrib.filters.admin import RangeDateTimeFilter, TextFilter
+from unfold.decorators import display
+from unfold.utils import parse_datetime_str
+
+from billing_site.foundation.admin_base import BigTableAdmin
+from billing_site.foundation.money import grouped
+from meters import previews, registry
+from meters.exact_json import to_text
+from meters.models import Bucket, Event, Meter, Series, Stream
+
+TYPES_OFFERED = 200
+
+
+class UtcRangeFilter(RangeDateTimeFilter):
+    """From and to an instant in UTC, both included; half of a bound is no bound."""
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        for side, lookup in (("from", "gte"), ("to", "lte")):
+            day, time = (self.used_parameters.get(f"{self.parameter_name}_{side}_{part}") for part in (0, 1))
+            instant = parse_datetime_str(f"{day} {time}")
+            if instant is not None:
+                queryset = queryset.filter(**{f"{self.parameter_name}__{lookup}": instant.replace(tzinfo=UTC)})
+        return queryset
+
+
+class CustomerFilter(TextFilter):
+    """By a customer's reference in full: every index begins with it."""
+
+    title = "customer"
+    parameter_name = "customer"
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.filter(customer=self.value()) if self.value() else queryset
+
+
+class TypeFilter(admin.SimpleListFilter):
+    """By event type. The customers who sent it come along, so that the index by customer, type and time serves."""
+
+    title = "type"
+    parameter_name = "type"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        types = Stream.objects.order_by("type").values_list("type", flat=True).distinct()
+        return [(name, name) for name in types[:TYPES_OFFERED]]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Event]) -> QuerySet[Event]:
+        if not self.value():
+            return queryset
+        customers = Stream.objects.filter(type=self.value()).values("customer")
+        return queryset.filter(type=self.value(), customer__in=customers)
+
+
+class MeterFilter(admin.SimpleListFilter):
+    title = "meter"
+    parameter_name = "meter"
+    path = "meter"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(str(meter.pk), meter.name) for meter in Meter.objects.order_by("name")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        value = self.value()
+        return queryset.filter(**{self.path: int(value)}) if value and value.isdigit() else queryset
+
+
+class BucketMeterFilter(MeterFilter):
+    path = "series__meter"
+
+
+class ExactSearch(BigTableAdmin):
+    """A page whose search takes whole references, which an index finds."""
+
+    search_fields = ("customer",)  # shows the search box
+    search_help_text = "The customer's reference, in full"
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        term = search_term.strip()
+        return (queryset.filter(self.found(term)) if term else queryset), False
+
+    def found(self, term: str) -> Q:
+        return Q(customer=term)
+
+
+@admin.register(Event)
+class EventAdmin(ExactSearch):
+    list_display = ("reference", "customer", "type", "timestamp", "shown_value", "shown_status")
+    list_filter = (CustomerFilter, TypeFilter, ("timestamp", UtcRangeFilter), "status")
+    list_filter_submit = True
+    search_help_text = "An event's reference, or a customer's, in full"
+    ordering = ("-id",)
+    fields = (
+        "reference",
+        "customer",
+        "type",
+        "timestamp",
+        "received_at",
+        "shown_status",
+        "shown_value",
+        "subscription",
+        "shown_properties",
+        "counted_as",
+    )
+    readonly_fields = fields
+
+    def found(self, term: str) -> Q:
+        """A reference is unique with its customer, and indexed so: it is looked for at each customer there is."""
+        return Q(customer=term) | Q(reference=term, customer__in=Stream.objects.values("customer"))
+
+    @display(description="Value", ordering="value")
+    def shown_value(self, event: Event) -> str:
+        return "–" if event.value is None else grouped(event.value)
+
+    @display(description="Status", label={"succeeded": "success", "failed": "danger"})
+    def shown_status(self, event: Event) -> str:
+        return event.status
+
+    @display(description="Properties")
+    def shown_properties(self, event: Event) -> SafeString:
+        return format_html(
+            '<pre class="tb-code">{}</pre>', msgspec.json.format(to_text(event.properties).encode(), indent=2).decode()
+        )
+
+    @display(description="Counted as")
+    def counted_as(self, event: Event) -> SafeString:
+        rows = [
+            {"meter": meter.code, "read": read, "reason": reason}
+            for meter in registry.current().by_type.get(event.type, ())
+            for read, reason in [previews.reading(meter, event.value, event.status, event.properties)]
+        ]
+        return render_to_string("admin/meters/event/_counted.html", {"rows": rows})
+
+
+@admin.register(Series)
+class SeriesAdmin(ExactSearch):
+    list_display = ("customer", "meter", "shown_dimensions", "subscription")
+    list_display_links = None
+    list_filter = (CustomerFilter, MeterFilter)
+    list_filter_submit = True
+    list_select_related = ("meter",)
+    ordering = ("-id",)
+
+    @display(description="Dimensions")
+    def shown_dimensions(self, series: Series) -> str:
+        return _dimensions(series)
+
+
+@admin.register(Bucket)
+class BucketAdmin(ExactSearch):
+    list_display = ("customer", "meter", "shown_dimensions", "hour", "shown_quantity", "events")
+    list_display_links = None
+    list_filter = (CustomerFilter, BucketMeterFilter, ("hour", UtcRangeFilter))
+    list_filter_submit = True
+    list_select_related = ("series__meter",)
+    list_before_template = "admin/meters/bucket/_about.html"
+    ordering = ("-id",)
+
+    @display(description="Meter")
+    def meter(self, bucket: Bucket) -> str:
+        return str(bucket.series.meter)
+
+    @display(description="Dimensions")
+    def shown_dimensions(self, bucket: Bucket) -> str:
+        return _dimensions(bucket.series)
+
+    @display(description="Quantity")
+    def shown_quantity(self, bucket: Bucket) -> str:
+        return grouped(bucket.quantity)
+
+
+def _dimensions(series: Series) -> str:
+    return ", ".join(f"{name} = {value}" for name, value in sorted(series.dimensions.items())) or "–"
