@@ -46,17 +46,21 @@ register_converter(ReferenceConverter, "reference")
 
 
 class View(IdempotentWrites, GenericAPIView[Any]):
+    """What the views below have in common."""
+
     required_scopes = SCOPES
     pagination_class = KeysetPagination
     filter_backends = ()
 
 
 class Customers(View):
+    """Customers, in the order of their references."""
+
     queryset = Customer.objects.prefetch_related("aliases", "contacts")
     serializer_class = CustomerSerializer
     keyset = "reference"
 
-    @extend_schema(operation_id="list_customers", summary="List customers")
+    @extend_schema(operation_id="list_customers", summary="List customers", responses=CustomerSerializer(many=True))
     def get(self, request: Request) -> Response:
         page = self.paginate_queryset(self.get_queryset())
         return self.get_paginated_response(self.get_serializer(page, many=True).data)
@@ -69,6 +73,8 @@ class Customers(View):
 
 
 class OneCustomer(View):
+    """One customer, named by its reference or an alias. A former reference stays an alias."""
+
     queryset = Customer.objects.all()
     serializer_class = CustomerSerializer
 
@@ -84,6 +90,8 @@ class OneCustomer(View):
 
 
 class CustomerAliases(View):
+    """A further reference by which events name the customer: what has come under it already becomes its usage."""
+
     queryset = Alias.objects.all()
     serializer_class = AliasSerializer
 
@@ -96,6 +104,8 @@ class CustomerAliases(View):
 
 
 class CustomerUsage(View):
+    """How much a customer used."""
+
     queryset = Customer.objects.all()
     serializer_class = UsageSerializer
 
@@ -122,6 +132,8 @@ class CustomerUsage(View):
 
 
 class Subscriptions(View):
+    """Who is on which version of a plan. Two of one customer may not charge the same meter at the same time."""
+
     queryset = Subscription.objects.select_related("customer", "version__plan")
     serializer_class = SubscriptionSerializer
     keyset = "-id"
@@ -154,6 +166,8 @@ class Subscriptions(View):
 
 
 class OneSubscription(View):
+    """One subscription. Only its end can change, to no day before what has been invoiced."""
+
     queryset = Subscription.objects.select_related("customer", "version__plan")
     serializer_class = SubscriptionEndSerializer
 

@@ -96,11 +96,9 @@ class CustomerAdmin(RefusalsShown, ConfigurationAdmin):
     readonly_fields = ("usage_this_month",)
 
     def get_fieldsets(self, request: HttpRequest, obj: Customer | None = None) -> Any:
-        sets = [
-            (None, {"fields": ("name", "reference", ("currency", "timezone"))}),
-            ("On the invoice", {"fields": ("email", "tax_id", "address", "country")}),
-        ]
-        return sets if obj is None else [*sets, ("Usage this month", {"fields": ("usage_this_month",)})]
+        who = (None, {"fields": ("name", "reference", ("currency", "timezone"))})
+        bill = ("On the invoice", {"fields": ("email", "tax_id", "address", "country")})
+        return [who, bill] if obj is None else [who, ("Usage this month", {"fields": ("usage_this_month",)}), bill]
 
     def get_inlines(self, request: HttpRequest, obj: Customer | None) -> Any:
         return self.inlines if obj is not None else (AliasInline, ContactInline)

@@ -12,7 +12,12 @@ from django.contrib import messages
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from unfold.forms import BaseDialogForm
-from unfold.widgets import UnfoldAdminDateWidget, UnfoldAdminSelect2Widget, UnfoldAdminTextInputWidget
+from unfold.widgets import (
+    UnfoldAdminDateWidget,
+    UnfoldAdminSelect2Widget,
+    UnfoldAdminTextareaWidget,
+    UnfoldAdminTextInputWidget,
+)
 
 from billing_site.foundation.errors import Fault, Refused
 from billing_site.foundation.periods import local_date
@@ -78,6 +83,11 @@ class CustomerForm(forms.ModelForm):
         initial="UTC",
         widget=UnfoldAdminSelect2Widget,
         help_text=Customer._meta.get_field("timezone").help_text,
+    )
+    address = forms.CharField(
+        required=False,
+        widget=UnfoldAdminTextareaWidget({"rows": 4}),
+        help_text=Customer._meta.get_field("address").help_text,
     )
     country = forms.ChoiceField(choices=country_choices, required=False, widget=UnfoldAdminSelect2Widget)
 
