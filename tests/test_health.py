@@ -13,6 +13,7 @@ from django.db.backends.postgresql.base import DatabaseWrapper
 from django.test import Client
 
 from billing_site import heartbeats
+from tests.processes import Processes, wait_until
 
 
 @pytest.fixture(autouse=True)
@@ -111,3 +112,14 @@ def free_port() -> int:
         sock.bind(("127.0.0.1", 0))
         port: int = sock.getsockname()[1]
         return port
+
+
+def test_real_workers_and_beat_give_signs_and_take_them_back(client: Client, processes: Processes) -> None:
+    worker = processes.worker()
+    wait_until(lambda: ready(client)[1]["worker"] == "ok", 20, "a sign of the worker")
+    beat = processes.beat()
+    wait_until(lambda: ready(client)[1]["beat"] == "ok", 20, "a sign of beat")
+    assert ready(client)[0] == 200
+    beat.stop()
+    worker.stop()
+    assert ready(client)[0] == 503
