@@ -1,0 +1,172 @@
+"""What it costs to take events over HTTP: batches of 500 on 4 connections, to running granian workers.
+
+Each event gives two quantities (input and output tokens). Ours ends when the last answer has come, so everything is
+stored, deduplicated and counted. The floor: the very same rows, ready-made as one binary buffer for each of 4
+connections, by COPY into a table with the same columns and indexes; one transaction each. Both with fsync and
+synchronous_commit on.
+
+Two lines: one busy customer, and 200 customers in each batch.
+"""
+
+import http.client
+import json
+import os
+import tempfile
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import psycopg
+from django.db import connection
+
+from billing_site.foundation.api_keys import create_key
+from meters.corrections import differences
+from meters.metering import define_meter
+from tests.processes import Processes
+
+CONNECTIONS = 4
+BATCH = 500
+BATCHES = 160
+RUNS = 3
+WORKERS = 2
+VARIANTS = {"": 1, "customers_200": 200}
+UNIT = "one event with two quantities, in batches of 500 over 4 connections"
+
+COLUMNS = "customer, reference, type, timestamp, received_at, value, status, subscription, properties"
+
+
+def measure(progress: Callable[[str], None]) -> dict[str, list[tuple[float, float]]]:
+    """(floor, ours) in events per second, of each of three runs, for one customer and for 200."""
+    meter = define_meter(
+        code="llm_tokens",
+        name="LLM tokens",
+        event_type="llm.request",
+        aggregation="sum",
+        unit="token",
+        values=[("input", "input_tokens"), ("output", "output_tokens")],
+        label_dimension="token_type",
+        dimensions=[("model", "model")],
+    )
+    _, key = create_key("benchmark", ["ingest"])
+    _assert_durable()
+    with tempfile.TemporaryDirectory() as folder:
+        processes = Processes(Path(folder))
+        try:
+            address = processes.web(
+                workers=WORKERS, threads=CONNECTIONS, environment={"INGEST_EVENTS_PER_SECOND": "10000000"}
+            ).base_url
+            found = {variant: _runs(variant, address, key, progress) for variant in VARIANTS}
+        finally:
+            for process in processes.started:
+                process.stop()
+    wrong = differences(meter)
+    assert not wrong, wrong[:3]
+    return found
+
+
+def _assert_durable() -> None:
+    with connection.cursor() as cursor:
+        for setting in ("fsync", "synchronous_commit"):
+            cursor.execute(f"SHOW {setting}")
+            assert cursor.fetchone() == ("on",), setting
+
+
+def _runs(variant: str, address: str, key: str, progress: Callable[[str], None]) -> list[tuple[float, float]]:
+    _send(address, key, _bodies(f"{variant}-warm", VARIANTS[variant], CONNECTIONS * 4))
+    found = []
+    for number in range(RUNS):
+        name = f"{variant}-run-{number}-"
+        bodies = _bodies(name, VARIANTS[variant], BATCHES)
+        ours = _send(address, key, bodies)
+        floor = _floor(name)
+        progress(f"{variant or 'one customer'}: {ours:,.0f} events/s, floor {floor:,.0f}")
+        found.append((floor, ours))
+    return found
+
+
+def _bodies(name: str, customers: int, batches: int) -> list[bytes]:
+    now = datetime.now(UTC).isoformat()
+    return [
+        json.dumps(
+            [
+                {
+                    "reference": f"{name}{batch}-{number}",
+                    "type": "llm.request",
+                    "customer": f"customer-{number % customers}",
+                    "timestamp": now,
+                    "properties": {
+                        "model": f"model-{number % 3}",
+                        "region": "eu",
+                        "input_tokens": 300 + number,
+                        "output_tokens": 40 + batch,
+                    },
+                }
+                for number in range(BATCH)
+            ]
+        ).encode()
+        for batch in range(batches)
+    ]
+
+
+def _send(address: str, key: str, bodies: list[bytes]) -> float:
+    """Events per second, from the first byte to the last answer."""
+    shares = [bodies[start::CONNECTIONS] for start in range(CONNECTIONS)]
+    began = time.perf_counter()
+    with ThreadPoolExecutor(CONNECTIONS) as pool:
+        accepted = sum(pool.map(lambda share: _send_share(address, key, share), shares))
+    seconds = time.perf_counter() - began
+    assert accepted == len(bodies) * BATCH, accepted
+    return accepted / seconds
+
+
+def _send_share(address: str, key: str, bodies: list[bytes]) -> int:
+    """One connection, kept open; how many events were accepted."""
+    place = urlsplit(address)
+    assert place.hostname is not None
+    http_connection = http.client.HTTPConnection(place.hostname, place.port, timeout=120)
+    headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
+    accepted = 0
+    for body in bodies:
+        http_connection.request("POST", "/v1/events", body, headers)
+        answer = http_connection.getresponse()
+        text = answer.read()
+        assert answer.status == 200, text[:500]
+        accepted += json.loads(text)["accepted"]
+    http_connection.close()
+    return accepted
+
+
+def _floor(name: str) -> float:
+    """Events per second of COPY, for the rows that were just sent."""
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE TABLE IF NOT EXISTS bench_event (LIKE meters_event INCLUDING ALL)")
+    shares = [_buffer(name, share) for share in range(CONNECTIONS)]
+    with ThreadPoolExecutor(CONNECTIONS) as pool:
+        connections = list(pool.map(lambda _: psycopg.connect(os.environ["DATABASE_URL"]), shares))
+        began = time.perf_counter()
+        copied = sum(pool.map(_copy, connections, shares))
+        seconds = time.perf_counter() - began
+    assert copied == BATCHES * BATCH, copied
+    return copied / seconds
+
+
+def _buffer(name: str, share: int) -> bytes:
+    """A share of the rows whose references begin with `name`, as binary COPY wants them: made by PostgreSQL itself."""
+    query = f"""
+        COPY (
+            SELECT {COLUMNS} FROM meters_event
+            WHERE reference LIKE '{name}%' AND id % {CONNECTIONS} = {share} ORDER BY id
+        ) TO STDOUT (FORMAT BINARY)
+    """
+    with connection.cursor() as cursor, cursor.copy(query) as copy:
+        return b"".join(bytes(part) for part in copy)
+
+
+def _copy(database: psycopg.Connection[tuple[object, ...]], buffer: bytes) -> int:
+    with database, database.cursor() as cursor:
+        with cursor.copy(f"COPY bench_event ({COLUMNS}) FROM STDIN (FORMAT BINARY)") as copy:
+            copy.write(buffer)
+        return cursor.rowcount
