@@ -84,7 +84,7 @@ class InvoiceAdmin(BigTableAdmin):
         run_now(request)
 
     def has_retry_permission(self, request: HttpRequest) -> bool:
-        return request.user.has_perm("invoicing.change_invoice")
+        return bool(request.user.has_perm("invoicing.change_invoice"))  # type: ignore[union-attr]
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
@@ -198,7 +198,7 @@ class RunAdmin(ReadOnlyAdmin):
         return redirect("admin:invoicing_run_changelist")
 
     def _may_run(self, request: HttpRequest) -> bool:
-        return request.user.has_perm("invoicing.add_run")
+        return bool(request.user.has_perm("invoicing.add_run"))  # type: ignore[union-attr]
 
 
 @admin.register(Chunk)
@@ -217,7 +217,7 @@ class ChunkAdmin(ReadOnlyAdmin):
         run_now(request)
 
     def has_retry_permission(self, request: HttpRequest) -> bool:
-        return request.user.has_perm("invoicing.change_chunk")
+        return bool(request.user.has_perm("invoicing.change_chunk"))  # type: ignore[union-attr]
 
 
 @admin.register(NumberSeries)

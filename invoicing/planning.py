@@ -103,7 +103,7 @@ _STEPS = """
   unnest(%(ids)s::bigint[], %(due)s::timestamptz[], %(next_from)s::timestamptz[], %(next_at)s::timestamptz[])
     AS step(id, due_at, next_from, next_at)
 """
-# A step of no length opens the subscription. What is billed ahead ends where the next step does: null after the last one.
+# A step of no length opens the subscription. What is billed ahead ends where the next step does: null after the last.
 # invoice_once is the guard: what has its invoice gets no second one, however often its boundary comes up.
 _DRAFT = f"""
 INSERT INTO invoicing_invoice (
