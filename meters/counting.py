@@ -106,12 +106,16 @@ def count(prepared: Prepared, stored: Collection[tuple[str, str]], ids: Mapping[
             key = (event.customer, ids[series], hour)
             add(tallies, key, definition, quantity)
             changed = (event.customer, definition.id)
-            changes[changed] = min(hour, changes.get(changed, hour))
+            if changes.setdefault(changed, hour) > hour:
+                changes[changed] = hour
     counted.tallies = {key: tallies[key] for key in sorted(tallies)}
     return counted
 
 
 def add(tallies: dict[Any, Tally], key: Any, definition: Definition, quantity: Decimal) -> None:
     """Fold one more quantity into the tally at `key`."""
-    state, events = tallies.get(key) or (definition.aggregation.start(), 0)
-    tallies[key] = Tally(definition.aggregation.fold(state, quantity), events + 1)
+    aggregation, tally = definition.aggregation, tallies.get(key)
+    if tally is None:
+        tallies[key] = Tally(aggregation.fold(aggregation.start(), quantity), 1)
+    else:
+        tallies[key] = Tally(aggregation.fold(tally.quantity, quantity), tally.events + 1)

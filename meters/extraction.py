@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from meters.aggregation import Aggregation
@@ -86,10 +87,13 @@ def quantities(
     if not found:
         return []
     base = _dimensions(definition, properties, strict=strict)
-    return [
-        Quantity(tuple(sorted([*base, (definition.label_dimension, label)])) if label else tuple(sorted(base)), number)
-        for label, number in found
-    ]
+    return [Quantity(_labelled(base, definition.label_dimension, label), number) for label, number in found]
+
+
+@lru_cache(maxsize=10_000)
+def _labelled(base: tuple[tuple[str, str], ...], dimension: str, label: str) -> tuple[tuple[str, str], ...]:
+    """The values in order of name, the label's among them. Few combinations come again and again."""
+    return tuple(sorted([*base, (dimension, label)] if label else base))
 
 
 def _numbers(
@@ -112,7 +116,7 @@ def _numbers(
     return found
 
 
-def _dimensions(definition: Definition, properties: Mapping[str, Any], *, strict: bool) -> list[tuple[str, str]]:
+def _dimensions(definition: Definition, properties: Mapping[str, Any], *, strict: bool) -> tuple[tuple[str, str], ...]:
     found = []
     for dimension in definition.dimensions:
         text = as_text(lookup(properties, dimension.property))
@@ -127,4 +131,4 @@ def _dimensions(definition: Definition, properties: Mapping[str, Any], *, strict
                 f"of the meter “{definition.code}”: at most {MAX_TEXT} are taken. Send a short name.",
                 f"properties.{dimension.property}",
             )
-    return found
+    return tuple(found)

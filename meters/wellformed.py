@@ -27,27 +27,29 @@ def check(raw: bytes, decoded: Any) -> None:
 
 def _inspect(value: Any, path: str, depth: int) -> int:
     """How many texts there are in `value`, names included; numbers and depth are checked on the way."""
+    if isinstance(value, dict):
+        _check_depth(path, depth)
+        texts = len(value)
+        for name, item in value.items():
+            texts += 1 if type(item) is str else _inspect(item, f"{path}.{name}" if path else name, depth + 1)
+        return texts
     if isinstance(value, str):
         return 1
-    if isinstance(value, Decimal):
-        _check_decimal(value, path)
-        return 0
     if isinstance(value, int):
         if not -_LARGEST < value < _LARGEST:
             raise _out_of_range(path, "a whole number of more than 38 digits")
-        return 0
-    if isinstance(value, dict | list) and depth > MAX_DEPTH:
-        raise Unfit(
-            "too_deep",
-            f"{path} is nested more than {MAX_DEPTH} levels deep: send what is billed closer to the top.",
-            path,
-        )
-    if isinstance(value, dict):
-        inside = sum(_inspect(item, f"{path}.{name}" if path else name, depth + 1) for name, item in value.items())
-        return len(value) + inside
-    if isinstance(value, list):
+    elif isinstance(value, Decimal):
+        _check_decimal(value, path)
+    elif isinstance(value, list):
+        _check_depth(path, depth)
         return sum(_inspect(item, f"{path}[{index}]", depth + 1) for index, item in enumerate(value))
     return 0
+
+
+def _check_depth(path: str, depth: int) -> None:
+    if depth > MAX_DEPTH:
+        message = f"{path} is nested more than {MAX_DEPTH} levels deep: send what is billed closer to the top."
+        raise Unfit("too_deep", message, path)
 
 
 def _check_decimal(number: Decimal, path: str) -> None:

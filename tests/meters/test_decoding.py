@@ -1,14 +1,17 @@
 """Every odd thing that a body can hold has one answer."""
 
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 
 from meters.bodies import Malformed, split
 from meters.decoding import MAX_EVENT_BYTES, Batch, Limits, TooManyEvents, decode
 
+DOCS = Path(__file__).parents[2] / "docs" / "events.md"
 NOW = datetime(2026, 3, 10, 12, 0, tzinfo=UTC)
 LIMITS = Limits(max_events=3, future=timedelta(minutes=5), past=timedelta(days=35))
 GOOD = '{"reference": "r1", "type": "call", "customer": "acme", "timestamp": "2026-03-10T11:00:00Z"}'
@@ -268,3 +271,10 @@ def test_items_around_half_a_surrogate_pair_stay_whole() -> None:
     items = split(b' [ {"a": "]\\ud800"} ,\n[1, {"b": 2}],"\\"," , 3 ]')
     assert items == [b'{"a": "]\\ud800"}', b'[1, {"b": 2}]', b'"\\","', b"3"]
     assert split(b' {"a": "\\ud800"} ') == [b'{"a": "\\ud800"}']
+
+
+def test_every_code_is_documented() -> None:
+    """`docs/events.md` names each code that an event can be rejected with, and no other."""
+    codes = {code for _, code, _ in REJECTED.values()} | {"invalid_utf8", "dimension_too_long"}
+    documented = DOCS.read_text(encoding="utf-8").partition("| code | why |")[2].partition("## What a meter reads")[0]
+    assert set(re.findall(r"`([a-z0-9]+(?:_[a-z0-9]+)+)`", documented)) == codes
