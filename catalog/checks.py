@@ -48,6 +48,14 @@ def currency_faults(currency: str) -> Iterator[Fault]:
         yield Fault("currency_unknown", message, "currency")
 
 
+def charge_code_faults(version: PlanVersion, code: str, but: int | None = None) -> Iterator[Fault]:
+    """A version has each charge code once; `but`: the charge that is being changed."""
+    others = Charge.objects.filter(version=version, code=code)
+    if (others if but is None else others.exclude(pk=but)).exists():
+        message = f"{version} has a charge “{code}” already: choose another code."
+        yield Fault("code_taken", message, "code")
+
+
 def charge_faults(charge: Charge) -> Iterator[Fault]:
     """What is wrong with one charge and its rows, whether they are saved yet or prefetched."""
     rows = [DraftRow(cell.match, cell.unit_price) for cell in charge.cells.all()]

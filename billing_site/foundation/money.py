@@ -28,12 +28,12 @@ _MINOR_UNITS = dict.fromkeys(_WITHOUT_DECIMALS, 0) | dict.fromkeys(_WITH_THREE, 
 
 def is_currency(code: str) -> bool:
     """Whether `code` is the code of a currency that is legal tender somewhere today."""
-    return code in _currencies()
+    return code in currencies()
 
 
 @cache
-def _currencies() -> frozenset[str]:
-    """Of all currencies that ever were, and metals and test codes, those that a country uses now."""
+def currencies() -> frozenset[str]:
+    """The codes of currencies in use: of all that ever were, of metals and test codes, those of a country today."""
     periods = chain.from_iterable(get_global("territory_currencies").values())
     return frozenset(code for code, _, until, tender in periods if tender and until is None)
 

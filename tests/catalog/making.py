@@ -70,3 +70,9 @@ def chatbot() -> PlanVersion:
     usage(version, calls(), [({}, Decimal("0.01"))], code="calls")
     usage(version, tokens())
     return version
+
+
+def draft_with_fee() -> PlanVersion:
+    version = draft()
+    fee(version)
+    return version

@@ -1,0 +1,8 @@
+"""The operator's pages of the catalogue, one module each."""
+
+from catalog.charge_admin import ChargeAdmin
+from catalog.plan_admin import PlanAdmin
+from catalog.product_admin import ProductAdmin
+from catalog.version_admin import PlanVersionAdmin
+
+__all__ = ["ChargeAdmin", "PlanAdmin", "PlanVersionAdmin", "ProductAdmin"]

@@ -1,0 +1,65 @@
+"""What the pages of the catalogue have in common."""
+
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
+
+from billing_site.foundation.admin_base import ConfigurationAdmin
+from billing_site.foundation.errors import Refused
+from billing_site.foundation.money import grouped, show
+from catalog.models import Cell, Charge, PlanVersion
+
+
+class CataloguePage(ConfigurationAdmin):
+    """What a verb refuses after its form was found good is said. (Somebody was faster.)"""
+
+    show_full_result_count = False
+
+    def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        try:
+            answer: HttpResponse = super().changeform_view(request, *args, **kwargs)
+        except Refused as refused:
+            messages.error(request, str(refused))
+            return HttpResponseRedirect(request.get_full_path())
+        return answer
+
+    def delete_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:
+        try:
+            answer: HttpResponse = super().delete_view(request, object_id, extra_context)
+        except Refused as refused:
+            messages.error(request, str(refused))
+            return HttpResponseRedirect(reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist"))
+        return answer
+
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        """Prices are deleted one by one: each may have a reason to stay."""
+        return {name: each for name, each in super().get_actions(request).items() if name != "delete_selected"}
+
+
+def is_draft(version: PlanVersion | None) -> bool:
+    return version is not None and version.status == PlanVersion.Status.DRAFT
+
+
+def price_text(cell: Cell, currency: str) -> str:
+    """A unit price with every digit: “0.00001 USD”."""
+    return f"{grouped(cell.unit_price)} {currency}"
+
+
+def rate_text(cell: Cell, currency: str, unit: str) -> str:
+    """The same price for as many units as make it easy to read: “10 USD per 1,000,000 token”. Nothing is rounded."""
+    size = 1_000 if cell.unit_price * 1_000 >= 1 else 1_000_000
+    return f"{grouped(cell.unit_price * size)} {currency} per {size:,} {unit}"
+
+
+def charge_text(charge: Charge) -> str:
+    """What a charge costs, in a few words. Reads its rows and its meter: prefetch them for a list."""
+    currency = charge.version.currency
+    if charge.meter is None:
+        assert charge.amount is not None
+        return f"{show(charge.amount, currency)} {charge.get_timing_display().partition(',')[0].lower()}"
+    cells = list(charge.cells.all())
+    if len(cells) == 1:
+        return f"{price_text(cells[0], currency)} per {charge.meter.unit}"
+    return f"{len(cells)} prices per {charge.meter.unit}" if cells else "no price yet"

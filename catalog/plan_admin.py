@@ -1,0 +1,63 @@
+"""The operator's page of plans, with their versions."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import Count, Max, Q, QuerySet
+from django.forms import ModelForm
+from django.http import HttpRequest, HttpResponse
+from unfold.decorators import display
+
+from catalog import publishing
+from catalog.admin_pages import CataloguePage
+from catalog.models import Plan, PlanVersion
+from catalog.writing import save
+
+PUBLISHED = Q(versions__status=PlanVersion.Status.PUBLISHED)
+
+
+@admin.register(Plan)
+class PlanAdmin(CataloguePage):
+    """A plan is a name; what it costs stands in its versions."""
+
+    empty_text = "A plan is the name under which your prices follow each other, version by version."
+    list_display = ("name", "code", "offered", "drafts")
+    search_fields = ("name", "code")
+    search_help_text = "Name or code"
+    fields = ("name", "code", "description")
+    change_form_outer_after_template = "admin/catalog/plan/_versions.html"
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Plan]:
+        rows: QuerySet[Plan] = super().get_queryset(request)
+        newest = Max("versions__number", filter=PUBLISHED)
+        return rows.annotate(newest=newest, draft_count=Count("versions", filter=Q(versions__status="draft")))
+
+    def get_prepopulated_fields(self, request: HttpRequest, obj: Plan | None = None) -> dict[str, tuple[str, ...]]:
+        return {"code": ("name",)} if obj is None else {}
+
+    @display(description="Newest published version", ordering="newest")
+    def offered(self, plan: Any) -> str:
+        return f"v{plan.newest}" if plan.newest else "none"
+
+    @display(description="Drafts", ordering="draft_count")
+    def drafts(self, plan: Any) -> int:
+        return int(plan.draft_count)
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        number = int(object_id) if object_id.isdecimal() else 0
+        versions = PlanVersion.objects.filter(plan_id=number).annotate(charge_count=Count("charges"))
+        context = {
+            "versions": versions.order_by("-number"),
+            "may_draft": request.user.has_perm("catalog.add_planversion"),
+        }
+        answer: HttpResponse = super().change_view(request, object_id, form_url, {**context, **(extra_context or {})})
+        return answer
+
+    def save_model(self, request: HttpRequest, obj: Plan, form: ModelForm, change: bool) -> None:  # noqa: FBT001
+        if change:
+            save(obj)
+        else:
+            made = publishing.create_plan(code=obj.code, name=obj.name, description=obj.description)
+            obj.__dict__.update(made.__dict__)
