@@ -3,7 +3,8 @@
 from datetime import date, timedelta
 from decimal import Decimal
 
-from catalog.drafting import add_usage_charge, create_plan, draft_version
+from catalog.charging import add_usage_charge
+from catalog.drafting import create_plan, draft_version
 from catalog.models import Plan, PlanVersion, Product
 from catalog.publishing import publish
 from customers.models import Customer, Subscription
