@@ -39,6 +39,11 @@ SETTINGS: dict[str, Any] = {
         },
     ],
     "SCHEMA_PATH_PREFIX": "/v1",
+    # Two models have a `kind`: each list of choices is named after what it tells apart.
+    "ENUM_NAME_OVERRIDES": {
+        "ChargeKind": "catalog.models.Charge.Kind",
+        "InvoiceKind": "invoicing.models.Invoice.Kind",
+    },
     "COMPONENT_SPLIT_REQUEST": True,
     "SERVE_INCLUDE_SCHEMA": False,
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],

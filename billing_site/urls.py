@@ -12,6 +12,7 @@ api = [
     path("schema", SpectacularAPIView.as_view(), name="schema"),
     path("docs", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
     path("", include("meters.api")),
+    path("", include("catalog.api")),
     path("", include("customers.api")),
     path("", include("invoicing.api")),
     re_path("", error_pages.UnknownApiAddress.as_view()),

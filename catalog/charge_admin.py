@@ -98,7 +98,6 @@ class ChargeAdmin(CataloguePage):
     empty_text = "A charge is one thing that a plan version asks money for. Open a draft version to add one."
     list_display = ("name", "version", "kind", "product", "meter", "price")
     list_filter = ("kind", "version__status", "version__plan", "product")
-    list_select_related = ("version__plan", "product", "meter")
     search_fields = ("name", "code", "version__plan__name", "meter__name", "meter__code")
     search_help_text = "Name or code of the charge, plan or meter"
     ordering = ("-version_id", "position", "id")
@@ -106,7 +105,7 @@ class ChargeAdmin(CataloguePage):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Charge]:
         rows: QuerySet[Charge] = super().get_queryset(request)
-        return rows.select_related("version__plan", "meter").prefetch_related("cells")
+        return rows.select_related("version__plan", "product", "meter").prefetch_related("cells")
 
     @admin.display(description="Price")
     def price(self, charge: Charge) -> str:
