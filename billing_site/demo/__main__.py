@@ -18,8 +18,10 @@ def main() -> int:
             os.environ.setdefault("DJANGO_SETTINGS_MODULE", "billing_site.settings")
             django.setup()
             from billing_site.demo.story import tell  # models exist only after setup
+            from billing_site.foundation.history_context import command_context
 
-            return tell(site.base_url, console)
+            with command_context("make demo"):
+                return tell(site.base_url, console)
     except (embedded.StateHeld, embedded.ServerError, supervisor.SiteError, RuntimeError, TimeoutError) as error:
         console.print(f"\n[red]The demo stopped:[/red] {error}", highlight=False, markup=True)
         return 1
