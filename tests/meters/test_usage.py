@@ -109,6 +109,14 @@ def test_bounds_within_an_hour_in_kolkata() -> None:
     assert {number: usage[0].events for number, usage in found.items()} == {0: 1, 1: 3, 2: 1}
 
 
+def test_failed_events_and_other_types_are_not_read_from_events_either() -> None:
+    meter = tokens_meter(filters=[("kind", "absent", [])])
+    kind = {"input_tokens": 7, "kind": "x"}
+    send(event("r1"), event("r2", status="failed"), event("r3", type="other"), event("r4", properties=kind))
+    part = Period(NOON, NOON + timedelta(seconds=1))
+    assert [usage.events for usage in read([Window(1, ("acme",), meter.pk, part)])[1]] == [1, 1]
+
+
 def test_values_read_from_events_are_exact() -> None:
     meter = tokens_meter(dimensions=[("tier", "tier")])
     properties = {"input_tokens": 1, "tier": 1.0, "output_tokens": "0.000000000001"}
