@@ -38,6 +38,17 @@ class CataloguePage(ConfigurationAdmin):
         return {name: each for name, each in super().get_actions(request).items() if name != "delete_selected"}
 
 
+class NamedPage(CataloguePage):
+    """What has a name, and a code that is made from it while it is new."""
+
+    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:  # noqa: FBT001
+        kwargs["help_texts"] = {"code": "A short name for programs, which stays when the name is changed."}
+        return super().get_form(request, obj, change=change, **kwargs)
+
+    def get_prepopulated_fields(self, request: HttpRequest, obj: Any = None) -> dict[str, tuple[str, ...]]:
+        return {"code": ("name",)} if obj is None else {}
+
+
 def is_draft(version: PlanVersion | None) -> bool:
     return version is not None and version.status == PlanVersion.Status.DRAFT
 

@@ -13,10 +13,9 @@ from unfold.admin import TabularInline
 
 from catalog import publishing
 from catalog.admin_pages import CataloguePage, charge_text, is_draft, price_text, rate_text
-from catalog.forms import ChargeForm, NewUsageChargeForm, RowFormSet, row_form
+from catalog.forms import ChargeForm, NewUsageChargeForm, RowFormSet, field_of, row_form
 from catalog.models import Cell, Charge
 from catalog.priceable import priceable
-from catalog.seen_values import seen_values
 
 Kind = Charge.Kind
 TERMS = {
@@ -33,6 +32,7 @@ class RowInline(TabularInline):  # type: ignore[misc]
     model = Cell
     formset = RowFormSet
     extra = 2
+    hide_title = True
     verbose_name = "price"
     verbose_name_plural = "prices: for each use, the row that names most of its values exactly"
     template_before = "admin/catalog/charge/_values.html"
@@ -45,15 +45,17 @@ class RowInline(TabularInline):  # type: ignore[misc]
         return super().get_formset(request, obj, **kwargs)
 
     def get_fields(self, request: HttpRequest, obj: Charge | None = None) -> list[Any]:
-        assert obj is not None
-        assert obj.meter is not None
+        dimensions = _dimensions(obj)
         if not self.has_change_permission(request, obj):
-            return [*(_value_of(name) for name in priceable(obj.meter).dimensions), "price", "rate"]
-        *dimensions, unit_price, position = row_form(obj).base_fields
-        return [*dimensions, unit_price, "rate", position]
+            return [*(_value_of(name) for name in dimensions), "price", "rate"]
+        return [*(field_of(name) for name in dimensions), "unit_price", "rate", "position"]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Charge | None = None) -> list[Any]:
         return ["rate"] if self.has_change_permission(request, obj) else self.get_fields(request, obj)
+
+    def get_max_num(self, request: HttpRequest, obj: Charge | None = None, **kwargs: Any) -> int | None:
+        """Usage that nothing tells apart has one price; who may not add has no room for more."""
+        return self.max_num if self.max_num is not None or _dimensions(obj) else 1
 
     def has_add_permission(self, request: HttpRequest, obj: Charge | None = None) -> bool:
         return self.has_change_permission(request, obj)
@@ -78,6 +80,13 @@ class RowInline(TabularInline):  # type: ignore[misc]
         if not cell.pk or cell.charge.meter is None:
             return "–"
         return rate_text(cell, cell.charge.version.currency, cell.charge.meter.unit)
+
+
+def _dimensions(charge: Charge | None) -> tuple[str, ...]:
+    """What rows of the charge can name."""
+    assert charge is not None
+    assert charge.meter is not None
+    return priceable(charge.meter).dimensions
 
 
 @cache
@@ -147,8 +156,6 @@ class ChargeAdmin(CataloguePage):
         self, request: HttpRequest, context: dict[str, Any], *args: Any, obj: Charge | None = None, **kwargs: Any
     ) -> HttpResponse:
         context["draft"] = obj is None or is_draft(obj.version)
-        if obj is not None and obj.meter is not None:
-            context["seen_values"] = seen_values(obj.meter, priceable(obj.meter))
         answer: HttpResponse = super().render_change_form(request, context, *args, obj=obj, **kwargs)
         return answer
 

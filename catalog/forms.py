@@ -88,10 +88,13 @@ class ChargeForm(forms.ModelForm):
         )
         widgets = {"kind": forms.HiddenInput}
         field_classes = {"amount": PriceField}
+        labels = {"unmatched": "Usage that no row prices", "position": "Place on the invoice"}
         help_texts = {
+            "unmatched": "What happens to it. When a row of only * is there, nothing is left without a price.",
+            "meter": "Whose usage is priced. It cannot be changed afterwards: add another charge instead.",
             "code": "A short name that stays the same from version to version, for example tokens.",
             "product": "What is sold.",
-            "position": "Where it stands on the invoice: 0 comes first.",
+            "position": "0 comes first.",
         }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -134,6 +137,7 @@ class RowForm(forms.ModelForm):
     """One row of the matrix: a field for each dimension, made for the charge's meter by `row_form`."""
 
     priceable: Priceable
+    seen_values: Mapping[str, list[str]]
 
     class Meta:
         model = Cell
@@ -173,8 +177,7 @@ def row_form(charge: Charge) -> type[RowForm]:
     known = priceable(charge.meter)
     seen = seen_values(charge.meter, known)
     fields = {field_of(name): _dimension_field(known, name, seen[name], charge) for name in known.dimensions}
-    order = [*fields, "unit_price", "position"]
-    return type("RowForm", (RowForm,), {**fields, "priceable": known, "field_order": order})
+    return type("RowForm", (RowForm,), {**fields, "priceable": known, "seen_values": seen})
 
 
 def _dimension_field(known: Priceable, name: str, values: list[str], charge: Charge) -> forms.Field:

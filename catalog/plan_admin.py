@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from unfold.decorators import display
 
 from catalog import publishing
-from catalog.admin_pages import CataloguePage
+from catalog.admin_pages import NamedPage
 from catalog.models import Plan, PlanVersion
 from catalog.writing import save
 
@@ -17,7 +17,7 @@ PUBLISHED = Q(versions__status=PlanVersion.Status.PUBLISHED)
 
 
 @admin.register(Plan)
-class PlanAdmin(CataloguePage):
+class PlanAdmin(NamedPage):
     """A plan is a name; what it costs stands in its versions."""
 
     empty_text = "A plan is the name under which your prices follow each other, version by version."
@@ -31,9 +31,6 @@ class PlanAdmin(CataloguePage):
         rows: QuerySet[Plan] = super().get_queryset(request)
         newest = Max("versions__number", filter=PUBLISHED)
         return rows.annotate(newest=newest, draft_count=Count("versions", filter=Q(versions__status="draft")))
-
-    def get_prepopulated_fields(self, request: HttpRequest, obj: Plan | None = None) -> dict[str, tuple[str, ...]]:
-        return {"code": ("name",)} if obj is None else {}
 
     @display(description="Newest published version", ordering="newest")
     def offered(self, plan: Any) -> str:

@@ -1,20 +1,16 @@
 """The operator's page of products."""
 
 from django.contrib import admin
-from django.http import HttpRequest
 
-from catalog.admin_pages import CataloguePage
+from catalog.admin_pages import NamedPage
 from catalog.models import Product
 
 
 @admin.register(Product)
-class ProductAdmin(CataloguePage):
+class ProductAdmin(NamedPage):
     empty_text = "A product is what you sell, for example “Chatbot API”. Every charge of a plan belongs to one."
     list_display = ("name", "code", "tax_category", "created_at")
     list_filter = ("tax_category",)
     search_fields = ("name", "code")
     search_help_text = "Name or code"
     fields = ("name", "code", "description", "tax_category")
-
-    def get_prepopulated_fields(self, request: HttpRequest, obj: Product | None = None) -> dict[str, tuple[str, ...]]:
-        return {"code": ("name",)} if obj is None else {}

@@ -173,7 +173,8 @@ class PlanVersionAdmin(CataloguePage):
     def _page(
         self, request: HttpRequest, version: PlanVersion, title: str, template: str, context: dict[str, Any]
     ) -> HttpResponse:
-        shown = {**self.admin_site.each_context(request), "title": title, "opts": self.opts, "version": version}
+        shown = {**self.admin_site.each_context(request), "title": title, "opts": self.opts}
+        shown |= {"original": version, "version": version}
         return TemplateResponse(request, f"admin/catalog/planversion/{template}", {**shown, **context})
 
 

@@ -232,6 +232,22 @@ def test_a_label_that_the_meter_lost_is_shown_and_refused(alice: Client, tokens:
     assert "did you mean “output”" in errors(response)
 
 
+def test_usage_that_nothing_tells_apart_has_room_for_one_price(alice: Client) -> None:
+    charge = making.usage(making.draft(), making.calls(), [({}, Decimal("0.01"))])
+    response = alice.get(page("charge_change", charge.pk))
+    formset = response.context["inline_admin_formsets"][0].formset
+    assert [form.initial["unit_price"] for form in formset.forms] == [Decimal("0.01")]
+    rows = [{"id": str(charge.cells.get().pk), "unit_price": "0.02", "position": "1"}]
+    alice.post(page("charge_change", charge.pk), rows_form(charge, rows))
+    assert stored(charge) == [({}, Decimal("0.02"))]
+
+
+def test_columns_stand_in_the_order_in_which_rows_are_read(alice: Client, tokens: Charge) -> None:
+    inline = alice.get(page("charge_change", tokens.pk)).context["inline_admin_formsets"][0]
+    names = [str(field["name"]) for field in inline.fields()]
+    assert names[-5:] == ["dimension_model", "dimension_token_type", "unit_price", "rate", "position"]
+
+
 # What a charge's own fields refuse
 
 
