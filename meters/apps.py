@@ -6,4 +6,4 @@ from django.apps import AppConfig
 class MetersConfig(AppConfig):
     name = "meters"
     label = "meters"
-    verbose_name = "Meters"
+    verbose_name = "Events & usage"

@@ -25,6 +25,7 @@ class PartInline(TabularInline):
     """Part of what a meter counts: a frozen meter's stay as they are."""
 
     extra = 0
+    hide_title = True
 
     def has_add_permission(self, request: HttpRequest, obj: Meter | None = None) -> bool:
         return bool(_open(obj) and super().has_add_permission(request, obj))
@@ -40,6 +41,8 @@ class ValueInline(PartInline):
     model = MeterValue
     formset = ValueFormSet
     fields = ("label", "property")
+    verbose_name = "value"
+    verbose_name = "value"
     verbose_name_plural = "values: which numbers are added up (for “sum”; none: the event's own value)"
 
 
@@ -55,6 +58,8 @@ class FilterInline(PartInline):
     form = FilterForm
     formset = FilterFormSet
     fields = ("property", "operator", "values")
+    verbose_name = "filter"
+    verbose_name = "filter"
     verbose_name_plural = "filters: an event counts when all of them hold"
 
 
@@ -72,6 +77,7 @@ class FrozenFilter(admin.SimpleListFilter):
 @admin.register(Meter)
 class MeterAdmin(ConfigurationAdmin):
     inlines = (ValueInline, DimensionInline, FilterInline)
+    empty_text = "A meter says which events are counted or added up, and what the quantity is told apart by."
     list_display = ("name", "code", "event_type", "aggregation", "unit", "state")
     list_filter = (FrozenFilter, "aggregation")
     search_fields = ("name", "code", "event_type")

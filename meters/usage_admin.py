@@ -83,6 +83,7 @@ class ExactSearch(BigTableAdmin):
     """A page whose search takes whole references, which an index finds."""
 
     search_fields = ("customer",)  # shows the search box
+    sortable_by = ()  # no index sorts by another column than the id
     search_help_text = "The customer's reference, in full"
 
     def get_search_results(
@@ -97,6 +98,7 @@ class ExactSearch(BigTableAdmin):
 
 @admin.register(Event)
 class EventAdmin(ExactSearch):
+    empty_text = "What programs send to /v1/events with an API key is listed here as it came, the newest first."
     list_display = ("reference", "customer", "type", "timestamp", "shown_value", "shown_status")
     list_filter = (CustomerFilter, TypeFilter, ("timestamp", UtcRangeFilter), "status")
     list_filter_submit = True
@@ -120,7 +122,7 @@ class EventAdmin(ExactSearch):
         """A reference is unique with its customer, and indexed so: it is looked for at each customer there is."""
         return Q(customer=term) | Q(reference=term, customer__in=Stream.objects.values("customer"))
 
-    @display(description="Value", ordering="value")
+    @display(description="Value")
     def shown_value(self, event: Event) -> str:
         return "–" if event.value is None else grouped(event.value)
 
@@ -146,6 +148,7 @@ class EventAdmin(ExactSearch):
 
 @admin.register(Series)
 class SeriesAdmin(ExactSearch):
+    empty_text = "As soon as a meter counts events, each customer and combination of dimension values has a series."
     list_display = ("customer", "meter", "shown_dimensions", "subscription")
     list_display_links = None
     list_filter = (CustomerFilter, MeterFilter)
@@ -160,6 +163,7 @@ class SeriesAdmin(ExactSearch):
 
 @admin.register(Bucket)
 class BucketAdmin(ExactSearch):
+    empty_text = "As soon as a meter counts events, their quantity stands here by the hour."
     list_display = ("customer", "meter", "shown_dimensions", "hour", "shown_quantity", "events")
     list_display_links = None
     list_filter = (CustomerFilter, BucketMeterFilter, ("hour", UtcRangeFilter))
