@@ -61,9 +61,9 @@ def measure(progress: Callable[[str], None]) -> dict[str, list[tuple[float, floa
             process.stop()
 
 
-wrong = differences(meter)
-assert not wrong, wrong[:3]
-return found
+    wrong = differences(meter)
+    assert not wrong, wrong[:3]
+    return found
 
 
 def _assert_durable() -> None:
