@@ -60,7 +60,6 @@ def measure(progress: Callable[[str], None]) -> dict[str, list[tuple[float, floa
         for process in processes.started:
             process.stop()
 
-
     wrong = differences(meter)
     assert not wrong, wrong[:3]
     return found
