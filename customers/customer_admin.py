@@ -127,7 +127,7 @@ class CustomerAdmin(RefusalsShown, ConfigurationAdmin):
         for alias in formset.deleted_objects:
             remove_alias(alias)
 
-    @display(description="Running subscriptions", ordering="running_count")
+    @display(description="Subscriptions", ordering="running_count")
     def running(self, customer: Customer) -> int:
         return int(getattr(customer, "running_count", 0))
 
