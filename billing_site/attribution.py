@@ -31,7 +31,7 @@ class AttributionForm(RangeForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["property"].widget = Offered(_names())
+        self.fields["property"].widget = Offered("property", _names())
 
 
 def page(request: HttpRequest) -> HttpResponse:

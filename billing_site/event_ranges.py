@@ -28,17 +28,11 @@ class Chosen:
 
 
 class Offered(UnfoldAdminTextInputWidget):
-    """A text field that suggests what is known; anything else may be typed."""
+    """A text field that suggests `offered`; anything else may be typed. The page writes the list."""
 
-    template_name = "admin/offered.html"
-
-    def __init__(self, offered: list[str] | None = None) -> None:
-        super().__init__()
-        self.offered = offered or []
-
-    def get_context(self, name: str, value: Any, attrs: dict[str, Any] | None) -> dict[str, Any]:
-        context: dict[str, Any] = super().get_context(name, value, {**(attrs or {}), "list": f"offered_{name}"})
-        return {**context, "offered": self.offered, "list": f"offered_{name}"}
+    def __init__(self, name: str, offered: list[str]) -> None:
+        self.name, self.offered = f"offered_{name}", offered
+        super().__init__(attrs={"list": self.name})
 
 
 def _day_field(label: str) -> forms.DateField:
@@ -62,7 +56,7 @@ class RangeForm(forms.Form):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         types = Stream.objects.order_by("type").values_list("type", flat=True).distinct()
-        self.fields["type"].widget = Offered(list(types[:TYPES_OFFERED]))
+        self.fields["type"].widget = Offered("type", list(types[:TYPES_OFFERED]))
         today = local_date(clock.now(), "UTC")
         self.initial = {"first": today - timedelta(days=6), "last": today, **self.initial}
 
