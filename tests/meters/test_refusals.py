@@ -79,7 +79,11 @@ def test_failing_to_note_changes_nothing_of_the_answer(
 def test_hostile_texts_are_kept_as_far_as_the_database_can(key: ApiKey) -> None:
     body = b'[{"type": "a\\u0000b"}, {"type": 5}, {"type": "\xff"}, [], {"type": "' + b"t" * 300 + b'"}]'
     refusals.note(key.pk, body, [reject(n, reference="r\0" * 300, message="\ud800" + "m" * 900) for n in range(5)])
-    assert [(kind, events) for _, kind, events, _ in rows()] == [("", 3), ("a\N{REPLACEMENT CHARACTER}b", 1), ("t" * 255, 1)]
+    assert [(kind, events) for _, kind, events, _ in rows()] == [
+        ("", 3),
+        ("a\N{REPLACEMENT CHARACTER}b", 1),
+        ("t" * 255, 1),
+    ]
     row = Refusal.objects.get(type="")
     assert (len(row.reference), len(row.message)) == (255, 500)
 

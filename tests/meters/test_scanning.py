@@ -180,9 +180,14 @@ class TestUnread:
         ]
 
     def test_a_meter_that_came_later_names_what_it_cannot_hold(self) -> None:
-        send(event("a", properties={"input_tokens": "9" * 20}), event("b", properties={"input_tokens": "0." + "1" * 13}))
+        send(
+            event("a", properties={"input_tokens": "9" * 20}), event("b", properties={"input_tokens": "0." + "1" * 13})
+        )
         tokens_meter()
-        assert sorted((row.fault, row.reference) for row in unread.latest()) == [("too large", "a"), ("too precise", "b")]
+        assert sorted((row.fault, row.reference) for row in unread.latest()) == [
+            ("too large", "a"),
+            ("too precise", "b"),
+        ]
 
     def test_an_event_that_the_filter_leaves_out_is_no_leak(self) -> None:
         tokens_meter(filters=[("kind", "one_of", ["chat"])])
