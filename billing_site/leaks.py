@@ -66,6 +66,11 @@ class Section:
     failed: str = ""
     numbers: Sequence[str] = ()
 
+    @property
+    def number_places(self) -> set[int]:
+        """Which cells of a row are numbers."""
+        return {place for place, column in enumerate(self.columns) if column in self.numbers}
+
 
 def page(request: HttpRequest) -> HttpResponse:
     """Every kind that this user may look at."""
