@@ -211,6 +211,7 @@ SPECTACULAR_SETTINGS = api_schema.SETTINGS
 UNFOLD = admin_shell.UNFOLD
 
 PGHISTORY_MIDDLEWARE_METHODS = ("POST", "PUT", "PATCH", "DELETE")
+PGHISTORY_APPEND_ONLY = True
 HISTORY_SKIPPED_PATHS = ("/v1/events",)
 
 # Tallybook's own. Each is explained in docs/settings.md.
