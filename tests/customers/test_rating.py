@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -223,6 +223,36 @@ class TestNamedSubscriptions:
         on(globex, making.published(tokens), reference="theirs", named_events_only=True)
         mine = on(acme, making.published(tokens))
         making.use("acme", tokens, NOON, 5, subscription="theirs")
+        assert self.quantities(mine) == [5]
+
+    def test_events_that_name_a_subscription_without_a_price_for_them_stay_with_the_open_one(
+        self, acme: Customer, tokens
+    ) -> None:
+        seats = making.meter("seats")
+        mine = on(acme, making.published(tokens))
+        named = on(acme, making.published(seats), reference="seats", named_events_only=True)
+        making.use("acme", tokens, NOON, 5, subscription="seats")
+        making.use("acme", seats, NOON, 70, subscription="seats")
+        assert self.quantities(mine, named) == [5, 70]
+
+    def test_a_name_counts_from_the_subscriptions_start_to_its_end(self, acme: Customer, tokens) -> None:
+        mine = on(acme, making.published(tokens))
+        terms = {"starts_on": date(2023, 11, 5), "ends_on": date(2023, 11, 20), "reference": "b"}
+        named = on(acme, making.published(tokens), named_events_only=True, **terms)
+        tick = timedelta(microseconds=1)
+        for at, quantity in [
+            (named.starts_at - tick, 1),
+            (named.starts_at, 10),
+            (named.ends_at - tick, 100),
+            (named.ends_at, 1_000),
+        ]:
+            making.use("acme", tokens, at, quantity, subscription="b")
+        assert self.quantities(mine, named) == [1_001, 110]
+
+    def test_a_subscription_that_starts_later_takes_nothing_yet(self, acme: Customer, tokens) -> None:
+        mine = on(acme, making.published(tokens))
+        on(acme, making.published(tokens), reference="b", named_events_only=True, starts_on=date(2023, 12, 1))
+        making.use("acme", tokens, NOON, 5, subscription="b")
         assert self.quantities(mine) == [5]
 
 
