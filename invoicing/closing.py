@@ -20,7 +20,7 @@ from django.db import connection, transaction
 from billing_site.foundation.periods import Period
 from customers import rating
 from customers.rating import Rated, Request
-from invoicing import chunks, lines, numbering
+from invoicing import chunks, lines, locks, numbering
 from invoicing.models import Chunk, Invoice
 
 log = structlog.get_logger(__name__)
@@ -35,7 +35,7 @@ def work(chunk_id: int, worker: str) -> bool:
         return False
     try:
         with transaction.atomic():
-            _notice_a_dead_client()
+            locks.notice_a_dead_client()
             chunk = chunks.lock(chunk_id, attempt)
             if chunk is None:
                 return False
@@ -51,18 +51,6 @@ def retry_held(invoices: Sequence[int]) -> int:
     """Let held drafts be tried again by the next pass instead of after INVOICE_REFRESH. How many there were."""
     held = Invoice.objects.filter(pk__in=invoices, status=Invoice.Status.DRAFT).exclude(hold_reason="")
     return held.update(rated_at=None)
-
-
-def _notice_a_dead_client() -> None:
-    """A machine that vanishes says no goodbye: let the server probe this connection, and free its locks in 25 s.
-
-    Over a unix socket, where a dead process is seen at once, these settings have no effect.
-    """
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT set_config('tcp_keepalives_idle', '10', true), set_config('tcp_keepalives_interval', '5', true), "
-            "set_config('tcp_keepalives_count', '3', true), set_config('client_connection_check_interval', '5s', true)"
-        )
 
 
 def _close(chunk: Chunk) -> None:

@@ -200,8 +200,21 @@ def test_an_old_hold_is_tried_again_by_itself() -> None:
     now = clock.now()
     run(now)
     assert Invoice.objects.exclude(hold_reason="").exists()
-    assert planning.plan(now + timedelta(minutes=14)).chunks == ()
-    assert len(planning.plan(now + timedelta(minutes=16)).chunks) == 1
+    Invoice.objects.exclude(hold_reason="").update(rated_at=now - timedelta(minutes=14))
+    assert planning.plan(clock.now()).chunks == ()
+    Invoice.objects.exclude(hold_reason="").update(rated_at=now - timedelta(minutes=16))
+    assert len(planning.plan(clock.now()).chunks) == 1
+
+
+def test_a_fast_clock_bills_nothing_early() -> None:
+    """Due in five minutes by the database's clock; the planner's machine is ten minutes ahead."""
+    now = clock.now()
+    subscription = subscribed(plan_with(arrears="5", grace=timedelta(0)), start=date(2024, 1, 1))
+    Subscription.objects.update(due_at=now + timedelta(minutes=5))
+    assert planning.plan(now + timedelta(minutes=10)) == planning.Planned(0, ())
+    Subscription.objects.update(due_at=now - timedelta(seconds=1))
+    planning.plan(now + timedelta(minutes=10))
+    assert Invoice.objects.get(subscription=subscription).period_end == now - timedelta(seconds=1)
 
 
 def test_the_customer_and_the_seller_stay_as_they_stood(settings: Any) -> None:
