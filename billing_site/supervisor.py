@@ -25,7 +25,7 @@ from django.core.exceptions import ImproperlyConfigured
 from billing_site import embedded, environment, procfile
 from billing_site.children import Child, stop
 from billing_site.demo_operator import Operator, demo_operator
-from billing_site.prepare import OWN_USERS
+from billing_site.prepare import AWAY, OWN_USERS
 from billing_site.restarts import MAX_DEATHS, WITHIN_SECONDS, Restarts
 
 ALL = ("web", "worker", "beat")
@@ -190,9 +190,14 @@ def _last_words(process: procfile.Process) -> str:
 
 def _start_servers(stack: ExitStack, state: Path) -> dict[str, Child]:
     servers = {}
-    if not os.environ.get("DATABASE_URL"):
+    try:
+        own_database = not environment.address("DATABASE_URL", environment.POSTGRES)
+        own_redis = not environment.address("REDIS_URL", environment.REDIS)
+    except ImproperlyConfigured as error:
+        raise SiteError(str(error)) from None
+    if own_database:
         servers["postgres"] = stack.enter_context(embedded.postgres.running(embedded.postgres.data_folder(state)))
-    if not os.environ.get("REDIS_URL"):
+    if own_redis:
         servers["redis"] = stack.enter_context(embedded.redis.running(embedded.redis.data_folder(state)))
     return servers
 
@@ -207,6 +212,8 @@ def _prepare() -> bool:
         text=True,
         check=False,
     )
+    if done.returncode == AWAY:
+        raise SiteError(done.stderr.strip())
     if done.returncode not in (0, OWN_USERS):
         raise SiteError(f"The database could not be brought up to date:\n{done.stdout}{done.stderr}")
     return done.returncode == 0

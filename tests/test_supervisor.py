@@ -224,6 +224,30 @@ def test_a_port_that_is_no_number_is_named(state: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (
+            {"DATABASE_URL": "mysql://a:hush@x/y"},
+            "DATABASE_URL must begin with postgresql://; what stands there begins",
+        ),
+        ({"DATABASE_URL": "hush"}, "DATABASE_URL must begin with postgresql://; what stands there is no such address."),
+        ({"REDIS_URL": "http://:hush@x"}, "REDIS_URL must begin with redis://; what stands there begins with http://."),
+        ({"DATABASE_URL": "postgresql://a:hush@127.0.0.1:1/y"}, "DATABASE_URL: connection to server at"),
+        ({"REDIS_URL": "redis://:hush@127.0.0.1:1/0"}, "REDIS_URL: Error 111 connecting to 127.0.0.1:1."),
+    ],
+)
+def test_a_server_that_is_not_there_is_named_by_its_variable(state: Path, names: dict[str, str], message: str) -> None:
+    real = {name: os.environ[name] for name in ("DATABASE_URL", "REDIS_URL")}
+
+    done = run_python(state, ["-m", "billing_site.supervisor", "run"], **{**real, **names})
+
+    assert done.returncode == 1
+    assert done.stderr.strip().startswith(message)
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert "hush" not in done.stderr
+
+
 def test_holding_the_state_is_told_to_the_demo(state: Path) -> None:
     with hold(state, "make run"):
         done = run_python(state, ["-m", "billing_site.demo"])
