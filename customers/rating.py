@@ -28,7 +28,7 @@ __all__ = ["Rated", "RatedLine", "Request", "measure", "rate"]
 logger = structlog.get_logger(__name__)
 
 # What the columns of a line hold. A greater one would fail its whole chunk when the lines are written.
-AMOUNT_LIMIT, QUANTITY_LIMIT = Decimal(10) ** 16, Decimal(10) ** 26
+AMOUNT_LIMIT, QUANTITY_LIMIT, UNIT_PRICE_LIMIT = Decimal(10) ** 16, Decimal(10) ** 26, Decimal(10) ** 15
 
 Measured = Mapping[int, Sequence[usage.Usage]]
 """Usage by meter."""
@@ -199,6 +199,8 @@ def _check_sizes(lines: Sequence[RatedLine]) -> None:
     for line in lines:
         if abs(line.quantity) >= QUANTITY_LIMIT:
             raise TooLarge(f"The quantity of “{line.description}” has more than 26 digits: {line.quantity:,f}.")
+        if abs(line.unit_price) >= UNIT_PRICE_LIMIT:
+            raise TooLarge(f"The unit price of “{line.description}” has more than 15 digits: {line.unit_price:,f}.")
         if abs(line.amount) >= AMOUNT_LIMIT:
             raise TooLarge(f"The amount of “{line.description}” has more than 16 digits: {line.amount:,f}.")
     if sum((abs(line.amount) for line in lines), ZERO) >= AMOUNT_LIMIT:
