@@ -67,10 +67,7 @@ def make_plan(operator: Operator) -> None:
     operator.save()
     operator.open("Plans")
     operator.press("Add plan")
-    operator.fill(name="Pro", code="pro")
-    operator.press("Save and continue editing")
-    operator.press("New version")
-    operator.fill(currency="USD", grace="00:00:00")
+    operator.fill(name="Pro", code="pro", currency="USD", grace="00:00:00")
     operator.save()
     operator.sees("Pro v1 is a draft now")
 

@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, expect
 from catalog.models import PlanVersion
 from invoicing.models import Invoice
 from tests.browser import plenty
-from tests.browser.visiting import PHONE, Operator, tab
+from tests.browser.visiting import DESKTOP, PHONE, Operator, tab
 
 pytestmark = pytest.mark.browser
 
@@ -73,9 +73,12 @@ def test_no_name_breaks_a_page_on_a_phone(signed_in: Callable[..., Operator], li
     assert too_wide(operator, iter([*pages(operator), *more])) == []
 
 
-def test_an_invoice_of_200_lines_is_read_on_a_phone(signed_in: Callable[..., Operator], live_server: Any) -> None:
+@pytest.mark.parametrize("size", [PHONE, DESKTOP], ids=["phone", "desktop"])
+def test_an_invoice_of_200_lines_is_read_in_any_window(
+    signed_in: Callable[..., Operator], live_server: Any, size: tuple[int, int]
+) -> None:
     plenty.everything()
-    operator = signed_in(live_server.url, PHONE)
+    operator = signed_in(live_server.url, size)
     for invoice in Invoice.objects.filter(customer__name__in=[*plenty.NAMES.values(), "Many Lines Ltd"]):
         operator.go(f"/admin/invoicing/invoice/{invoice.pk}/change/")
         operator.page.locator(".inv-lines summary").evaluate_all("all => all.forEach(each => each.click())")
