@@ -17,6 +17,7 @@ import structlog
 from django.conf import settings
 from django.db import connection, transaction
 
+from billing_site.foundation.money import ZERO, show
 from billing_site.foundation.periods import Period
 from customers import rating
 from customers.rating import Rated, Request
@@ -24,8 +25,6 @@ from invoicing import chunks, lines, locks, numbering
 from invoicing.models import Chunk, Invoice
 
 log = structlog.get_logger(__name__)
-
-ZERO = Decimal(0)
 
 
 def work(chunk_id: int, worker: str) -> bool:
@@ -59,13 +58,14 @@ def _close(chunk: Chunk) -> None:
     )
     rated = rating.rate([request_for(draft) for draft in drafts]) if drafts else {}
     lines.replace([rated[draft.pk] for draft in drafts])
-    _write_totals(drafts, rated, chunk)
+    held = {draft.pk: _problems(rated[draft.pk], draft.currency) for draft in drafts}
+    _write_totals([rated[draft.pk] for draft in drafts], held, chunk)
     if chunk.step == Chunk.Step.RATE:
         chunks.finish(chunk.pk)
         return
     _check_foreign_keys()
     chunks.finish(chunk.pk)
-    numbering.finalize([draft.pk for draft in drafts if _billable(rated[draft.pk])])
+    numbering.finalize([draft.pk for draft in drafts if rated[draft.pk].lines and not held[draft.pk]])
 
 
 def request_for(invoice: Invoice) -> Request:
@@ -79,13 +79,24 @@ def request_for(invoice: Invoice) -> Request:
     )
 
 
-def _billable(rated: Rated) -> bool:
-    return bool(rated.lines) and not rated.problems
+def _problems(rated: Rated, currency: str) -> list[str]:
+    """Why it cannot be finalized: what rating says, and that nobody is asked to pay less than nothing."""
+    total = _total(rated)
+    if total >= 0:
+        return list(rated.problems)
+    negative = (
+        f"The total is negative ({show(total, currency)} {currency}): a credit note is needed, which cannot be issued"
+        " here. Correct the usage by sending events, or settle it by hand; it is tried again by itself."
+    )
+    return [*rated.problems, negative]
 
 
-def _write_totals(drafts: Sequence[Invoice], rated: Mapping[int, Rated], chunk: Chunk) -> None:
+def _total(rated: Rated) -> Decimal:
+    return sum((line.amount for line in rated.lines), ZERO)
+
+
+def _write_totals(results: Sequence[Rated], held: Mapping[int, Sequence[str]], chunk: Chunk) -> None:
     """Totals, who bills whom, and reasons to hold. What stays a draft is free again; what has no lines is empty."""
-    results = [rated[draft.pk] for draft in drafts]
     with connection.cursor() as cursor:
         cursor.execute(
             """
@@ -109,13 +120,13 @@ def _write_totals(drafts: Sequence[Invoice], rated: Mapping[int, Rated], chunk: 
                 "seller": json.dumps(settings.INVOICE_SELLER),
                 "closing": chunk.step == Chunk.Step.FINALIZE,
                 "ids": [each.key for each in results],
-                "totals": [sum((line.amount for line in each.lines), ZERO) for each in results],
-                "held": ["\n".join(each.problems) for each in results],
+                "totals": [_total(each) for each in results],
+                "held": ["\n".join(held[each.key]) for each in results],
                 "lines": [len(each.lines) for each in results],
             },
         )
-        if cursor.rowcount != len(drafts):
-            raise RuntimeError(f"{len(drafts)} drafts were locked, but {cursor.rowcount} got their totals.")
+        if cursor.rowcount != len(results):
+            raise RuntimeError(f"{len(results)} drafts were locked, but {cursor.rowcount} got their totals.")
 
 
 def _check_foreign_keys() -> None:

@@ -193,6 +193,22 @@ def test_a_draft_with_a_problem_is_held_alone_and_closed_once_it_is_solved() -> 
     assert (held.status, held.number, held.hold_reason) == ("empty", "", "")
 
 
+def test_a_negative_total_is_held_and_takes_no_number() -> None:
+    requests = making.meter("requests")
+    subscribed(plan_with(requests, arrears="5", price="1"))
+    making.use("acme", requests, utc(2024, 1, 2), -15)
+    now = utc(2024, 2, 1, 1)
+    run(now)
+    held = Invoice.objects.get()
+    assert (held.status, held.number, held.total) == ("draft", "", Decimal(-10))
+    assert "The total is negative (-$10.00 USD): a credit note is needed" in held.hold_reason
+
+    making.use("acme", requests, utc(2024, 1, 3), 10)  # 5 − 5: nothing to pay is no credit
+    closing.retry_held([held.pk])
+    run(now)
+    assert figures() == [("period", "finalized", "INV-000001", "0.00")]
+
+
 def test_an_old_hold_is_tried_again_by_itself() -> None:
     requests = making.meter("requests", dimensions=["model"])
     subscribed(plan_with(requests, rows=[({"model": "a"}, "1")]))
