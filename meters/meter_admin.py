@@ -110,6 +110,8 @@ class MeterAdmin(ConfigurationAdmin):
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, obj: Meter | None = None, **kwargs: Any
     ) -> HttpResponse:
+        event_type = request.GET.get("event_type", "") if obj is None else obj.event_type
+        context["events_there"] = previews.there(event_type) if event_type and _open(obj) else ""
         if obj is not None:
             context["events_read"] = previews.latest(registry.definition(obj))
         answer: HttpResponse = super().render_change_form(request, context, *args, obj=obj, **kwargs)
