@@ -28,10 +28,9 @@ def lists(operator: Operator) -> Iterator[str]:
 
 
 def pages(operator: Operator) -> Iterator[str]:
-    """Each list, the first two things on it, and the form for a new one."""
+    """Each list, the first two things on it, and the form for a new one. Whoever asks opens each before the next."""
     for place in list(lists(operator)):
         yield place
-        operator.go(place)
         inside = [each for each in addresses(operator, "#content") if each.startswith(place)]
         yield from [each for each in inside if each.endswith("/change/")][:2]
         yield from [each for each in addresses(operator, "body") if each == f"{place}add/"]
