@@ -33,7 +33,9 @@ def much() -> Meter:
     Stream.objects.create(customer="acme", type=tokens.event_type)
     key, _ = create_key("gateway " + "k" * 90, ["ingest"])
     for number in range(30):
-        making.use("acme", tokens, now, 1000 + number, {"model": f"model-{number}{HOSTILE[:200]}", "team": f"t{number}"})
+        making.use(
+            "acme", tokens, now, 1000 + number, {"model": f"model-{number}{HOSTILE[:200]}", "team": f"t{number}"}
+        )
         kind = {"customer": f"{number}{HOSTILE}", "type": f"{number}{HOSTILE}"}
         Stream.objects.create(**kind)
         Event.objects.create(
