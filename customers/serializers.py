@@ -93,10 +93,24 @@ class SubscriptionSerializer(StrictSerializer):
     )
 
 
-class SubscriptionEndSerializer(StrictSerializer):
-    ends_on = serializers.DateField(
-        allow_null=True, help_text="The day after the last, in the subscription's timezone; null: no end."
+class SubscriptionChangeSerializer(StrictSerializer):
+    """What can change of a subscription: its end, and the version of its plan."""
+
+    version = serializers.IntegerField(
+        required=False,
+        min_value=1,
+        help_text="The number of a later published version of its plan: it prices all that is not finalized.",
     )
+    ends_on = serializers.DateField(
+        required=False,
+        allow_null=True,
+        help_text="The day after the last, in the subscription's timezone; null: no end.",
+    )
+
+    def validate(self, given: dict[str, Any]) -> dict[str, Any]:
+        if not given:
+            raise serializers.ValidationError({"ends_on": ["Give ends_on, version, or both."]}, code="required")
+        return given
 
 
 class SubscriptionAnswerSerializer(serializers.Serializer[Subscription]):
