@@ -71,6 +71,7 @@ class CustomerForm(forms.ModelForm):
     class Meta:
         model = Customer
         fields = checks.CUSTOMER_FIELDS
+        help_texts = {"email": "Stands on the invoice; nothing is sent to it."}
 
     currency = forms.ChoiceField(
         choices=currency_choices,
