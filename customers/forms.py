@@ -14,6 +14,7 @@ from unfold.forms import BaseDialogForm
 from unfold.widgets import (
     UnfoldAdminDateWidget,
     UnfoldAdminSelect2Widget,
+    UnfoldAdminSelectWidget,
     UnfoldAdminTextareaWidget,
     UnfoldAdminTextInputWidget,
 )
@@ -218,8 +219,8 @@ class NewCustomerForm(BaseDialogForm):
     """A customer for a reference that was seen on events."""
 
     name = forms.CharField(max_length=255, widget=UnfoldAdminTextInputWidget, help_text="As it stands on the invoice.")
-    currency = forms.ChoiceField(choices=currency_choices, initial="USD")
-    timezone = forms.ChoiceField(choices=timezone_choices, initial="UTC")
+    currency = forms.ChoiceField(choices=currency_choices, initial="USD", widget=UnfoldAdminSelectWidget)
+    timezone = forms.ChoiceField(choices=timezone_choices, initial="UTC", widget=UnfoldAdminSelectWidget)
 
 
 class AttachForm(BaseDialogForm):
