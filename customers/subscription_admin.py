@@ -104,7 +104,7 @@ class SubscriptionAdmin(RefusalsShown, ConfigurationAdmin):
             subscribing.end_subscription(obj, form.cleaned_data["ends_on"])
 
     def has_move_permission(self, request: HttpRequest, object_id: str | None = None) -> bool:
-        return request.user.has_perm("customers.change_subscription")
+        return str(object_id).isdecimal() and request.user.has_perm("customers.change_subscription")
 
     @action(description="Move to version …", permissions=["move"], dialog=MOVE_DIALOG)
     def move_to_version(self, request: HttpRequest, form: MoveForm, object_id: str) -> HttpResponse:

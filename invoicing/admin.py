@@ -54,7 +54,8 @@ class MoveInvoiceForm(MoveForm):
     """The same on the page of a draft: its subscription is moved."""
 
     def subscription(self) -> Subscription | None:
-        return Subscription.objects.select_related("version").filter(invoices=self.object_id).first()
+        drafts = Invoice.objects.filter(pk=self.object_id, status=Invoice.Status.DRAFT)
+        return Subscription.objects.select_related("version__plan").filter(invoices__in=drafts).first()
 
 
 @admin.register(Invoice)
@@ -95,9 +96,9 @@ class InvoiceAdmin(BigTableAdmin):
         run_now(request)
 
     def has_move_permission(self, request: HttpRequest, object_id: str | None = None) -> bool:
-        if not request.user.has_perm("customers.change_subscription"):  # type: ignore[union-attr]
+        if not str(object_id).isdecimal() or not request.user.has_perm("customers.change_subscription"):  # type: ignore[union-attr]
             return False
-        return Invoice.objects.filter(pk=object_id, status=Invoice.Status.DRAFT).exists()
+        return Invoice.objects.filter(pk=str(object_id), status=Invoice.Status.DRAFT).exists()
 
     @action(
         description="Move to version …", permissions=["move"], dialog={**MOVE_DIALOG, "form_class": MoveInvoiceForm}

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Permission
 from django.db import IntegrityError
 from django.test import Client
 
@@ -15,6 +16,7 @@ from customers import moving, subscribing
 from customers.models import MeterClaim, Subscription
 from invoicing.models import Invoice
 from tests.customers import making
+from tests.customers.conftest import Caller
 from tests.invoicing.running import plan_with, run, sql, subscribed, utc
 
 pytestmark = pytest.mark.django_db
@@ -99,6 +101,36 @@ def test_the_database_lets_nothing_else_through(first: PlanVersion) -> None:
             making.publish(dropped)
         with pytest.raises(IntegrityError, match=r"moves only to a later version|Only a published"):
             sql("UPDATE customers_subscription SET version_id = %s", version.pk)
+
+
+def test_the_api_moves_it(first: PlanVersion) -> None:
+    subscription = subscribed(first, reference="acme")
+    later(first)
+    path, writer = f"/v1/subscriptions/{subscription.reference}", Caller("read", "write")
+    answer = writer.patch(path, {"version": 2})
+    assert (answer.status_code, answer.json()["version"]) == (200, 2)
+    for number, fault in ((1, "version_conflict"), (9, "plan_unknown")):
+        refused = writer.patch(path, {"version": number, "ends_on": "2024-03-01"}).json()["errors"]
+        assert [(error["field"], error["code"]) for error in refused] == [("version", fault)]
+    subscription.refresh_from_db()
+    assert (subscription.version.number, subscription.ends_at) == (2, None)
+    assert Caller("read").patch(path, {"version": 2}).status_code == 403
+
+
+@pytest.mark.parametrize("permissions", [[], ["view_subscription", "view_invoice"]])
+def test_who_may_not_change_subscriptions_moves_none(first: PlanVersion, permissions: list[str]) -> None:
+    subscription = subscribed(first)
+    run(utc(2024, 2, 1))
+    second = later(first)
+    user = get_user_model().objects.create_user("viewer", password="a long password", is_staff=True)
+    user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
+    viewer = Client()
+    viewer.force_login(user)
+    for page in (f"customers/subscription/{subscription.pk}", f"invoicing/invoice/{Invoice.objects.get().pk}"):
+        answer = viewer.post(f"/admin/{page}/move_to_version/", {"version": second.pk, "_form_submitted": "true"})
+        assert answer.status_code == 403
+    subscription.refresh_from_db()
+    assert subscription.version == first
 
 
 @pytest.fixture
