@@ -80,6 +80,7 @@ GROUPS: dict[str, list[Item]] = {
             "invoicing_lateusage_changelist",
             "invoicing.lateusage",
         ),
+        Item("Late problems", "error", "invoicing_lateproblem_changelist", "invoicing.lateproblem"),
         Item(
             "Number series",
             "tag",

@@ -18,6 +18,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal, localcontext
+from typing import Any
 
 import structlog
 from django.conf import settings
@@ -129,13 +130,14 @@ SELECT customer, meter_id, min(hour), count(*) FROM taken GROUP BY customer, met
 def _waiting(limit: int) -> list[tuple[str, int]]:
     """Customers and meters of the changes that would be taken next."""
     with connection.cursor() as cursor:
-        cursor.execute(_WAITING, {"unknown_waits": UNKNOWN_WAITS, "limit": limit})
-        return cursor.fetchall()
+        values: dict[str, Any] = {"unknown_waits": UNKNOWN_WAITS, "limit": limit}
+        cursor.execute(_WAITING, values)
+        return [(customer, meter) for customer, meter in cursor.fetchall()]
 
 
 def _take(limit: int, customer: str | None, meter: int | None) -> tuple[int, list[Change]]:
     """How many rows were taken, and the earliest hour of each customer and meter among them."""
-    values = {"unknown_waits": UNKNOWN_WAITS, "limit": limit, "customer": customer, "meter": meter}
+    values: dict[str, Any] = {"unknown_waits": UNKNOWN_WAITS, "limit": limit, "customer": customer, "meter": meter}
     with connection.cursor() as cursor:
         cursor.execute(_TAKE, values)
         rows = cursor.fetchall()

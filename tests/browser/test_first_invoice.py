@@ -21,6 +21,7 @@ from django.contrib.auth.models import User
 from playwright.sync_api import expect
 
 from billing_site.foundation import clock
+from invoicing.models import Run
 from tests.browser.visiting import Operator
 from tests.processes import Processes, wait_until
 
@@ -178,7 +179,7 @@ def test_an_operator_makes_the_first_invoice(processes: Processes, signed_in: Ca
     expect(row).to_contain_text("model = small, token_type = output")
 
     operator.open("Runs")
-    operator.press("Run 1")
+    operator.press(str(Run.objects.get()))
     operator.sees("1 of 1 done")
     expect(operator.page.get_by_role("progressbar")).to_have_attribute("value", "1")
     operator.open("API keys")

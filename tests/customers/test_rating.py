@@ -278,7 +278,7 @@ class TestProblems:
         rated = rate([Request(1, mine.pk, NOVEMBER, None), Request(2, theirs.pk, NOVEMBER, None)])
         assert (rated[1].lines, len(rated[1].problems)) == ([], 1)
         assert (
-            rated[1].problems[0].startswith("“Tokens” of Chatbot v1 has no price for model = z: 1,234 token. It needs")
+            rated[1].problems[0].startswith("“Tokens” of Chatbot v1 has no price for model = z: 1,234 token. Publish")
         )
         assert (shown(rated[2]), list(rated[2].problems)) == ([("Tokens · a", "2", "2.00")], [])
 

@@ -277,7 +277,6 @@ class TestRawSql:
             "timezone = 'UTC'",
             "starts_at = starts_at - interval '1 day'",
             "named_events_only = true",
-            "version_id = version_id + 1",
             "customer_id = customer_id + 1",
         ],
     )

@@ -164,7 +164,10 @@ def test_a_missing_value_falls_to_the_wildcard_and_is_not_named() -> None:
 def test_usage_without_a_price_holds_the_invoice_and_says_what_to_do() -> None:
     lines, problems = rated(CHATBOT[:1], used(("gpt-a input", 100_000), ("gpt-z output", "1234.5"), ("- -", 7)))
     assert shown(lines) == [("Tokens · gpt-a · input", "100000", "1.00")]
-    mend = "It needs a plan version with a row for it, or with a row of only *, and the subscription on that version."
+    mend = (
+        "Publish a version of the plan with a row for it, or with a row of only *,"
+        " and move the subscription to that version."
+    )
     assert problems == [
         f"“Tokens” of Chatbot v1 has no price for usage without dimensions: 7 token. {mend}",
         f"“Tokens” of Chatbot v1 has no price for model = gpt-z, token_type = output: 1,234.5 token. {mend}",
