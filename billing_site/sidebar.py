@@ -7,21 +7,30 @@ from django.contrib import admin
 from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
 
+from billing_site import leaks
+
 
 @dataclass(frozen=True)
 class Item:
-    """A page of the admin: `address` is its name in the admin's URLs, `model` whose view permission opens it."""
+    """A page of the admin: `address` is its name in the admin's URLs, `model` whose view permission opens it.
+
+    `own`: a page of the site itself, whose address has its name outside of the admin's. Without a model, any page of
+    the admin opens it.
+    """
 
     title: str
     icon: str
     address: str
     model: str
+    own: bool = False
 
 
 GROUPS: dict[str, list[Item]] = {
     "Events & usage": [
         Item("Meters", "speed", "meters_meter_changelist", "meters.meter"),
         Item("Events", "bolt", "meters_event_changelist", "meters.event"),
+        Item("Attribution", "sell", "attribution", "meters.event", own=True),
+        Item("Failed calls", "error", "calls", "meters.event", own=True),
         Item("Usage buckets", "bar_chart", "meters_bucket_changelist", "meters.bucket"),
         Item("Series", "stacked_line_chart", "meters_series_changelist", "meters.series"),
         Item(
@@ -83,7 +92,7 @@ GROUPS: dict[str, list[Item]] = {
         Item("API keys", "key", "foundation_apikey_changelist", "foundation.apikey"),
         Item("Users", "person", "auth_user_changelist", "auth.user"),
         Item("Groups", "groups", "auth_group_changelist", "auth.group"),
-        Item("History", "history", "", ""),
+        Item("History", "history", "history", "", own=True),
     ],
 }
 
@@ -98,13 +107,15 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
         }
         for title, items in GROUPS.items()
     ]
-    first = {"title": "First page", "icon": "home", "link": reverse("admin:index")}
-    return [{"items": [first]}, *(group for group in groups if group["items"])]
+    first = [{"title": "First page", "icon": "home", "link": reverse("admin:index")}]
+    if leaks.may_see(request):
+        first.append({"title": "Leaks", "icon": "water_drop", "link": reverse("leaks")})
+    return [{"items": first}, *(group for group in groups if group["items"])]
 
 
 def _entry(item: Item, request: HttpRequest) -> dict[str, Any] | None:
     try:
-        link = reverse(f"admin:{item.address}" if item.address else "history")
+        link = reverse(item.address if item.own else f"admin:{item.address}")
     except NoReverseMatch:
         return None
     return {"title": item.title, "icon": item.icon, "link": link} if may_see(item, request) else None

@@ -5,7 +5,7 @@ from django.urls import URLPattern, URLResolver, include, path, re_path
 from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
-from billing_site import error_pages
+from billing_site import attribution, calls, error_pages, leaks
 from billing_site.foundation.history_page import history_page
 
 api: list[URLPattern | URLResolver] = [
@@ -21,6 +21,10 @@ api: list[URLPattern | URLResolver] = [
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
     path("admin/history/", admin.site.admin_view(history_page), name="history"),
+    path("admin/leaks/", admin.site.admin_view(leaks.page), name="leaks"),
+    path("admin/leaks/clone/", admin.site.admin_view(leaks.clone_for_row), name="leaks_clone"),
+    path("admin/attribution/", admin.site.admin_view(attribution.page), name="attribution"),
+    path("admin/calls/", admin.site.admin_view(calls.page), name="calls"),
     path("admin/", admin.site.urls),
     path("v1/", include(api)),
 ]

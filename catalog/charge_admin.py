@@ -159,6 +159,12 @@ class ChargeAdmin(CataloguePage):
         answer: HttpResponse = super().render_change_form(request, context, *args, obj=obj, **kwargs)
         return answer
 
+    def get_formset_kwargs(self, request: HttpRequest, obj: Charge, inline: Any, prefix: str) -> dict[str, Any]:
+        """A link may name the values of a row that is wanted (`?dimension_model=…`): it is the first empty one."""
+        given: dict[str, Any] = super().get_formset_kwargs(request, obj, inline, prefix)
+        wanted = {name: value for name, value in request.GET.items() if name.startswith(field_of(""))}
+        return {**given, "initial": [wanted]} if request.method == "GET" and wanted else given
+
     def save_model(self, request: HttpRequest, obj: Charge, form: ModelForm, change: bool) -> None:  # noqa: FBT001
         """Nothing yet: the verb takes the charge and its rows at once, in `save_related`."""
 

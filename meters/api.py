@@ -17,7 +17,7 @@ from billing_site.foundation import clock
 from billing_site.foundation.api_errors import answer
 from billing_site.foundation.errors import Fault
 from billing_site.foundation.models import ApiKey, Scope
-from meters import api_schema
+from meters import api_schema, refusals
 from meters.bodies import Malformed
 from meters.decoding import Batch, Limits, TooManyEvents, decode
 from meters.ingest import Outcome, accept
@@ -55,7 +55,11 @@ class Events(APIView):
         except TooManyEvents as error:
             return answer([Fault("too_many_events", str(error))], status.HTTP_413_REQUEST_ENTITY_TOO_LARGE)
         wait = wait_seconds(request.auth.pk, len(batch))
-        return _too_fast(wait) if wait else _respond(batch, accept(batch))
+        if wait:
+            return _too_fast(wait)
+        outcome = accept(batch)
+        refusals.note(request.auth.pk, body, outcome.rejected)
+        return _respond(batch, outcome)
 
 
 class _Unreadable(Exception):

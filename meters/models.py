@@ -9,6 +9,7 @@ from django.db.models import Q
 from django.db.models.functions import MD5, Cast, Now
 
 from billing_site.foundation.history import tracked
+from billing_site.foundation.models import ApiKey
 from meters import triggers
 from meters.exact_json import ExactDecoder
 
@@ -287,3 +288,29 @@ class UsageChange(models.Model):
 
     def __str__(self) -> str:
         return f"{self.customer} · {self.meter_id} · {self.hour:%Y-%m-%d %H}h"
+
+
+class Refusal(models.Model):
+    """How many events of one type an API key sent in a UTC day that were refused with one code, and the last of them.
+
+    The events themselves are not kept: the caller was told. `type` is empty when none could be read, and when a key
+    sends more types than are told apart.
+    """
+
+    day = models.DateField()
+    api_key = models.ForeignKey(ApiKey, on_delete=models.CASCADE, related_name="+", db_index=False)
+    code = models.CharField(max_length=50, db_collation="C")
+    type = models.CharField(max_length=255, db_collation="C", blank=True)
+    events = models.BigIntegerField()
+    reference = models.CharField(max_length=255, db_collation="C", blank=True)
+    message = models.TextField()
+    last_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["day", "api_key", "code", "type"], name="refusal_once"),
+            models.CheckConstraint(condition=Q(events__gt=0), name="refusal_counts_events"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.day} · {self.code} · {self.type}"

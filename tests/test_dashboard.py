@@ -134,7 +134,11 @@ def test_the_sidebar_is_in_the_order_of_the_house(admin_user: User) -> None:
         "Invoicing",
         "Access",
     ]
-    assert titles(groups) == ["First page", *(item.title for items in sidebar.GROUPS.values() for item in items)]
+    assert titles(groups) == [
+        "First page",
+        "Leaks",
+        *(item.title for items in sidebar.GROUPS.values() for item in items),
+    ]
 
 
 def test_nobody_sees_a_page_or_a_figure_that_is_not_theirs() -> None:

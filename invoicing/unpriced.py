@@ -1,0 +1,202 @@
+"""Usage that no row of its price list matches, while there is time to price it; and what was billed at nothing for it.
+
+Looked for in two steps, so that a page of it costs little: one statement finds the subscriptions that have a series
+which fits no row of a charge, then rating's own reading and matrix say what it comes to. No price is decided here.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from decimal import Decimal, localcontext
+
+from django.db import connection
+
+from billing_site.foundation import clock
+from billing_site.foundation.money import EXACT, ZERO, round_amount
+from billing_site.foundation.periods import Period
+from catalog import price_books
+from catalog.models import Charge
+from catalog.pricing.book import PriceBook, Row, UsageCharge
+from catalog.pricing.matrix import Combination, Matrix
+from customers import rating
+from customers.models import Subscription
+from customers.rated import Request
+from invoicing.closing import request_for
+from invoicing.models import Invoice
+from meters.scanning import in_time
+
+LOOKED_AT = 200
+BILLED_AT_NOTHING_FOR = timedelta(days=35)
+
+# Open periods, and drafts that wait. A row fits a series when all its values stand in it, as the matrix has it; a row
+# of only * fits all, so the customers of such a charge are not looked at. Series by the index series_once.
+_SUSPECTS = """
+    WITH gap AS MATERIALIZED (
+        SELECT charge.id, charge.version_id, charge.meter_id
+        FROM catalog_charge AS charge
+        WHERE charge.kind = 'usage'
+            AND NOT EXISTS (SELECT FROM catalog_cell AS cell WHERE cell.charge_id = charge.id AND cell.match = '{}')
+    )
+    SELECT subscription.id
+    FROM customers_subscription AS subscription
+    WHERE subscription.version_id IN (SELECT version_id FROM gap)
+        AND (subscription.due_at IS NOT NULL AND subscription.starts_at <= %(now)s
+            OR EXISTS (
+                SELECT FROM invoicing_invoice AS draft
+                WHERE draft.subscription_id = subscription.id AND draft.status = 'draft'
+            ))
+        AND EXISTS (
+            SELECT FROM gap
+            JOIN customers_alias AS alias ON alias.customer_id = subscription.customer_id
+            JOIN meters_series AS series ON series.customer = alias.reference AND series.meter_id = gap.meter_id
+            WHERE gap.version_id = subscription.version_id
+                AND NOT EXISTS (
+                    SELECT FROM catalog_cell AS cell
+                    WHERE cell.charge_id = gap.id AND series.dimensions @> cell.match
+                )
+        )
+    ORDER BY subscription.id
+    LIMIT %(limit)s
+"""
+
+# Invoices by invoice_once (subscription), their lines by line_position_once, of charges that bill it at nothing alone.
+_AT_NOTHING = """
+    SELECT line.charge_id, line.dimensions::text, sum(line.quantity), count(DISTINCT line.invoice_id)
+    FROM catalog_charge AS charge
+    JOIN customers_subscription AS subscription ON subscription.version_id = charge.version_id
+    JOIN invoicing_invoice AS invoice ON invoice.subscription_id = subscription.id
+        AND invoice.status = 'finalized' AND invoice.finalized_at >= %(since)s
+    JOIN invoicing_line AS line ON line.invoice_id = invoice.id AND line.charge_id = charge.id
+    WHERE charge.kind = 'usage' AND charge.unmatched = 'zero' AND line.explanation->'row' = 'null'
+    GROUP BY 1, 2
+    ORDER BY 3 DESC, 1, 2
+    LIMIT %(limit)s
+"""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Between which amounts usage would lie at the prices of the rows that are nearest to it, in the currency."""
+
+    low: Decimal
+    high: Decimal
+    rows: int
+
+
+@dataclass
+class Gap:
+    """Usage of one charge at one combination that no row matches.
+
+    `invoices`: the drafts that are held, or the finalized invoices that billed it at nothing. `estimate` None: the
+    charge has no rows at all.
+    """
+
+    book: PriceBook
+    charge: UsageCharge
+    dimensions: Mapping[str, str]
+    quantity: Decimal = ZERO
+    subscriptions: set[int] = field(default_factory=set)
+    invoices: int = 0
+    estimate: Estimate | None = None
+
+
+@dataclass(frozen=True)
+class Found:
+    """`complete` False: only the first so many subscriptions were looked at, there are more with such usage."""
+
+    gaps: Sequence[Gap]
+    complete: bool
+
+
+def open_usage() -> Found:
+    """What no row matches in periods that are not closed: greatest quantity first. A constant number of queries.
+
+    Looks at `LOOKED_AT` subscriptions. Raises `meters.scanning.TooMuch` when they are not found in time.
+    """
+    with in_time(), connection.cursor() as cursor:
+        cursor.execute(_SUSPECTS, {"now": clock.now(), "limit": LOOKED_AT + 1})
+        suspects = [row[0] for row in cursor.fetchall()]
+    subscriptions = Subscription.objects.in_bulk(suspects[:LOOKED_AT])
+    drafts = list(Invoice.objects.filter(subscription__in=subscriptions, status=Invoice.Status.DRAFT).order_by("id"))
+    requests, of, held = _requests(subscriptions.values(), drafts)
+    books = price_books.load({row.version_id for row in subscriptions.values()})
+    gaps: dict[tuple[int, tuple[tuple[str, str], ...]], Gap] = {}
+    for key, by_charge in rating.measure(requests).items():
+        for book, charge, usage in _unmatched(books[of[key].version_id], by_charge):
+            found = gaps.setdefault(
+                (charge.id, tuple(sorted(usage.dimensions.items()))), Gap(book, charge, usage.dimensions)
+            )
+            found.quantity = EXACT.add(found.quantity, usage.quantity)
+            found.subscriptions.add(of[key].pk)
+            found.invoices += key in held
+    for gap in gaps.values():
+        gap.estimate = estimate(gap.charge.rows, gap.dimensions, gap.quantity, gap.book.currency)
+    rows = sorted(gaps.values(), key=lambda gap: (-gap.quantity, gap.charge.id, sorted(gap.dimensions.items())))
+    return Found(rows, complete=len(suspects) <= LOOKED_AT)
+
+
+def billed_at_nothing(limit: int) -> list[Gap]:
+    """What was finalized at an amount of nothing for want of a row, in the last 35 days; most first.
+
+    Raises `meters.scanning.TooMuch`.
+    """
+    since = clock.now() - BILLED_AT_NOTHING_FOR
+    with in_time(), connection.cursor() as cursor:
+        cursor.execute(_AT_NOTHING, {"since": since, "limit": limit})
+        found = cursor.fetchall()
+    versions = dict(Charge.objects.filter(pk__in={row[0] for row in found}).values_list("pk", "version_id"))
+    books = price_books.load(set(versions.values()))
+    return [
+        _billed(books[versions[charge]], charge, json.loads(dimensions), quantity, invoices)
+        for charge, dimensions, quantity, invoices in found
+    ]
+
+
+def _billed(book: PriceBook, charge_id: int, dimensions: Mapping[str, str], quantity: Decimal, invoices: int) -> Gap:
+    charge = next(each for each in book.charges if isinstance(each, UsageCharge) and each.id == charge_id)
+    worth = estimate(charge.rows, dimensions, quantity, book.currency)
+    return Gap(book, charge, dimensions, quantity, invoices=invoices, estimate=worth)
+
+
+def _requests(
+    subscriptions: Iterable[Subscription], drafts: Iterable[Invoice]
+) -> tuple[list[Request], dict[int, Subscription], set[int]]:
+    """What is open and what waits as a draft, each under a key of its own; whose each is; which of them are held."""
+    by_id = {row.pk: row for row in subscriptions}
+    requests: list[Request] = []
+    of: dict[int, Subscription] = {}
+    held: set[int] = set()
+    for row in by_id.values():
+        if row.due_from is not None and row.due_at is not None and row.due_from < row.due_at:
+            of[len(requests)] = row
+            requests.append(Request(len(requests), row.pk, Period(row.due_from, row.due_at), None))
+    for draft in drafts:
+        key = len(requests)
+        of[key] = by_id[draft.subscription_id]
+        held |= {key} if draft.hold_reason else set()
+        requests.append(Request(key, draft.subscription_id, request_for(draft).arrears, None))
+    return requests, of, held
+
+
+def _unmatched(
+    book: PriceBook, by_charge: Mapping[int, Sequence[Combination]]
+) -> Iterator[tuple[PriceBook, UsageCharge, Combination]]:
+    for charge in book.charges:
+        if isinstance(charge, UsageCharge):
+            matrix = Matrix(charge)
+            for usage in by_charge.get(charge.id, ()):
+                if usage.quantity and matrix.row_for(usage.dimensions) is None:
+                    yield book, charge, usage
+
+
+def estimate(rows: Sequence[Row], dimensions: Mapping[str, str], quantity: Decimal, currency: str) -> Estimate | None:
+    """The usage at the prices of the rows that share most values with it, or of all rows when none shares any. Pure."""
+    if not rows:
+        return None
+    shared = {row.id: sum(dimensions.get(name) == value for name, value in row.match.items()) for row in rows}
+    most = max(shared.values())
+    near = [row for row in rows if shared[row.id] == most]
+    with localcontext(EXACT):
+        amounts = [round_amount(row.price.price(quantity, "").amount, currency) for row in near]
+    return Estimate(min(amounts), max(amounts), len(near))
