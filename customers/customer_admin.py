@@ -89,6 +89,7 @@ class CustomerAdmin(RefusalsShown, ConfigurationAdmin):
     inlines = (SubscriptionInline, AliasInline, ContactInline)
     list_display = ("name", "reference", "currency", "timezone", "running", "created_at")
     list_filter = ("currency", "country")
+    ordering = ("reference",)  # the model's own is not applied to rows that are grouped to be counted
     search_fields = ("name", "reference", "aliases__reference", "email")
     search_help_text = "Name, reference, alias or e-mail"
     show_full_result_count = False
@@ -127,7 +128,7 @@ class CustomerAdmin(RefusalsShown, ConfigurationAdmin):
         for alias in formset.deleted_objects:
             remove_alias(alias)
 
-    @display(description="Running subscriptions", ordering="running_count")
+    @display(description="Subscriptions", ordering="running_count")
     def running(self, customer: Customer) -> int:
         return int(getattr(customer, "running_count", 0))
 

@@ -13,7 +13,7 @@ last.
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from django.db import connection, transaction
@@ -25,6 +25,8 @@ from invoicing.closing import request_for
 from invoicing.models import Invoice, Line
 
 CLOSED = (Invoice.Status.FINALIZED, Invoice.Status.EMPTY)
+# Longer than any transaction that makes a customer or an alias.
+UNKNOWN_WAITS = timedelta(minutes=10)
 
 # Invoice, charge, dimension values in the order of their names.
 Key = tuple[int, int, tuple[tuple[str, str], ...]]
@@ -60,18 +62,25 @@ def _watch_some(limit: int) -> int:
 
 
 def _take(limit: int) -> tuple[int, list[Change]]:
-    """How many rows were taken, and the earliest hour of each customer and meter among them."""
+    """How many rows were taken, and the earliest hour of each customer and meter among them.
+
+    A change of a customer whom nobody knows is left for a while: the transaction that gives the reference to a
+    customer may be under way, and looked for usage before these events were committed.
+    """
     with connection.cursor() as cursor:
         cursor.execute(
             """
             WITH taken AS (
               DELETE FROM meters_usagechange WHERE id IN (
-                SELECT id FROM meters_usagechange ORDER BY id LIMIT %s FOR UPDATE SKIP LOCKED
+                SELECT id FROM meters_usagechange change
+                 WHERE created_at <= statement_timestamp() - %s
+                    OR EXISTS (SELECT FROM customers_alias alias WHERE alias.reference = change.customer)
+                 ORDER BY id LIMIT %s FOR UPDATE OF change SKIP LOCKED
               ) RETURNING customer, meter_id, hour
             )
             SELECT customer, meter_id, min(hour), count(*) FROM taken GROUP BY customer, meter_id
             """,
-            [limit],
+            [UNKNOWN_WAITS, limit],
         )
         rows = cursor.fetchall()
     return sum(row[3] for row in rows), [Change(*row[:3]) for row in rows]

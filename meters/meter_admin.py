@@ -42,7 +42,6 @@ class ValueInline(PartInline):
     formset = ValueFormSet
     fields = ("label", "property")
     verbose_name = "value"
-    verbose_name = "value"
     verbose_name_plural = "values: which numbers are added up (for “sum”; none: the event's own value)"
 
 
@@ -58,7 +57,6 @@ class FilterInline(PartInline):
     form = FilterForm
     formset = FilterFormSet
     fields = ("property", "operator", "values")
-    verbose_name = "filter"
     verbose_name = "filter"
     verbose_name_plural = "filters: an event counts when all of them hold"
 

@@ -31,6 +31,7 @@ class SeenChangeList(ChangeList):
 class UnknownTypeAdmin(ReadOnlyAdmin):
     list_display = ("type", "customers", "events", "first_seen_at", "last_event_at")
     list_display_links = None
+    empty_text = "Events of a type that no meter reads are listed here. So far there are none."
     search_fields = ("type",)
     search_help_text = "Type, as it stands on the events"
     show_full_result_count = False

@@ -1,7 +1,6 @@
 """What every test may use. See `tests/servers.py` for the servers and `tests/processes.py` for real processes."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pgtrigger
@@ -37,11 +36,11 @@ def _what_the_process_knows_is_forgotten() -> Iterator[None]:
 
 
 @pytest.fixture
-def processes(transactional_db: None, tmp_path: Path) -> Iterator[Processes]:
+def processes(transactional_db: None) -> Iterator[Processes]:
     """Real web, worker and beat processes on this test's database. The queue is empty when the test begins."""
     if settings.REDIS_URL.startswith(embedded.redis_url().partition("?")[0]):  # never empty somebody else's
         with Redis.from_url(settings.REDIS_URL) as client:
             client.flushdb()
-    running = Processes(tmp_path)
+    running = Processes()
     yield running
     running.close()

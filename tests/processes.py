@@ -9,12 +9,11 @@ import signal
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from urllib.parse import urlsplit
 
 from django.db import connection
 
-from billing_site import procfile, supervisor
+from billing_site import heartbeats, procfile, supervisor
 from billing_site.children import Child, signal_group, stop
 from billing_site.embedded import state_dir
 
@@ -85,7 +84,6 @@ class Web(Running):
 class Processes:
     """Starts processes, remembers them, and ends them all."""
 
-    folder: Path
     started: list[Running] = field(default_factory=list)
 
     def web(self, *, workers: int = 1, threads: int = 2, environment: Mapping[str, str] | None = None) -> Web:
@@ -120,11 +118,14 @@ class Processes:
         return worker
 
     def beat(self, *, environment: Mapping[str, str] | None = None) -> Running:
-        """A Celery beat with a schedule file of its own, in `folder`. Returns when that file is there."""
-        child, lines = self._start("beat", {"TALLYBOOK_STATE": str(self.folder), **(environment or {})})
+        """A Celery beat. Returns when it has given its sign of life."""
+        with heartbeats.connect() as client:
+            client.delete(heartbeats.BEAT)
+        child, lines = self._start("beat", environment or {})
         beat = Running("beat", child, lines)
         self.started.append(beat)
-        beat.wait_until(lambda: list(self.folder.glob("beat*")), START_SECONDS, "open its schedule")
+        with heartbeats.connect() as client:
+            beat.wait_until(lambda: heartbeats.signs(client)["beat"], START_SECONDS, "give a sign of life")
         return beat
 
     def close(self) -> None:

@@ -52,11 +52,10 @@ def test_kill_group_leaves_no_child_running(processes: Processes) -> None:
     assert worker.child.returncode == -9
 
 
-def test_beat_starts_with_a_schedule_of_its_own(processes: Processes) -> None:
+def test_beat_starts_and_stops(processes: Processes) -> None:
     beat = processes.beat()
 
     assert beat.is_running()
-    assert list(processes.folder.glob("beat*")) != []
     beat.stop()
     assert beat.child.returncode == 0
 

@@ -11,12 +11,10 @@ Two lines: one busy customer, and 200 customers in each batch.
 import http.client
 import json
 import os
-import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import psycopg
@@ -52,16 +50,16 @@ def measure(progress: Callable[[str], None]) -> dict[str, list[tuple[float, floa
     )
     _, key = create_key("benchmark", ["ingest"])
     _assert_durable()
-    with tempfile.TemporaryDirectory() as folder:
-        processes = Processes(Path(folder))
-        try:
-            address = processes.web(
-                workers=WORKERS, threads=CONNECTIONS, environment={"INGEST_EVENTS_PER_SECOND": "10000000"}
-            ).base_url
-            found = {variant: _runs(variant, address, key, progress) for variant in VARIANTS}
-        finally:
-            for process in processes.started:
-                process.stop()
+    processes = Processes()
+    try:
+        address = processes.web(
+            workers=WORKERS, threads=CONNECTIONS, environment={"INGEST_EVENTS_PER_SECOND": "10000000"}
+        ).base_url
+        found = {variant: _runs(variant, address, key, progress) for variant in VARIANTS}
+    finally:
+        for process in processes.started:
+            process.stop()
+
     wrong = differences(meter)
     assert not wrong, wrong[:3]
     return found

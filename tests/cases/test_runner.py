@@ -66,7 +66,7 @@ def test_lines_are_rounded_one_by_one() -> None:
 
 
 def test_a_list_of_values_is_a_row_for_each_and_the_narrowest_cell_wins() -> None:
-    usage = [
+    usage: list[tuple[dict[str, Any], str]] = [
         ({"cloud": "gcp"}, "7"),
         ({"cloud": "aws"}, "10"),
         ({"cloud": "own"}, "1"),

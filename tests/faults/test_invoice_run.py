@@ -3,6 +3,7 @@
 import time
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from pathlib import Path
 from threading import Event, Thread
 from typing import Any
 
@@ -77,9 +78,9 @@ def assert_gapless() -> None:
     assert NumberSeries.objects.get().next_number == len(numbers) + 1
 
 
-def stopped_at(place: str, processes: Processes) -> Running:
+def stopped_at(place: str, processes: Processes, folder: Path) -> Running:
     """A worker that has come to the place and sleeps there."""
-    marker = processes.folder / "stopped"
+    marker = folder / "stopped"
     environment = {**QUICK, "STOP_AT": place, "STOP_MARKER": str(marker)}
     worker = processes.worker(app="tests.faults.stopping", environment=environment)
     processes.beat(environment=QUICK)
@@ -94,10 +95,10 @@ def nothing_but_drafts() -> None:
 
 
 @pytest.mark.parametrize("place", ["after drafts", "inside rating", "after numbers, before commit"])
-def test_killed_at(place: str, subscriptions: None, processes: Processes) -> None:
+def test_killed_at(place: str, subscriptions: None, processes: Processes, tmp_path: Path) -> None:
     expected = undisturbed()
 
-    stopped_at(place, processes).kill_group()
+    stopped_at(place, processes, tmp_path).kill_group()
 
     nothing_but_drafts()
     assert Chunk.objects.exists() is (place != "after drafts")
@@ -109,9 +110,11 @@ def test_killed_at(place: str, subscriptions: None, processes: Processes) -> Non
         assert max(Chunk.objects.values_list("attempts", flat=True)) == 2
 
 
-def test_a_dead_workers_chunk_is_taken_when_its_lease_has_run_out(subscriptions: None, processes: Processes) -> None:
+def test_a_dead_workers_chunk_is_taken_when_its_lease_has_run_out(
+    subscriptions: None, processes: Processes, tmp_path: Path
+) -> None:
     """With a lease of 2 s and a beat of 1 s. That the defaults stay below a minute is shown in tests/invoicing."""
-    worker = stopped_at("inside rating", processes)
+    worker = stopped_at("inside rating", processes, tmp_path)
     taken = Chunk.objects.get(attempts=1)
     fresh = processes.worker(environment=QUICK)
     assert fresh.is_running()
@@ -124,9 +127,11 @@ def test_a_dead_workers_chunk_is_taken_when_its_lease_has_run_out(subscriptions:
     assert Chunk.objects.get(pk=taken.pk).attempts == 2
 
 
-def test_a_slow_worker_keeps_its_chunk_while_it_lives(subscriptions: None, processes: Processes) -> None:
+def test_a_slow_worker_keeps_its_chunk_while_it_lives(
+    subscriptions: None, processes: Processes, tmp_path: Path
+) -> None:
     """Its lease has run out, but its transaction holds the row: nobody else takes it, nobody waits for it."""
-    stopped_at("inside rating", processes)
+    stopped_at("inside rating", processes, tmp_path)
     slow = Chunk.objects.get(attempts=1)
     processes.worker(environment=QUICK)
     others = Chunk.objects.exclude(pk=slow.pk)

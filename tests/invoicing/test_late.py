@@ -4,11 +4,13 @@ from datetime import date
 from decimal import Decimal
 from threading import Event, Thread
 
+import pgtrigger
 import pytest
 from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from customers import rating
+from customers.models import Alias
 from customers.subscribing import add_alias
 from invoicing import late
 from invoicing.models import Invoice, LateUsage
@@ -115,6 +117,23 @@ def test_events_under_a_reference_that_becomes_an_alias_later_are_found(january:
     add_alias(january.customer, "acme-eu")
     late.watch(limit=100)
     assert listed() == [(january.pk, {"model": "a"}, 6)]
+
+
+def test_a_change_waits_for_a_reference_that_is_being_given_to_a_customer(january: Invoice) -> None:
+    """The alias looked for usage before the events were committed, and is committed after they were looked at."""
+    send([event(JANUARY, 4, customer="second-name")])
+    assert late.watch(limit=100) == 0
+    with pgtrigger.ignore():  # no change of the alias's own: it saw no usage
+        Alias.objects.create(customer=january.customer, reference="second-name")
+    assert late.watch(limit=100) == 1
+    assert listed() == [(january.pk, {"model": "a"}, 4)]
+
+
+def test_a_change_of_a_customer_whom_nobody_knows_does_not_wait_for_ever(january: Invoice) -> None:
+    send([event(JANUARY, 4, customer="nobody")])
+    sql("UPDATE meters_usagechange SET created_at = created_at - interval '11 minutes'")
+    assert late.watch(limit=100) == 1
+    assert not UsageChange.objects.exists()
 
 
 def test_a_change_is_kept_when_acting_on_it_fails(january: Invoice, monkeypatch: pytest.MonkeyPatch) -> None:

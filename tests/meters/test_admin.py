@@ -231,7 +231,7 @@ def test_lists_cost_the_same_for_many_rows(operator: Client, name: str) -> None:
         return len(captured)
 
     send(event("r1"))
-    assert operator.get(address, {"o": "1"}).context["cl"].queryset.query.order_by == ("-id",)
+    assert "?o=" not in operator.get(address).content.decode()
     few = queries()
     send(*(event(f"s{n}", customer=f"c{n}") for n in range(60)))
     assert queries() == few
