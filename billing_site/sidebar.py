@@ -22,6 +22,7 @@ GROUPS: dict[str, list[Item]] = {
     "Events & usage": [
         Item("Meters", "speed", "meters_meter_changelist", "meters.meter"),
         Item("Events", "bolt", "meters_event_changelist", "meters.event"),
+        Item("Uploads", "upload_file", "meters_upload_changelist", "meters.upload"),
         Item("Usage buckets", "bar_chart", "meters_bucket_changelist", "meters.bucket"),
         Item("Series", "stacked_line_chart", "meters_series_changelist", "meters.series"),
         Item(
