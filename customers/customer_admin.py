@@ -30,6 +30,7 @@ class AliasInline(TabularInline):
     model = Alias
     form = AliasForm
     extra = 0
+    hide_title = True
     tab = True
     verbose_name_plural = "aliases (other references on events)"
 
@@ -44,12 +45,14 @@ class AliasInline(TabularInline):
 class ContactInline(TabularInline):
     model = Contact
     extra = 0
+    hide_title = True
     tab = True
 
 
 class SubscriptionInline(TabularInline):
     model = Subscription
     extra = 0
+    hide_title = True
     tab = True
     fields = ("link", "version", "days", "state", "next_invoice")
     readonly_fields = fields

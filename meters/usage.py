@@ -1,7 +1,7 @@
 """Quantities by customer, period and dimension: the only reader of buckets."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import NamedTuple
@@ -21,8 +21,8 @@ HOUR = timedelta(hours=1)
 class Window:
     """What to read: one meter's usage by some customer references in a period.
 
-    `subscription` empty: all events, but for those that name one of `named_elsewhere`. Not empty: only events that
-    name it.
+    `subscription` empty: all events, but for those that name one of `named_elsewhere` within its period. Not empty:
+    only events that name it.
     """
 
     key: int
@@ -30,13 +30,32 @@ class Window:
     meter: int
     period: Period
     subscription: str = ""
-    named_elsewhere: frozenset[str] = frozenset()
+    named_elsewhere: Mapping[str, Period] = field(default_factory=dict)
+
+    def parts(self) -> Iterator["Part"]:
+        """What to read for it: no event lies in two of them."""
+        if self.subscription:
+            yield Part(self, self.period, self.subscription)
+            return
+        elsewhere = {name: self.period.clip(taken.start, taken.end) for name, taken in self.named_elsewhere.items()}
+        yield Part(self, self.period, but=frozenset(elsewhere))
+        for name, taken in elsewhere.items():
+            yield Part(self, Period(self.period.start, taken.start), name)
+            yield Part(self, Period(taken.end, self.period.end), name)
+
+
+@dataclass(frozen=True)
+class Part:
+    """A period of a window: of the events that name `only`, or, when it is empty, of all that name none of `but`."""
+
+    window: Window
+    period: Period
+    only: str = ""
+    but: frozenset[str] = frozenset()
 
     def takes(self, subscription: str) -> bool:
-        """Whether events that name `subscription`, or none when it is empty, belong to this window."""
-        if self.subscription:
-            return subscription == self.subscription
-        return subscription not in self.named_elsewhere
+        """Whether events that name `subscription`, or none when it is empty, belong to this part."""
+        return subscription == self.only if self.only else subscription not in self.but
 
 
 @dataclass(frozen=True)
@@ -56,13 +75,16 @@ class _Found(NamedTuple):
     tally: Tally
 
 
-# A window's series by the index series_once (customer, meter), then each one's hours by bucket_once (customer, series,
+# A part's series by the index series_once (customer, meter), then each one's hours by bucket_once (customer, series,
 # hour). LATERAL, so that no estimate of the planner's ever makes it read other hours than those.
 _BUCKETS = """
     SELECT wanted.ordinal, series.subscription, series.dimensions::text, used.quantity, used.events
-    FROM unnest(%b::bigint[], %b::text[], %b::bigint[], %b::timestamptz[], %b::timestamptz[])
-        AS wanted (ordinal, customer, meter, first_hour, end_hour)
-    JOIN meters_series AS series ON series.customer = wanted.customer AND series.meter_id = wanted.meter
+    FROM unnest(%b::bigint[], %b::text[], %b::bigint[], %b::text[], %b::timestamptz[], %b::timestamptz[])
+        AS wanted (ordinal, customer, meter, subscription, first_hour, end_hour)
+    JOIN meters_series AS series
+        ON series.customer = wanted.customer
+        AND series.meter_id = wanted.meter
+        AND (wanted.subscription = '' OR series.subscription = wanted.subscription)
     CROSS JOIN LATERAL (
         SELECT sum(bucket.quantity) AS quantity, sum(bucket.events)::bigint AS events
         FROM meters_bucket AS bucket
@@ -74,17 +96,23 @@ _BUCKETS = """
     WHERE used.events > 0
 """
 
-# Uses the index event_customer_type_time (customer, type, timestamp), for at most two hours of a window.
+# The part of an hour at a bound by the index event_customer_type_time (customer, type, timestamp). OFFSET 0 keeps the
+# planner from making a join of it, which may read all events there are.
 _EVENTS = """
     SELECT wanted.ordinal, event.subscription, event.value, event.properties::text
-    FROM unnest(%b::bigint[], %b::text[], %b::text[], %b::timestamptz[], %b::timestamptz[])
-        AS wanted (ordinal, customer, type, start, stop)
-    JOIN meters_event AS event
-        ON event.customer = wanted.customer
-        AND event.type = wanted.type
-        AND event.timestamp >= wanted.start
-        AND event.timestamp < wanted.stop
-    WHERE event.status = %b
+    FROM unnest(%b::bigint[], %b::text[], %b::text[], %b::text[], %b::timestamptz[], %b::timestamptz[])
+        AS wanted (ordinal, customer, type, subscription, start, stop)
+    CROSS JOIN LATERAL (
+        SELECT bound.subscription, bound.value, bound.properties
+        FROM meters_event AS bound
+        WHERE bound.customer = wanted.customer
+            AND bound.type = wanted.type
+            AND bound.timestamp >= wanted.start
+            AND bound.timestamp < wanted.stop
+            AND bound.status = %b
+            AND (wanted.subscription = '' OR bound.subscription = wanted.subscription)
+        OFFSET 0
+    ) AS event
 """
 
 
@@ -97,7 +125,8 @@ def read(windows: Sequence[Window]) -> dict[int, list[Usage]]:
     by_id = registry.current().by_id
     definitions = {window.meter: by_id[window.meter] for window in windows}
     found: dict[int, dict[tuple[tuple[str, str], ...], Tally]] = {window.key: {} for window in windows}
-    for window, dimensions, tally in (*_of_buckets(windows), *_of_events(windows, definitions)):
+    parts = [part for window in windows for part in window.parts() if part.period.start < part.period.end]
+    for window, dimensions, tally in (*_of_buckets(parts), *_of_events(parts, definitions)):
         tallies = found[window.key]
         tallies[dimensions] = _merged(definitions[window.meter].aggregation, tallies.get(dimensions), tally)
     return {
@@ -115,31 +144,32 @@ def _merged(aggregation: Aggregation, one: Tally | None, other: Tally) -> Tally:
     return Tally(aggregation.merge(one.quantity, other.quantity), one.events + other.events)
 
 
-def _of_buckets(windows: Sequence[Window]) -> Iterator[_Found]:
+def _of_buckets(parts: Sequence[Part]) -> Iterator[_Found]:
     wanted = []
-    for ordinal, window in enumerate(windows):
-        first, end = whole_hours(window.period)
+    for ordinal, part in enumerate(parts):
+        first, end = whole_hours(part.period)
         if first < end:
-            wanted += [(ordinal, customer, window.meter, first, end) for customer in set(window.customers)]
-    for ordinal, subscription, dimensions, quantity, events in fetch(_BUCKETS, *columns(wanted, 5)):
-        window = windows[ordinal]
-        if window.takes(subscription):
-            yield _Found(window, tuple(sorted(from_text(dimensions).items())), Tally(quantity, events))
+            customers = set(part.window.customers)
+            wanted += [(ordinal, customer, part.window.meter, part.only, first, end) for customer in customers]
+    for ordinal, subscription, dimensions, quantity, events in fetch(_BUCKETS, *columns(wanted, 6)):
+        part = parts[ordinal]
+        if part.takes(subscription):
+            yield _Found(part.window, tuple(sorted(from_text(dimensions).items())), Tally(quantity, events))
 
 
-def _of_events(windows: Sequence[Window], definitions: Mapping[int, Definition]) -> Iterator[_Found]:
+def _of_events(parts: Sequence[Part], definitions: Mapping[int, Definition]) -> Iterator[_Found]:
     wanted = [
-        (ordinal, customer, definitions[window.meter].event_type, part.start, part.end)
-        for ordinal, window in enumerate(windows)
-        for part in parts_of_hours(window.period)
-        for customer in set(window.customers)
+        (ordinal, customer, definitions[part.window.meter].event_type, part.only, bound.start, bound.end)
+        for ordinal, part in enumerate(parts)
+        for bound in parts_of_hours(part.period)
+        for customer in set(part.window.customers)
     ]
-    for ordinal, subscription, value, properties in fetch(_EVENTS, *columns(wanted, 5), COUNTED):
-        window = windows[ordinal]
-        if window.takes(subscription):
-            definition, read_properties = definitions[window.meter], from_text(properties)
+    for ordinal, subscription, value, properties in fetch(_EVENTS, *columns(wanted, 6), COUNTED):
+        part = parts[ordinal]
+        if part.takes(subscription):
+            definition, read_properties = definitions[part.window.meter], from_text(properties)
             for dimensions, quantity in quantities(definition, value, read_properties):
-                yield _Found(window, dimensions, Tally(quantity, 1))
+                yield _Found(part.window, dimensions, Tally(quantity, 1))
 
 
 def whole_hours(period: Period) -> tuple[datetime, datetime]:

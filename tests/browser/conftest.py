@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.contrib.auth.models import User
+from django.test import Client
 from playwright.sync_api import Browser, sync_playwright
 
 from tests.browser.visiting import DESKTOP, Operator, tab
 
-NAME, PASSWORD = "dana", "a long enough word"
 # As root there is no sandbox, and /dev/shm is small in containers. The browser asks nobody anything by itself.
 ARGUMENTS = [
     "--no-sandbox",
@@ -43,6 +44,13 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
+def session_of(user: User) -> str:
+    """What the cookie of somebody holds who has signed in."""
+    client = Client()
+    client.force_login(user)
+    return client.cookies[settings.SESSION_COOKIE_NAME].value
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Keep what the browser showed when a test failed."""
@@ -60,13 +68,12 @@ def signed_in(
     browser: Browser, transactional_db: None, request: pytest.FixtureRequest
 ) -> Iterator[Callable[..., Operator]]:
     """Opens the admin at an address as an operator. What went wrong in the browser by the end fails the test."""
-    User.objects.create_superuser(NAME, password=PASSWORD)
     tabs = request.node.stash[_tabs] = []
 
     def sign_in(base_url: str, size: tuple[int, int] = DESKTOP) -> Operator:
         operator = tab(browser, base_url, size)
         tabs.append(operator)
-        operator.sign_in(NAME, PASSWORD)
+        operator.take_over(session_of(User.objects.create_superuser("dana")))
         return operator
 
     yield sign_in

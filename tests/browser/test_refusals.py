@@ -1,5 +1,6 @@
 """What an operator gets wrong is said where they got it wrong, and changes nothing."""
 
+import re
 from datetime import date
 from decimal import Decimal
 
@@ -107,6 +108,22 @@ def test_a_second_subscription_to_the_same_usage_is_refused_at_its_start(
 
     expect(operator.page.locator(".field-starts_on")).to_contain_text("first")
     assert Subscription.objects.count() == 1
+
+
+def test_what_something_rests_on_is_not_offered_for_deletion(operator: Operator, draft: PlanVersion) -> None:
+    customer, idle = (create_customer(reference=name, name=name) for name in ("acme", "idle"))
+    subscribe(customer=customer, version=publish(draft), starts_on=date(2024, 1, 1))
+    meter = Meter.objects.get(code="llm_tokens")
+    places = {
+        f"customers/customer/{idle.pk}": 1,
+        f"customers/customer/{customer.pk}": 0,
+        f"catalog/product/{making.product().pk}": 0,
+        f"catalog/plan/{draft.plan_id}": 0,
+        f"meters/meter/{meter.pk}": 0,
+    }
+    for place, offers in places.items():
+        operator.go(f"/admin/{place}/change/")
+        expect(operator.page.get_by_text(re.compile(r"^\s*Delete \w"))).to_have_count(offers)
 
 
 def test_a_published_version_offers_nothing_to_change(operator: Operator, draft: PlanVersion) -> None:
