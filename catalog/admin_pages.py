@@ -11,7 +11,6 @@ from billing_site.foundation.errors import Refused
 from billing_site.foundation.money import grouped, show
 from catalog.models import Cell, Charge, PlanVersion
 from catalog.row_checks import words
-from catalog.row_checks import words
 
 
 class CataloguePage(ConfigurationAdmin):
@@ -72,14 +71,6 @@ def charge_text(charge: Charge) -> str:
     if len(cells) == 1:
         return f"{price_text(cells[0], currency)} per {charge.meter.unit}"
     return f"{len(cells)} prices per {charge.meter.unit}" if cells else "no price yet"
-
-
-def price_list(charge: Charge) -> list[tuple[str, str]]:
-    """Every price of a charge: what it is for (nothing, for a fee), and the price. Prefetch its rows and its meter."""
-    if charge.meter is None:
-        return [("", charge_text(charge))]
-    currency, unit = charge.version.currency, charge.meter.unit
-    return [(words(cell.match), rate_text(cell, currency, unit)) for cell in charge.cells.all()]
 
 
 def price_list(charge: Charge) -> list[tuple[str, str]]:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.db import transaction
 from django.db.models import QuerySet
 from django.urls import path, register_converter
 from drf_spectacular.utils import OpenApiParameter, extend_schema
@@ -22,7 +23,7 @@ from customers.serializers import (
     AliasSerializer,
     CustomerSerializer,
     SubscriptionAnswerSerializer,
-    SubscriptionEndSerializer,
+    SubscriptionChangeSerializer,
     SubscriptionSerializer,
     UsageSerializer,
 )
@@ -166,10 +167,10 @@ class Subscriptions(View):
 
 
 class OneSubscription(View):
-    """One subscription. Only its end can change, to no day before what has been invoiced."""
+    """One subscription. Its end can change, to no day before what has been invoiced; its version, to a later one."""
 
     queryset = Subscription.objects.select_related("customer", "version__plan")
-    serializer_class = SubscriptionEndSerializer
+    serializer_class = SubscriptionChangeSerializer
 
     @extend_schema(
         operation_id="retrieve_subscription", summary="Retrieve a subscription", responses=SubscriptionAnswerSerializer
@@ -178,15 +179,20 @@ class OneSubscription(View):
         return Response(SubscriptionAnswerSerializer(self._find(reference)).data)
 
     @extend_schema(
-        operation_id="end_subscription",
-        summary="Set, move or take away the end of a subscription",
+        operation_id="change_subscription",
+        summary="Set, move or take away the end of a subscription; move it to a later version of its plan",
         responses=SubscriptionAnswerSerializer,
     )
     def patch(self, request: Request, reference: str) -> Response:
         subscription = self._find(reference)
         body = _valid(self.get_serializer(data=request.data))
-        ended = subscribing.end_subscription(subscription, body["ends_on"])
-        return Response(SubscriptionAnswerSerializer(ended).data)
+        with transaction.atomic():
+            if "version" in body:
+                version = _version_of(subscription.version.plan.code, body["version"], field="version")
+                subscribing.move_to_version(subscription, version)
+            if "ends_on" in body:
+                subscribing.end_subscription(subscription, body["ends_on"])
+        return Response(SubscriptionAnswerSerializer(self._find(reference)).data)
 
     def _find(self, reference: str) -> Subscription:
         found = None if "\0" in reference else self.get_queryset().filter(reference=reference).first()
@@ -213,7 +219,7 @@ def _customer_of(reference: str) -> Customer:
         raise Refused(Fault("customer_unknown", f"{error.detail} Create it first.", "customer")) from error
 
 
-def _version_of(plan: str, number: int | None) -> PlanVersion:
+def _version_of(plan: str, number: int | None, field: str = "plan") -> PlanVersion:
     """The version of that number, or the newest published one."""
     versions = PlanVersion.objects.select_related("plan").order_by("-number")
     versions = versions.none() if "\0" in plan else versions.filter(plan__code=plan)
@@ -224,7 +230,7 @@ def _version_of(plan: str, number: int | None) -> PlanVersion:
     version = versions.first()
     if version is None:
         which = "published version" if number is None else f"version {number}"
-        raise Refused(Fault("plan_unknown", f"There is no {which} of a plan “{plan}”.", "plan"))
+        raise Refused(Fault("plan_unknown", f"There is no {which} of a plan “{plan}”.", field))
     return version
 
 

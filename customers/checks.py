@@ -37,6 +37,11 @@ CONSTRAINTS = {
     "subscription_currency_fits": Fault(
         "currency_differs", "The customer and the plan version have different currencies.", "version"
     ),
+    "subscription_moves_forward": Fault(
+        "version_conflict",
+        "A subscription moves only to a later version of its plan, of its currency, interval and meters.",
+        "version",
+    ),
     "subscription_ends_after_start": Fault("ends_too_early", "The end is not after the start.", "ends_on"),
     "meter_claim_no_overlap": Fault(
         "meter_conflict", "Another subscription of this customer reads the same meter at that time.", "starts_on"

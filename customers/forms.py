@@ -22,7 +22,7 @@ from billing_site.foundation.errors import Fault, Refused
 from billing_site.foundation.money import currencies
 from billing_site.foundation.periods import local_date
 from catalog.models import PlanVersion
-from customers import checks, subscribing
+from customers import checks, moving, subscribing
 from customers.models import COUNTRIES, Alias, Customer, Subscription
 
 FIRST_CURRENCIES = ("USD", "EUR", "GBP", "JPY")
@@ -71,6 +71,7 @@ class CustomerForm(forms.ModelForm):
     class Meta:
         model = Customer
         fields = checks.CUSTOMER_FIELDS
+        help_texts = {"email": "Stands on the invoice; nothing is sent to it."}
 
     currency = forms.ChoiceField(
         choices=currency_choices,
@@ -177,6 +178,40 @@ class EndForm(forms.ModelForm):
         if not self.errors and self.has_changed():
             show_faults(self, subscribing.check_end(self.instance, given["ends_on"]))
         return given
+
+
+class MoveForm(BaseDialogForm):
+    """A later version for a subscription: the one of the page, unless `subscription` says otherwise."""
+
+    version = VersionField(
+        queryset=PlanVersion.objects.none(),
+        label="Version",
+        help_text="Drafts and the open period are priced by it. Finalized invoices stay as they are.",
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        subscription = self.subscription()
+        if subscription is not None:
+            self.fields["version"].queryset = moving.later_versions(subscription)  # type: ignore[attr-defined]
+
+    def subscription(self) -> Subscription | None:
+        return Subscription.objects.select_related("version").filter(pk=self.object_id).first()
+
+    def clean(self) -> dict[str, Any]:
+        given = super().clean() or self.cleaned_data
+        subscription = self.subscription()
+        if not self.errors and subscription is not None:
+            show_faults(self, moving.check_move(subscription, given["version"]))
+        return given
+
+
+MOVE_DIALOG = {
+    "title": "Move to version …",
+    "description": "Later published versions of the plan, in the same currency and interval, are offered.",
+    "form_class": MoveForm,
+    "form_submit_text": "Move",
+}
 
 
 class NewCustomerForm(BaseDialogForm):

@@ -173,6 +173,7 @@ class Subscription(models.Model):
         triggers = [
             triggers.FIT_VERSION,
             triggers.KEEP_TERMS,
+            triggers.MOVE_FORWARD,
             triggers.INVOICED_STAYS,
             triggers.CLAIM_METERS,
             triggers.DROP_CLAIMS,

@@ -12,13 +12,14 @@ from catalog.pricing.book import PriceBook, Priced
 class Request:
     """What to rate: usage and fees in arrears of `arrears`, fees in advance of `advance`; either may be empty or None.
 
-    `key` is the caller's own, for example an invoice id.
+    `key` is the caller's own, for example an invoice id. `version`: the one to price by; None: the subscription's.
     """
 
     key: int
     subscription: int
     arrears: Period | None
     advance: Period | None
+    version: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -90,7 +90,8 @@ def measure(requests: Sequence[Request]) -> dict[int, dict[int, list[Combination
 def _gather(requests: Sequence[Request]) -> tuple[list[Terms], dict[int, Rated]]:
     """The terms of the requests, and those that have none already rated as a problem."""
     subscriptions = Subscription.objects.in_bulk({request.subscription for request in requests})
-    books = price_books.load({row.version_id for row in subscriptions.values()})
+    versions = {request.version for request in requests if request.version is not None}
+    books = price_books.load(versions | {row.version_id for row in subscriptions.values()})
     customers = {row.customer_id for row in subscriptions.values()}
     references, named = _references(customers), _named(customers)
     terms, rated = [], {}
@@ -100,7 +101,7 @@ def _gather(requests: Sequence[Request]) -> tuple[list[Terms], dict[int, Rated]]
             rated[request.key] = Rated(request.key, (), (f"There is no subscription {request.subscription}.",))
             continue
         try:
-            book = books[row.version_id]
+            book = books[request.version or row.version_id]
             terms.append(_terms(request, row, book, references[row.customer_id], named[row.customer_id]))
         except Exception as error:  # noqa: BLE001 - likewise
             rated[request.key] = _failed(request.key, error)

@@ -1,7 +1,8 @@
 """How customers, subscriptions and usage are written and read in the API."""
 
+import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from rest_framework import serializers
 
@@ -13,16 +14,62 @@ from customers.periodic import UsageRow
 
 
 class StrictSerializer(serializers.Serializer[Any]):
-    """A name that is not a field is refused: a misspelt one would else be dropped without a word."""
+    """A name that is no field, or one that is only read, is refused: it would else be dropped without a word.
+
+    What is wrong with the other fields is told in the same answer.
+    """
+
+    default_error_messages = {"invalid": "Send a JSON object, in braces; this is of the type {datatype}."}
 
     def to_internal_value(self, data: Any) -> Any:
-        if isinstance(data, Mapping):
-            unknown = [str(name) for name in data if name not in self.fields]
-            if unknown:
-                known = ", ".join(self.fields)
-                message = f"There is no such field; the fields are {known}."
-                raise serializers.ValidationError(dict.fromkeys(unknown, message), code="field_unknown")
-        return super().to_internal_value(data)
+        faults = self._misplaced(data) if isinstance(data, Mapping) else {}
+        try:
+            values = super().to_internal_value(data)
+        except serializers.ValidationError as error:
+            if not faults:
+                raise
+            raise serializers.ValidationError({**faults, **cast("dict[str, Any]", error.detail)}) from None
+        if faults:
+            raise serializers.ValidationError(faults)
+        return values
+
+    def _misplaced(self, data: Mapping[Any, Any]) -> dict[str, list[serializers.ErrorDetail]]:
+        written = [name for name, field in self.fields.items() if not field.read_only]
+        known = ", ".join(written)
+        faults = {}
+        for name in (str(name) for name in data if name not in written):
+            if name in self.fields:
+                message, code = "It is only read; leave it out.", "field_read_only"
+            else:
+                message, code = f"There is no such field; the fields are {known}.", "field_unknown"
+            faults[name] = [serializers.ErrorDetail(message, code)]
+        return faults
+
+
+class Shown:
+    """Mix into a field: what cannot be read is shown, with what to send instead (`mend`). The codes stay DRF's."""
+
+    mend: str
+
+    def to_internal_value(self, data: Any) -> Any:
+        try:
+            return super().to_internal_value(data)  # type: ignore[misc]
+        except serializers.ValidationError as error:
+            code = getattr(error.detail[0], "code", "invalid") if isinstance(error.detail, list) else "invalid"
+            message = f"{json.dumps(data, ensure_ascii=False)[:60]} cannot be read here: {self.mend}."
+            raise serializers.ValidationError(message, code=code) from None
+
+
+class Whole(Shown, serializers.IntegerField):
+    mend = "send a whole number, for example 2"
+
+
+class YesNo(Shown, serializers.BooleanField):
+    mend = "send true or false"
+
+
+class Day(Shown, serializers.DateField):
+    mend = 'send a date in quotes, for example "2026-03-01"'
 
 
 class Text(serializers.CharField):
@@ -46,6 +93,10 @@ class ContactSerializer(StrictSerializer):
 class AliasesField(serializers.ListField):
     """All references but the own one."""
 
+    default_error_messages = {
+        "not_a_list": "Send a list of texts, in square brackets; this is of the type {input_type}."
+    }
+
     def get_attribute(self, instance: Customer) -> list[str]:
         return [alias.reference for alias in instance.aliases.all() if not alias.own]
 
@@ -57,7 +108,7 @@ class CustomerSerializer(StrictSerializer):
     name = Text(help_text="As it stands on the invoice.")
     currency = Text(required=False, help_text="Three letters; USD when left out. Stays once there is a subscription.")
     timezone = Text(required=False, help_text="Where billing periods begin at midnight; UTC when left out.")
-    email = Text(required=False, help_text="Where invoices go.")
+    email = Text(required=False, help_text="Stands on the invoice; nothing is sent to it.")
     tax_id = Text(required=False)
     address = Text(required=False)
     country = Text(required=False, help_text="Two letters, for example DE.")
@@ -77,26 +128,43 @@ class SubscriptionSerializer(StrictSerializer):
 
     customer = Text(help_text="The customer's reference, or an alias.")
     plan = Text(help_text="The plan's code.")
-    version = serializers.IntegerField(
-        required=False, min_value=1, help_text="The number of a published version; the newest when left out."
+    version = Whole(
+        required=False,
+        min_value=1,
+        error_messages={"min_value": "Versions are counted from {min_value}."},
+        help_text="The number of a published version; the newest when left out.",
     )
-    starts_on = serializers.DateField(help_text="The first day.")
-    ends_on = serializers.DateField(required=False, allow_null=True, default=None, help_text="The day after the last.")
+    starts_on = Day(help_text="The first day.")
+    ends_on = Day(required=False, allow_null=True, default=None, help_text="The day after the last.")
     alignment = Text(
         required=False,
         default=Alignment.CALENDAR.value,
         help_text="calendar: periods begin on the first of the month; anniversary: on the day of starts_on.",
     )
     reference = Text(required=False, help_text="Your own id, by which events may name it; made when left out.")
-    named_events_only = serializers.BooleanField(
+    named_events_only = YesNo(
         required=False, default=False, help_text="Charge only events that name this subscription."
     )
 
 
-class SubscriptionEndSerializer(StrictSerializer):
-    ends_on = serializers.DateField(
-        allow_null=True, help_text="The day after the last, in the subscription's timezone; null: no end."
+class SubscriptionChangeSerializer(StrictSerializer):
+    """What can change of a subscription: its end, and the version of its plan."""
+
+    version = Whole(
+        required=False,
+        min_value=1,
+        help_text="The number of a later published version of its plan: it prices all that is not finalized.",
     )
+    ends_on = Day(
+        required=False,
+        allow_null=True,
+        help_text="The day after the last, in the subscription's timezone; null: no end.",
+    )
+
+    def validate(self, given: dict[str, Any]) -> dict[str, Any]:
+        if not given:
+            raise serializers.ValidationError({"ends_on": ["Give ends_on, version, or both."]}, code="required")
+        return given
 
 
 class SubscriptionAnswerSerializer(serializers.Serializer[Subscription]):
@@ -133,7 +201,9 @@ class UsageRowSerializer(serializers.Serializer[UsageRow]):
     unit = serializers.CharField(source="meter.unit")
     dimensions = serializers.DictField(child=serializers.CharField())
     quantity = serializers.SerializerMethodField()
-    events = serializers.IntegerField()
+    values = serializers.IntegerField(
+        source="events", help_text="How many values were counted or added up; an event may carry several."
+    )
 
     def get_quantity(self, row: UsageRow) -> str:
         return plain(row.quantity)

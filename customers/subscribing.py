@@ -11,9 +11,19 @@ from catalog.models import Charge, PlanVersion
 from customers import boundaries, checks
 from customers.boundaries import Boundary
 from customers.models import Customer, Subscription
+from customers.moving import move_to_version
 from customers.registering import add_alias, change_customer, create_customer, lock
 
-__all__ = ["add_alias", "advance", "change_customer", "create_customer", "end_subscription", "schedule_of", "subscribe"]
+__all__ = [
+    "add_alias",
+    "advance",
+    "change_customer",
+    "create_customer",
+    "end_subscription",
+    "move_to_version",
+    "schedule_of",
+    "subscribe",
+]
 
 
 def subscribe(

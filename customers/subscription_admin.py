@@ -2,17 +2,19 @@
 
 from typing import Any
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.db.models import Q, QuerySet
 from django.forms import ModelForm
-from django.http import HttpRequest
-from unfold.decorators import display
+from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
+from unfold.decorators import action, display
 
 from billing_site.foundation import clock
 from billing_site.foundation.admin_base import ConfigurationAdmin
+from billing_site.foundation.errors import Refused
 from billing_site.foundation.periods import local_date
 from customers import checks, subscribing
-from customers.forms import EndForm, RefusalsShown, SubscribeForm
+from customers.forms import MOVE_DIALOG, EndForm, MoveForm, RefusalsShown, SubscribeForm
 from customers.models import Subscription
 
 STATE_LABELS = {"active": "success", "scheduled": "info", "ended": "warning"}
@@ -23,6 +25,19 @@ def next_invoice(subscription: Subscription) -> str:
     if subscription.due_at is None:
         return "none: all is invoiced"
     return str(local_date(subscription.due_at, subscription.timezone))
+
+
+def move(request: HttpRequest, form: MoveForm, back: str) -> HttpResponse:
+    """Do what the dialog says, or say why not; htmx, which sent it, goes back to the page."""
+    subscription = form.subscription()
+    assert subscription is not None  # its versions were offered
+    try:
+        subscribing.move_to_version(subscription, form.cleaned_data["version"])
+    except Refused as refused:
+        messages.error(request, str(refused))
+    else:
+        messages.success(request, f"“{subscription}” is on {subscription.version} now, which prices its drafts.")
+    return HttpResponse(headers={"HX-Redirect": back})
 
 
 class StateFilter(admin.SimpleListFilter):
@@ -55,6 +70,7 @@ class SubscriptionAdmin(RefusalsShown, ConfigurationAdmin):
     search_help_text = "Reference, or the customer's name or reference"
     autocomplete_fields = ("customer",)
     show_full_result_count = False
+    actions_detail = ("move_to_version",)
     made = ("customer", "version", "alignment", "reference", "named_events_only")
     readonly_fields = ("days", "state", "next_invoice", "timezone")
 
@@ -86,6 +102,13 @@ class SubscriptionAdmin(RefusalsShown, ConfigurationAdmin):
             obj.__dict__.update(subscribing.subscribe(**form.terms()).__dict__)
         elif form.has_changed():
             subscribing.end_subscription(obj, form.cleaned_data["ends_on"])
+
+    def has_move_permission(self, request: HttpRequest, object_id: str | None = None) -> bool:
+        return request.user.has_perm("customers.change_subscription")
+
+    @action(description="Move to version …", permissions=["move"], dialog=MOVE_DIALOG)
+    def move_to_version(self, request: HttpRequest, form: MoveForm, object_id: str) -> HttpResponse:
+        return move(request, form, reverse("admin:customers_subscription_change", args=[object_id]))
 
     @display(description="Days", ordering="starts_at")
     def days(self, subscription: Subscription) -> str:

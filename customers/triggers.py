@@ -89,11 +89,39 @@ KEEP_TERMS = pgtrigger.Trigger(
     when=pgtrigger.Before,
     operation=pgtrigger.Update,
     condition=pgtrigger.AnyChange(
-        "reference", "customer", "version", "alignment", "anchor", "timezone", "starts_at", "named_events_only"
+        "reference", "customer", "alignment", "anchor", "timezone", "starts_at", "named_events_only"
     ),
     func="""
-        RAISE EXCEPTION 'The terms of a subscription do not change once it exists; only its end does.'
+        RAISE EXCEPTION 'The terms of a subscription do not change once it exists; only its end and version do.'
             USING ERRCODE = 'check_violation', CONSTRAINT = 'subscription_terms_kept';
+    """,
+)
+
+# Forward within the plan, and no meter is dropped, whose usage nobody would bill.
+MOVE_FORWARD = pgtrigger.Trigger(
+    name="move_forward",
+    when=pgtrigger.Before,
+    operation=pgtrigger.Update,
+    condition=pgtrigger.AnyChange("version"),
+    declare=[("before", "catalog_planversion%ROWTYPE"), ("after", "catalog_planversion%ROWTYPE")],
+    func="""
+        PERFORM FROM customers_customer WHERE id = NEW.customer_id FOR NO KEY UPDATE;
+        SELECT * INTO before FROM catalog_planversion WHERE id = OLD.version_id;
+        SELECT * INTO after FROM catalog_planversion WHERE id = NEW.version_id FOR SHARE;
+        IF after.status <> 'published' THEN
+            RAISE EXCEPTION 'Only a published plan version can be subscribed to; this one is %.', after.status
+                USING ERRCODE = 'check_violation', CONSTRAINT = 'subscription_version_published';
+        END IF;
+        IF after.plan_id <> before.plan_id OR after.number <= before.number
+           OR after.currency <> before.currency OR after.interval <> before.interval
+           OR EXISTS (
+             SELECT meter_id FROM catalog_charge WHERE version_id = before.id AND meter_id IS NOT NULL
+             EXCEPT SELECT meter_id FROM catalog_charge WHERE version_id = after.id)
+        THEN
+            RAISE EXCEPTION 'A subscription moves only to a later version of its plan with the same terms and meters.'
+                USING ERRCODE = 'check_violation', CONSTRAINT = 'subscription_moves_forward';
+        END IF;
+        RETURN NEW;
     """,
 )
 
@@ -102,14 +130,23 @@ KEEP_TERMS = pgtrigger.Trigger(
 CLAIM_METERS = pgtrigger.Trigger(
     name="claim_meters",
     when=pgtrigger.After,
-    operation=pgtrigger.Insert | pgtrigger.UpdateOf("ends_at"),
+    operation=pgtrigger.Insert | pgtrigger.UpdateOf("ends_at", "version_id"),
     func="""
         IF TG_OP = 'INSERT' THEN
             INSERT INTO customers_meterclaim (subscription_id, customer_id, meter_id, period, named_events_only)
             SELECT NEW.id, NEW.customer_id, meter_id, tstzrange(NEW.starts_at, NEW.ends_at), NEW.named_events_only
             FROM catalog_charge WHERE version_id = NEW.version_id AND meter_id IS NOT NULL
             GROUP BY meter_id ORDER BY meter_id;
-        ELSIF NEW.ends_at IS DISTINCT FROM OLD.ends_at THEN
+            RETURN NULL;
+        END IF;
+        IF NEW.version_id <> OLD.version_id THEN
+            INSERT INTO customers_meterclaim (subscription_id, customer_id, meter_id, period, named_events_only)
+            SELECT NEW.id, NEW.customer_id, meter_id, tstzrange(NEW.starts_at, NEW.ends_at), NEW.named_events_only
+            FROM catalog_charge WHERE version_id = NEW.version_id AND meter_id IS NOT NULL
+              AND meter_id NOT IN (SELECT meter_id FROM customers_meterclaim WHERE subscription_id = NEW.id)
+            GROUP BY meter_id ORDER BY meter_id;
+        END IF;
+        IF NEW.ends_at IS DISTINCT FROM OLD.ends_at THEN
             PERFORM FROM customers_customer WHERE id = NEW.customer_id FOR NO KEY UPDATE;
             UPDATE customers_meterclaim SET period = tstzrange(NEW.starts_at, NEW.ends_at)
             WHERE subscription_id = NEW.id;

@@ -75,8 +75,8 @@ def _line(
 def _held(book: PriceBook, charge: UsageCharge, combination: Combination) -> str:
     return (
         f"“{charge.name}” of {book.label} has no price for {_named(combination)}:"
-        f" {grouped(combination.quantity)} {charge.unit}. It needs a plan version with a row for it, or with a row"
-        " of only *, and the subscription on that version."
+        f" {grouped(combination.quantity)} {charge.unit}. Publish a version of the plan with a row for it, or with a"
+        " row of only *, and move the subscription to that version."
     )
 
 

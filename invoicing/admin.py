@@ -14,10 +14,13 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.views.decorators.http import require_POST
 from kombu.exceptions import OperationalError as BrokerAway
-from unfold.decorators import display
+from unfold.decorators import action, display
 
 from billing_site.foundation.admin_base import BigTableAdmin, ConfigurationAdmin, ReadOnlyAdmin
 from billing_site.foundation.money import grouped, show
+from customers.forms import MOVE_DIALOG, MoveForm
+from customers.models import Subscription
+from customers.subscription_admin import move
 from invoicing import chunks, closing, tasks
 from invoicing.models import Chunk, Invoice, LateProblem, LateUsage, NumberSeries, Run
 from invoicing.sheet import period_text, sheet
@@ -47,6 +50,13 @@ class HeldFilter(admin.SimpleListFilter):
         return queryset.exclude(hold_reason="") if self.value() == "yes" else queryset
 
 
+class MoveInvoiceForm(MoveForm):
+    """The same on the page of a draft: its subscription is moved."""
+
+    def subscription(self) -> Subscription | None:
+        return Subscription.objects.select_related("version").filter(invoices=self.object_id).first()
+
+
 @admin.register(Invoice)
 class InvoiceAdmin(BigTableAdmin):
     list_display = ["title", "customer", "period", "standing", "amount"]
@@ -56,6 +66,7 @@ class InvoiceAdmin(BigTableAdmin):
     list_select_related = ["customer"]
     ordering = ["-id"]
     actions = ["retry_held"]
+    actions_detail = ["move_to_version"]
     empty_text = "When a period of a subscription is over, its invoice appears here: a draft, then with a number."
 
     class Media:
@@ -82,6 +93,19 @@ class InvoiceAdmin(BigTableAdmin):
         count = closing.retry_held(list(queryset.values_list("pk", flat=True)))
         messages.info(request, f"{count} held drafts will be tried again.")
         run_now(request)
+
+    def has_move_permission(self, request: HttpRequest, object_id: str | None = None) -> bool:
+        if not request.user.has_perm("customers.change_subscription"):  # type: ignore[union-attr]
+            return False
+        return Invoice.objects.filter(pk=object_id, status=Invoice.Status.DRAFT).exists()
+
+    @action(
+        description="Move to version …", permissions=["move"], dialog={**MOVE_DIALOG, "form_class": MoveInvoiceForm}
+    )
+    def move_to_version(self, request: HttpRequest, form: MoveInvoiceForm, object_id: str) -> HttpResponse:
+        answer = move(request, form, reverse("admin:invoicing_invoice_change", args=[object_id]))
+        run_now(request)
+        return answer
 
     def has_retry_permission(self, request: HttpRequest) -> bool:
         return bool(request.user.has_perm("invoicing.change_invoice"))  # type: ignore[union-attr]

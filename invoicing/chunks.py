@@ -16,9 +16,10 @@ from datetime import timedelta
 
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection, transaction
-from django.db.models import F, Q
+from django.db.models import F, OuterRef, Q
 from django.db.models.functions import Greatest, Now
 
+from customers.models import Subscription
 from invoicing.models import Chunk, Invoice
 
 MAX_ATTEMPTS = 5
@@ -141,7 +142,12 @@ def _split(chunk: Chunk, message: str) -> bool:
 def _hold(chunk: Chunk, message: str) -> None:
     """The draft that is alone in a chunk waits for somebody; it is tried again every INVOICE_REFRESH."""
     drafts = Invoice.objects.filter(chunk=chunk, status=Invoice.Status.DRAFT)
-    drafts.update(chunk=None, rated_at=Greatest(F("rated_at"), Now()), hold_reason=f"It could not be closed. {message}")
+    drafts.update(
+        chunk=None,
+        version=Subscription.objects.filter(pk=OuterRef("subscription")).values("version"),
+        rated_at=Greatest(F("rated_at"), Now()),
+        hold_reason=f"It could not be closed. {message}",
+    )
 
 
 def _give_up(chunk: Chunk, message: str) -> None:

@@ -20,6 +20,7 @@ from django.db import connection, transaction
 from billing_site.foundation.money import ZERO, show
 from billing_site.foundation.periods import Period
 from customers import rating
+from customers.models import Subscription
 from customers.rating import Rated, Request
 from invoicing import chunks, lines, locks, numbering
 from invoicing.models import Chunk, Invoice
@@ -56,10 +57,12 @@ def _close(chunk: Chunk) -> None:
     drafts = list(
         Invoice.objects.filter(chunk=chunk, status=Invoice.Status.DRAFT).order_by("id").select_for_update(no_key=True)
     )
+    _follow_versions(drafts)
     rated = rating.rate([request_for(draft) for draft in drafts]) if drafts else {}
     lines.replace([rated[draft.pk] for draft in drafts])
     held = {draft.pk: _problems(rated[draft.pk], draft.currency) for draft in drafts}
-    _write_totals([rated[draft.pk] for draft in drafts], held, chunk)
+    versions = {draft.pk: draft.version_id for draft in drafts}
+    _write_totals([rated[draft.pk] for draft in drafts], versions, held, chunk)
     if chunk.step == Chunk.Step.RATE:
         chunks.finish(chunk.pk)
         return
@@ -68,12 +71,21 @@ def _close(chunk: Chunk) -> None:
     numbering.finalize([draft.pk for draft in drafts if rated[draft.pk].lines and not held[draft.pk]])
 
 
+def _follow_versions(drafts: Sequence[Invoice]) -> None:
+    """A draft is priced by the version that its subscription has now; with finalization that is its own for good."""
+    rows = Subscription.objects.filter(pk__in=[draft.subscription_id for draft in drafts])
+    versions = dict(rows.values_list("pk", "version_id"))
+    for draft in drafts:
+        draft.version_id = versions[draft.subscription_id]
+
+
 def request_for(invoice: Invoice) -> Request:
     """What an invoice bills: its period in arrears, and in advance what begins at its end."""
     opening = invoice.kind == Invoice.Kind.OPENING
     return Request(
         key=invoice.pk,
         subscription=invoice.subscription_id,
+        version=invoice.version_id,
         arrears=None if opening else Period(invoice.period_start, invoice.period_end),
         advance=None if invoice.advance_end is None else Period(invoice.period_end, invoice.advance_end),
     )
@@ -95,13 +107,16 @@ def _total(rated: Rated) -> Decimal:
     return sum((line.amount for line in rated.lines), ZERO)
 
 
-def _write_totals(results: Sequence[Rated], held: Mapping[int, Sequence[str]], chunk: Chunk) -> None:
+def _write_totals(
+    results: Sequence[Rated], versions: Mapping[int, int], held: Mapping[int, Sequence[str]], chunk: Chunk
+) -> None:
     """Totals, who bills whom, and reasons to hold. What stays a draft is free again; what has no lines is empty."""
     with connection.cursor() as cursor:
         cursor.execute(
             """
             UPDATE invoicing_invoice invoice
-               SET total = result.total, hold_reason = result.held, rated_at = statement_timestamp(),
+               SET version_id = result.version, total = result.total,
+                   hold_reason = result.held, rated_at = statement_timestamp(),
                    seller = %(seller)s::jsonb,
                    bill_to = jsonb_build_object(
                      'reference', customer.reference, 'name', customer.name, 'email', customer.email,
@@ -111,8 +126,9 @@ def _write_totals(results: Sequence[Rated], held: Mapping[int, Sequence[str]], c
                                  THEN 'empty' ELSE 'draft' END,
                    finalized_at = CASE WHEN %(closing)s AND result.held = '' AND result.lines = 0
                                        THEN statement_timestamp() END
-              FROM unnest(%(ids)s::bigint[], %(totals)s::numeric[], %(held)s::text[], %(lines)s::int[])
-                     AS result(id, total, held, lines),
+              FROM unnest(%(ids)s::bigint[], %(totals)s::numeric[], %(held)s::text[], %(lines)s::int[],
+                          %(versions)s::bigint[])
+                     AS result(id, total, held, lines, version),
                    customers_customer customer
              WHERE invoice.id = result.id AND invoice.status = 'draft' AND customer.id = invoice.customer_id
             """,
@@ -122,6 +138,7 @@ def _write_totals(results: Sequence[Rated], held: Mapping[int, Sequence[str]], c
                 "ids": [each.key for each in results],
                 "totals": [_total(each) for each in results],
                 "held": ["\n".join(held[each.key]) for each in results],
+                "versions": [versions[each.key] for each in results],
                 "lines": [len(each.lines) for each in results],
             },
         )

@@ -16,7 +16,7 @@ from datetime import datetime
 import structlog
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import Q, QuerySet
+from django.db.models import F, Q, QuerySet
 
 from customers import subscribing
 from customers.boundaries import Boundary
@@ -159,13 +159,14 @@ def _take_free(step: Chunk.Step, now: datetime) -> list[int]:
     That a draft is free stands in its own row (`chunk` is null), so that when two planners meet, PostgreSQL's second
     look at a row that the other has just changed is enough to leave it out.
     """
-    rows = _free(step, now).order_by("id").select_for_update(skip_locked=True, no_key=True)
+    rows = _free(step, now).order_by("id").select_for_update(of=("self",), skip_locked=True, no_key=True)
     return list(rows.values_list("pk", flat=True)[: settings.INVOICE_CHUNK_SIZE])
 
 
 def _free(step: Chunk.Step, now: datetime) -> QuerySet[Invoice]:
     """In grace: preview what is new or was rated a while ago. After it: finalize, held ones every now and then."""
-    stale = Q(rated_at=None) | Q(rated_at__lte=now - settings.INVOICE_REFRESH)
+    moved = ~Q(version=F("subscription__version"))  # to a version that may well price what was held
+    stale = Q(rated_at=None) | Q(rated_at__lte=now - settings.INVOICE_REFRESH) | moved
     ready = Q(finalize_after__lte=now) & (Q(hold_reason="") | stale)
     preview = Q(finalize_after__gt=now) & stale
     free = Invoice.objects.filter(status=Invoice.Status.DRAFT, chunk=None)

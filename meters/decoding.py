@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from meters.bodies import split
-from meters.timestamps import parse
+from meters.timestamps import MEND, parse
 from meters.values import MAX_TEXT, Unfit, as_number, check_quantity
 from meters.wellformed import check
 
@@ -208,6 +208,9 @@ def _text(item: Mapping[str, Any], name: str) -> str:
 def _timestamp(item: Mapping[str, Any], now: datetime, limits: Limits) -> datetime:
     if item.get("timestamp") is None:
         return now
+    if not isinstance(item["timestamp"], str):
+        message = f"timestamp is {_shown(item['timestamp'])}: {MEND}, in quotes."
+        raise Unfit("wrong_type", message, "timestamp")
     instant = parse(_text(item, "timestamp"), "timestamp")
     if instant > now + limits.future:
         raise Unfit(

@@ -123,3 +123,13 @@ def test_the_page_needs_no_other_host(client: Client) -> None:
         assert finders.find(address.removeprefix("/static/")), address
     assert "https://" not in page
     assert '"validatorUrl": null' in page
+
+
+@pytest.mark.parametrize("path", ["/v1/customers", "/v1/subscriptions", "/v1/plans", "/v1/invoices"])
+def test_lists_tell_how_to_read_on(document: dict[str, Any], path: str) -> None:
+    operation = document["paths"][path]["get"]
+
+    assert {"after", "limit"} <= {parameter["name"] for parameter in operation["parameters"]}
+    schema = operation["responses"]["200"]["content"]["application/json"]["schema"]
+    page = document["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
+    assert sorted(page["properties"]) == ["data", "next"]

@@ -11,6 +11,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.urls import reverse
+from django.utils.crypto import get_random_string
 from unfold.admin import ModelAdmin
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
@@ -104,6 +105,7 @@ class ApiKeyAdmin(ConfigurationAdmin):
             "secret": request.new_api_key,  # type: ignore[attr-defined]
             "address": request.build_absolute_uri("/v1/"),
             "may_ingest": Scope.INGEST in obj.scopes,
+            "reference": f"try-{get_random_string(8)}",  # a new one each time: a repeated reference is dropped
         }
         response = TemplateResponse(request, "admin/foundation/apikey/shown_once.html", context)
         response["Cache-Control"] = "no-store"

@@ -50,7 +50,7 @@ def handle(error: Exception, context: Mapping[str, Any]) -> Response:
     if isinstance(error, Refused):
         return answer(error.faults, refusal_status(error))
     if isinstance(error, exceptions.APIException):
-        return answer(list(_faults(error)), error.status_code, _headers(error))
+        return answer(list(_faults(_told(error, context))), error.status_code, _headers(error))
     if isinstance(error, (OperationalError, InterfaceError)):
         return _database_answer(error)
     # What Django sends for an exception that nobody handled: it is logged with its traceback, and a test client raises
@@ -92,6 +92,24 @@ def _as_api_exception(error: Exception) -> Exception:
     if isinstance(error, (SuspiciousOperation, UnreadablePostError, RawPostDataException)):
         return exceptions.ParseError("The request could not be read.")
     return error
+
+
+def _told(error: exceptions.APIException, context: Mapping[str, Any]) -> exceptions.APIException:
+    """DRF's own errors with what to do about them; their codes stay."""
+    view, request = context.get("view"), context.get("request")
+    if isinstance(error, exceptions.NotAuthenticated):
+        error.detail = _detail(error, "Send an API key in the header “Authorization: Bearer <key>”.")
+    elif isinstance(error, exceptions.MethodNotAllowed) and view is not None and request is not None:
+        offered = ", ".join(method for method in view.allowed_methods if method not in ("HEAD", "OPTIONS"))
+        error.detail = _detail(error, f"{request.method} is not offered here, but {offered}.")
+    elif isinstance(error, exceptions.ParseError) and str(error.detail).startswith("JSON parse error - "):
+        where = str(error.detail).removeprefix("JSON parse error - ")
+        error.detail = _detail(error, f"The body is not valid JSON: {where}. Send one JSON object.")
+    return error
+
+
+def _detail(error: exceptions.APIException, message: str) -> exceptions.ErrorDetail:
+    return exceptions.ErrorDetail(message, getattr(error.detail, "code", None) or error.default_code)
 
 
 def _model_detail(error: ModelValidationError) -> dict[str, Any] | list[Any]:

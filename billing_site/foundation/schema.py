@@ -73,6 +73,11 @@ class ApiSchema(AutoSchema):
         self._add_errors(operation["responses"])
         return operation
 
+    def _is_list_view(self, serializer: Any = None) -> bool:
+        """A list is also what a view with pages answers by itself."""
+        pages = getattr(self.view, "pagination_class", None) is not None and "{" not in self.path
+        return (self.method == "GET" and pages) or bool(super()._is_list_view(serializer))
+
     def _is_idempotent(self) -> bool:
         return isinstance(self.view, idempotency.IdempotentWrites) and self.method in idempotency.WRITES
 

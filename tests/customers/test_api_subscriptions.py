@@ -87,6 +87,8 @@ def test_the_newest_published_version_is_taken_or_the_one_named(
         ({"version": 0}, 400, ("version", "min_value")),
         ({"starts_on": "1 November"}, 400, ("starts_on", "invalid")),
         ({"starts_on": None}, 400, ("starts_on", "null")),
+        ({"version": "two"}, 400, ("version", "invalid")),
+        ({"named_events_only": "perhaps"}, 400, ("named_events_only", "invalid")),
         ({"starts_on": "0001-01-01"}, 422, ("starts_on", "date_out_of_range")),
         ({"ends_on": "2023-11-01"}, 422, ("ends_on", "ends_too_early")),
         ({"alignment": "weekly"}, 422, ("alignment", "alignment_unknown")),
@@ -103,6 +105,9 @@ def test_bad_bodies(
     answer = writer.post("/v1/subscriptions", {**body, **changes})
     assert (answer.status_code, errors(answer)) == (status, [fault])
     assert Subscription.objects.count() == 1
+    if fault[1] == "invalid":
+        message = answer.json()["errors"][0]["message"]
+        assert message.startswith(f'"{changes[fault[0]]}" cannot be read here: send ')
 
 
 def test_an_overlap_names_the_other_subscription(writer: Caller, acme: Customer, version: PlanVersion) -> None:

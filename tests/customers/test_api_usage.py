@@ -52,8 +52,8 @@ def test_quantities_by_meter(writer: Caller, acme: Customer, tokens: Meter) -> N
         "from": "2023-10-31T23:00:00Z",
         "to": "2023-11-30T23:00:00Z",
         "data": [
-            {"meter": "calls", "unit": "call", "dimensions": {}, "quantity": "3", "events": 1},
-            {"meter": "tokens", "unit": "token", "dimensions": {}, "quantity": "18.5", "events": 4},
+            {"meter": "calls", "unit": "call", "dimensions": {}, "quantity": "3", "values": 1},
+            {"meter": "tokens", "unit": "token", "dimensions": {}, "quantity": "18.5", "values": 4},
         ],
     }
 

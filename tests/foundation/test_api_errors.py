@@ -53,6 +53,7 @@ def test_a_body_of_the_wrong_kind(caller: APIClient) -> None:
 def test_a_body_that_is_no_json(caller: APIClient) -> None:
     answer = caller.generic("POST", "/v1/raise/x", b"{", content_type="application/json")
     assert (answer.status_code, errors(answer)) == (400, [("parse_error", "")])
+    assert answer.json()["errors"][0]["message"].startswith("The body is not valid JSON: Expecting property name")
 
 
 def test_a_body_of_another_type(caller: APIClient) -> None:
@@ -63,6 +64,7 @@ def test_a_body_of_another_type(caller: APIClient) -> None:
 def test_a_method_that_is_not_there(caller: APIClient) -> None:
     answer = caller.put("/v1/raise/x")
     assert (answer.status_code, errors(answer)) == (405, [("method_not_allowed", "")])
+    assert answer.json()["errors"][0]["message"] == "PUT is not offered here, but GET, POST."
 
 
 def test_a_body_that_is_too_large(caller: APIClient, settings: Any) -> None:

@@ -9,15 +9,19 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from billing_site.foundation import clock
+from catalog import publishing
+from catalog.models import Cell, PlanVersion
 from customers import subscribing
 from customers.boundaries import Boundary
 from customers.models import Customer, Subscription
-from invoicing import chunks, closing, planning
-from invoicing.models import Chunk, Invoice, Line, NumberSeries, Run
+from invoicing import chunks, closing, late, planning
+from invoicing.models import Chunk, Invoice, LateUsage, Line, NumberSeries, Run
 from tests.customers import making
-from tests.invoicing.running import backdate, lines, plan_with, run, subscribed, utc
+from tests.invoicing.running import backdate, lines, plan_with, run, sql, subscribed, utc
 
 pytestmark = pytest.mark.django_db
+
+START = utc(2024, 1, 1)
 
 
 def figures() -> list[tuple[str, str, str, str]]:
@@ -169,28 +173,53 @@ def test_a_period_without_anything_to_bill_is_empty_and_takes_no_number() -> Non
     assert NumberSeries.objects.get().next_number == 2
 
 
-def test_a_draft_with_a_problem_is_held_alone_and_closed_once_it_is_solved() -> None:
+def later_version(of: PlanVersion, *rows: tuple[dict[str, str], str]) -> PlanVersion:
+    """A clone of a version, published, whose charge of usage has these rows as well."""
+    draft = publishing.clone_version(of)
+    charge = draft.charges.get(kind="usage")
+    for position, (match, price) in enumerate(rows, start=charge.cells.count()):
+        Cell.objects.create(charge=charge, position=position, match=match, unit_price=Decimal(price))
+    return publishing.publish(draft)
+
+
+def test_a_draft_with_a_problem_is_held_alone_and_closed_once_its_subscription_has_moved() -> None:
     requests = making.meter("requests", dimensions=["model"])
-    version = plan_with(requests, rows=[({"model": "a"}, "1")])
-    subscribed(version, "priced")
-    subscribed(version, "unpriced")
+    version = plan_with(requests, advance="31", rows=[({"model": "a"}, "1")])
+    priced, unpriced = subscribed(version, "priced"), subscribed(version, "unpriced")
     making.use("priced", requests, utc(2024, 1, 2), 1, {"model": "a"})
-    making.use("unpriced", requests, utc(2024, 1, 2), 1, {"model": "new"})
+    making.use("unpriced", requests, utc(2024, 1, 2), 4, {"model": "a"})
+    making.use("unpriced", requests, utc(2024, 1, 3), 3, {"model": "new"})
     now = utc(2024, 2, 1, 1)
     run(now)
-    assert [each[1:3] for each in figures()] == [("finalized", "INV-000001"), ("draft", "")]
     held = Invoice.objects.get(status="draft")
-    assert "new" in held.hold_reason
+    assert held.subscription == unpriced
+    assert "no price for model = new" in held.hold_reason
+    assert "move the subscription to that version" in held.hold_reason
     assert held.chunk is None
     assert run(now) == []  # not again and again
 
-    # The usage turns out to be nothing: what was held is empty then.
-    with connection.cursor() as cursor:
-        cursor.execute("UPDATE meters_bucket SET quantity = 0 WHERE customer = 'unpriced'")
-    assert closing.retry_held([held.pk]) == 1
-    run(now)
+    second = later_version(version, ({"model": "new"}, "2.5"))
+    subscribing.move_to_version(unpriced, second)
+    run(now)  # at once, not after INVOICE_REFRESH
+
     held.refresh_from_db()
-    assert (held.status, held.number, held.hold_reason) == ("empty", "", "")
+    # 31 for February in advance; 4 × 1; 3 × 2.5
+    assert lines(held) == [("Platform", "1", "31.00"), ("Requests · a", "4", "4.00"), ("Requests · new", "3", "7.50")]
+    assert (held.status, held.number, held.hold_reason, f"{held.total:.2f}") == ("finalized", "INV-000004", "", "42.50")
+    assert held.version == second
+    others = Invoice.objects.exclude(pk=held.pk)
+    assert set(others.values_list("version", flat=True)) == {version.pk}
+    priced.refresh_from_db()
+    assert priced.version == version
+
+    # Late usage of a period that was closed before the move is compared by the charges that it was invoiced by.
+    sql("INSERT INTO meters_usagechange (customer, meter_id, hour) VALUES ('unpriced', %s, %s)", requests.pk, now)
+    subscribing.move_to_version(priced, second)
+    making.use("priced", requests, utc(2024, 1, 20), 2, {"model": "a"})
+    sql("INSERT INTO meters_usagechange (customer, meter_id, hour) VALUES ('priced', %s, %s)", requests.pk, START)
+    late.watch(limit=100)
+    found = LateUsage.objects.values_list("invoice__customer__reference", "charge__version", "quantity")
+    assert list(found) == [("priced", version.pk, 2)]
 
 
 def test_a_negative_total_is_held_and_takes_no_number() -> None:
@@ -285,8 +314,8 @@ def test_chunks_are_of_the_size_that_is_set(settings: Any) -> None:
 
 
 def _many(count: int) -> None:
-    """Subscriptions of as many customers, of one plan in five each, with usage in three combinations."""
-    meters = [making.meter(f"m{count}-{n}", dimensions=["model"]) for n in range(min(count, 5))]
+    """Subscriptions of as many customers, each of a plan and a meter of its own, with usage in three combinations."""
+    meters = [making.meter(f"m{count}-{n}", dimensions=["model"]) for n in range(count)]
     versions = [plan_with(meter, advance="3", arrears="2", price="1") for meter in meters]
     for number in range(count):
         reference = f"customer-{count}-{number}"
