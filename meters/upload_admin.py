@@ -47,7 +47,7 @@ class UploadAdmin(ReadOnlyAdmin):
     """Whoever may add uploads may do everything with them; old events need `meters.backfill_events` besides."""
 
     empty_text = "Files of events, CSV, JSON or JSON Lines, are checked and loaded here."
-    list_display = ("name", "shown_status", "rows", "bar", "uploaded_by", "created_at")
+    list_display = ("name", "shown_status", "shown_rows", "bar", "uploaded_by", "created_at")
     list_filter = ("status", "format")
     list_select_related = ("uploaded_by",)
     search_fields = ("name",)
@@ -64,6 +64,10 @@ class UploadAdmin(ReadOnlyAdmin):
     @display(description="Status", ordering="status", label=LABELS)
     def shown_status(self, upload: Upload) -> str:
         return upload.get_status_display()
+
+    @display(description="Rows", ordering="rows")
+    def shown_rows(self, upload: Upload) -> str:
+        return f"{upload.rows:,}"
 
     @display(description="Progress")
     def bar(self, upload: Upload) -> SafeString:

@@ -8,13 +8,19 @@ from zoneinfo import available_timezones
 import msgspec
 from django import forms
 from django.forms import BoundField
-from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
+from unfold.widgets import (
+    UnfoldAdminFileFieldWidget,
+    UnfoldAdminSelectWidget,
+    UnfoldAdminTextareaWidget,
+    UnfoldAdminTextInputWidget,
+)
 
 from billing_site.foundation.errors import Fault
 from meters.files.mapping import CONSTANTS, PROPERTY, Mapping
 from meters.models import Upload
 
 AS_PROPERTY = "property"
+ENDINGS = ".csv,.tsv,.txt,.json,.jsonl,.ndjson,.gz"
 TARGETS = [
     ("", "Left out"),
     ("reference", "Reference"),
@@ -31,7 +37,12 @@ TARGETS = [
 class FileForm(forms.Form):
     """The file itself. An empty one is refused by the verb, as all others are that cannot be read."""
 
-    file = forms.FileField(allow_empty_file=True, error_messages={"required": "Choose a file."})
+    file = forms.FileField(
+        label="File of events",
+        allow_empty_file=True,
+        error_messages={"required": "Choose a file."},
+        widget=UnfoldAdminFileFieldWidget(attrs={"accept": ENDINGS}),
+    )
 
 
 @dataclass(frozen=True)
@@ -52,10 +63,8 @@ class MappingForm(forms.Form):
         mapping = msgspec.convert(upload.mapping or {}, Mapping)
         super().__init__(data, initial=dict(_initial(mapping, self.columns)))
         for number, column in enumerate(self.columns):
-            label = f"What “{column}” is"
-            self.fields[f"target-{number}"] = forms.ChoiceField(
-                choices=TARGETS, required=False, label=label, widget=UnfoldAdminSelectWidget
-            )
+            named = UnfoldAdminSelectWidget(attrs={"aria-label": f"What “{column}” is"})
+            self.fields[f"target-{number}"] = forms.ChoiceField(choices=TARGETS, required=False, widget=named)
             self.fields[f"property-{number}"] = _text(f"Name of the property that “{column}” is")
         for name in CONSTANTS:
             self.fields[f"constant-{name}"] = _text(name.capitalize())
@@ -113,7 +122,8 @@ class MappingForm(forms.Form):
 
 
 def _text(label: str) -> forms.CharField:
-    return forms.CharField(required=False, max_length=255, label=label, widget=UnfoldAdminTextInputWidget)
+    widget = UnfoldAdminTextInputWidget(attrs={"aria-label": label})
+    return forms.CharField(required=False, max_length=255, label=label, widget=widget)
 
 
 def _initial(mapping: Mapping, columns: list[str]) -> Iterator[tuple[str, str]]:

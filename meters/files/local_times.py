@@ -11,7 +11,7 @@ _TOLERANT = re.compile(
     r"\s?(?P<offset>[Zz]|UTC|GMT|[+-]\d\d(:?\d\d)?)?",
     re.ASCII,
 )
-_MEND = "write it as 2026-03-01 12:00:00.5 or, with an offset, 2026-03-01T12:00:00.5+01:00"
+_MEND = "write it as 2026-03-01 12:00:00, with +01:00 behind when it is not of the timezone chosen for the file"
 
 
 def to_utc(text: str, zone: ZoneInfo, field: str) -> str:
