@@ -45,7 +45,8 @@ def stop(upload: int) -> None:
     """Let no worker go on with it; what is loaded stays. Raises Refused when nothing is going on."""
     row = _locked(upload, IN_WORK.values(), "stopped")
     row.status, row.leased_until = Status.STOPPED, None
-    row.save(update_fields=["status", "leased_until"])
+    row.takes += 1
+    row.save(update_fields=["status", "leased_until", "takes"])
 
 
 @transaction.atomic
@@ -68,6 +69,7 @@ def discard(upload: int) -> None:
 def _begin(row: Upload, step: Upload.Step, now: datetime, *, backfill: bool) -> None:
     row.status, row.step, row.step_at, row.backfill = IN_WORK[step], step, now, backfill
     row.next_part = row.failures = 0
+    row.takes += 1  # a worker that is still at a part of before no longer holds it
     row.error, row.leased_until, row.finished_at = "", None, None
     row.save()
 

@@ -74,6 +74,13 @@ def lines(source: Source) -> Iterator[str]:
         yield _decoded(text, number)
 
 
+def beginning_of(source: Source) -> bytes:
+    """The first 64 KiB at most, without a byte order mark. Raises Unusable for what is no text."""
+    data = io.BufferedReader(source, 1 << 16).read(1 << 16)
+    _check_kind(data[:64])
+    return data.removeprefix(codecs.BOM_UTF8)
+
+
 def whole(source: Source, most: int) -> bytes:
     """All of it, up to `most` bytes, without a byte order mark. Raises Unusable."""
     stream = io.BufferedReader(source, 1 << 16)

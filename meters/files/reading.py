@@ -12,7 +12,7 @@ from meters.bodies import Malformed
 from meters.bodies import split as split_body
 from meters.decoding import MAX_EVENT_BYTES
 from meters.files import tables
-from meters.files.opening import Source, Unusable, lines, whole
+from meters.files.opening import Source, Unusable, beginning_of, lines, whole
 from meters.files.parts import Fault, Record
 
 CSV, JSON_LINES, JSON = "csv", "jsonl", "json"
@@ -53,17 +53,18 @@ def _kind(name: str) -> str | None:
 
 
 def _guessed(file: IO[bytes], limit: int) -> str:
-    """By how it begins: “[” an array; “{” one event to a line, unless all of it is one object."""
-    first = next((line for line in lines(Source(file, limit)) if line.strip()), "").strip()
+    """By how it begins: “[” an array; “{” one event to a line, unless the first line is but the start of an object."""
+    start = beginning_of(Source(file, limit)).lstrip()
     file.seek(0)
-    if first.startswith("["):
+    if start.startswith(b"["):
         return JSON
-    if not first.startswith("{"):
+    if not start.startswith(b"{"):
         return CSV
+    first, newline, rest = start.partition(b"\n")
     try:
-        msgspec.json.decode(first.encode())
+        msgspec.json.decode(first)
     except msgspec.DecodeError:
-        return JSON if not first.endswith("}") else JSON_LINES
+        return JSON if newline and not first.rstrip().endswith(b"}") and rest else JSON_LINES
     return JSON_LINES
 
 

@@ -1,11 +1,14 @@
 """What is read as a file, row by row, and what is not: each refusal names the mend."""
 
+import csv
 import gzip
 import io
 import json
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from meters.files import reading
 from meters.files.opening import Unusable
@@ -111,6 +114,13 @@ def test_a_json_array(name: str) -> None:
     assert rows(b' [{"a": 1},\n\n {"a": 2}, 3]', name) == [(1, {"a": 1}), (2, {"a": 2}), (3, 3)]
 
 
+def test_a_long_array_on_one_line() -> None:
+    data = json.dumps([{"a": "x" * 1_000}] * 2_000).encode()
+    assert len(data) > 1_000_000
+    assert len(rows(data, "usage.json")) == 2_000
+    assert len(rows(gzip.compress(data), "usage")) == 2_000
+
+
 def test_one_json_object_over_several_lines() -> None:
     assert rows(b'{\n  "a": 1\n}\n', "usage.json") == [(1, {"a": 1})]
 
@@ -170,3 +180,17 @@ def test_the_digest_is_of_what_is_inside() -> None:
         list(opened.records)
         found.append(opened.digest())
     assert found[0] == found[1] == found[2] != found[3]
+
+
+CELLS = st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=8), min_size=2, max_size=2)
+
+
+@given(st.lists(CELLS, max_size=8), st.sampled_from(",;\t|"), st.sampled_from(["\n", "\r\n"]))
+def test_any_table_that_is_written_is_read(written: list[list[str]], delimiter: str, end: str) -> None:
+    text = io.StringIO()
+    csv.writer(text, delimiter=delimiter, lineterminator=end, quoting=csv.QUOTE_ALL).writerows([["a", "b"], *written])
+    stripped = [[cell.strip() for cell in cells] for cells in written]
+    expected = [
+        {name: cell for name, cell in zip("ab", cells, strict=True) if cell} for cells in stripped if any(cells)
+    ]
+    assert [what for _, what in rows(text.getvalue().encode())] == expected

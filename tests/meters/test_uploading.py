@@ -11,7 +11,7 @@ from django.db.models import Sum
 
 from billing_site.foundation import clock
 from billing_site.foundation.errors import Refused
-from meters import ingest, upload_leases, upload_work, uploading
+from meters import dry_run, ingest, upload_leases, upload_work, uploading
 from meters.files.mapping import Mapping
 from meters.models import Bucket, Event, Upload, UploadKey, UploadPart, UploadResult
 from tests.invoicing.running import together
@@ -306,6 +306,24 @@ class TestWorkers:
         monkeypatch.setattr(upload_work, "TURN", timedelta(seconds=-1))
         assert upload_work.work(five.pk, "one")
         assert upload_leases.takeable() == [five.pk]
+
+    def test_a_worker_of_before_does_not_count_for_another_check(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """While it reads the first part, the upload is stopped and checked anew, with other columns."""
+        found = upload(table(row("r1"), row("r2")))
+        without = {name: target for name, target in PLAIN.columns.items() if name != "model"}
+        uploading.check(found.pk, PLAIN, clock.now(), backfill=False)
+        foresee = dry_run.foresee
+
+        def slow(batch: Any) -> Any:
+            uploading.stop(found.pk)
+            uploading.check(found.pk, Mapping(without), clock.now(), backfill=False)
+            return foresee(batch)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(dry_run, "foresee", slow)
+            assert not upload_work.work(found.pk, "slow")
+        found.refresh_from_db()
+        assert (found.status, found.next_part, totals(found, "check")) == ("checking", 0, {})
 
     def test_stopped_in_the_middle_and_gone_on_with(self, five: Upload, monkeypatch: pytest.MonkeyPatch) -> None:
         load = upload_work._load
