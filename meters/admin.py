@@ -1,7 +1,8 @@
 """The operator's pages, one module each."""
 
+from meters.explorer_admin import EventAdmin
 from meters.meter_admin import MeterAdmin
 from meters.unknown_admin import UnknownTypeAdmin
-from meters.usage_admin import BucketAdmin, EventAdmin, SeriesAdmin
+from meters.usage_admin import BucketAdmin, SeriesAdmin
 
 __all__ = ["BucketAdmin", "EventAdmin", "MeterAdmin", "SeriesAdmin", "UnknownTypeAdmin"]

@@ -40,12 +40,13 @@ def data(caller: Caller, **query: Any) -> list[dict[str, Any]]:
 
 def pages(caller: Caller, **query: Any) -> Iterator[dict[str, Any]]:
     after: dict[str, str] = {}
-    while True:
+    for _ in range(1_000):
         page = ask(caller, **query, **after).json()
         yield page
         if page["next"] is None:
             return
         after = {"after": page["next"]}
+    pytest.fail("The pages do not end.")
 
 
 @pytest.fixture
