@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal, localcontext
+from decimal import Decimal
+from operator import itemgetter
 
 from billing_site.foundation.errors import Fault, Refused
-from billing_site.foundation.money import EXACT, ZERO
 from billing_site.foundation.periods import Period
 from customers.models import Customer
 from meters import usage
@@ -33,9 +33,16 @@ def used(
     chosen = _meters(meters)
     _check_dimensions(chosen, group_by)
     references = tuple(customer.aliases.values_list("reference", flat=True))
-    windows = [usage.Window(key=meter.pk, customers=references, meter=meter.pk, period=period) for meter in chosen]
+    windows = [
+        usage.Window(key=meter.pk, customers=references, meter=meter.pk, period=period, grouping=usage.only(group_by))
+        for meter in chosen
+    ]
     found = usage.read(windows)
-    return [row for meter in chosen for row in _grouped(meter, found.get(meter.pk, []), group_by)]
+    return [
+        UsageRow(meter, dict(values), row.quantity, row.events)
+        for meter in chosen
+        for values, row in sorted(((_values(row, group_by), row) for row in found.get(meter.pk, [])), key=itemgetter(0))
+    ]
 
 
 def _meters(codes: Sequence[str]) -> list[Meter]:
@@ -65,14 +72,9 @@ def _recorded(meter: Meter) -> list[str]:
     return [*names, meter.label_dimension] if meter.label_dimension else names
 
 
-def _grouped(meter: Meter, rows: Sequence[usage.Usage], names: Sequence[str]) -> list[UsageRow]:
-    sums: dict[tuple[tuple[str, str], ...], tuple[Decimal, int]] = {}
-    with localcontext(EXACT):
-        for row in rows:
-            key = tuple((name, row.dimensions[name]) for name in names if name in row.dimensions)
-            quantity, events = sums.get(key, (ZERO, 0))
-            sums[key] = quantity + row.quantity, events + row.events
-    return [UsageRow(meter, dict(key), *totals) for key, totals in sorted(sums.items(), key=lambda item: item[0])]
+def _values(row: usage.Usage, names: Sequence[str]) -> list[tuple[str, str]]:
+    """In the order in which they were asked for."""
+    return [(name, row.dimensions[name]) for name in names if name in row.dimensions]
 
 
 def _known(what: str, names: set[str]) -> str:

@@ -1,0 +1,63 @@
+"""What of usage is asked for, and how a period falls into hours. Pure."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from billing_site.foundation.periods import Period
+from meters.counting import hour_of
+
+HOUR = timedelta(hours=1)
+
+Values = tuple[tuple[str, str], ...]
+"""Dimension values in order of name."""
+
+Grouping = Callable[[Mapping[str, str]], Mapping[str, str]]
+"""The dimension values under which usage recorded at some dimension values is counted."""
+
+
+@dataclass(frozen=True)
+class Window:
+    """What to read: one meter's usage by some customer references in a period.
+
+    `subscription` empty: all events, but for those that name one of `named_elsewhere`. Not empty: only events that
+    name it. `grouping` None: usage at the dimension values as they are recorded.
+    """
+
+    key: int
+    customers: tuple[str, ...]
+    meter: int
+    period: Period
+    subscription: str = ""
+    named_elsewhere: frozenset[str] = frozenset()
+    grouping: Grouping | None = None
+
+    def takes(self, subscription: str) -> bool:
+        """Whether events that name `subscription`, or none when it is empty, belong to this window."""
+        if self.subscription:
+            return subscription == self.subscription
+        return subscription not in self.named_elsewhere
+
+    def place(self, dimensions: Mapping[str, str]) -> Values:
+        """Where usage recorded at these values is counted."""
+        return tuple(sorted((self.grouping(dimensions) if self.grouping else dimensions).items()))
+
+
+def only(names: Iterable[str]) -> Grouping:
+    """Group by the values of these dimensions, whatever others are recorded."""
+    kept = frozenset(names)
+    return lambda dimensions: {name: value for name, value in dimensions.items() if name in kept}
+
+
+def whole_hours(period: Period) -> tuple[datetime, datetime]:
+    """The first UTC hour that lies wholly in the period, and the end of the last; no hours when they meet or cross."""
+    first = hour_of(period.start)
+    return (first if first == period.start else first + HOUR), hour_of(period.end)
+
+
+def parts_of_hours(period: Period) -> Iterable[Period]:
+    """What whole hours leave over: up to two parts, at the bounds, or the one part of a period inside an hour."""
+    first, end = whole_hours(period)
+    if first > end:
+        return [period]
+    return [part for part in (Period(period.start, first), Period(end, period.end)) if part.start < part.end]
