@@ -1,6 +1,7 @@
 """The Celery application: `celery -A billing_site worker` and `… beat`."""
 
 import os
+import warnings
 from typing import Any
 
 from celery import Celery
@@ -8,6 +9,9 @@ from celery.signals import setup_logging
 from django_structlog.celery.steps import DjangoStructLogInitStep
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "billing_site.settings")
+
+# In a container the only user is often root. What Celery warns of is pickled messages; ours are JSON.
+warnings.filterwarnings("ignore", "You're running the worker with superuser privileges")
 
 app = Celery("billing_site")
 app.config_from_object("django.conf:settings", namespace="CELERY")

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
@@ -10,6 +11,8 @@ env = environ.Env()
 
 YES = ("true", "on", "yes", "1")
 NO = ("false", "off", "no", "0", "")
+POSTGRES = ("postgresql", "postgres")
+REDIS = ("redis", "rediss", "unix")
 
 
 def read_file(path: Path) -> None:
@@ -48,4 +51,19 @@ def one_of(name: str, allowed: tuple[str, ...], default: str) -> str:
     text = env.str(name, default=default)
     if text not in allowed:
         raise ImproperlyConfigured(f"{name} is “{text}”; it must be one of {', '.join(allowed)}.")
+    return text
+
+
+def address(name: str, schemes: tuple[str, ...]) -> str:
+    """The address of a server, or "" when there is none. What is wrong with it is said without its password."""
+    text = env.str(name, default="")
+    if not text:
+        return ""
+    try:
+        scheme = urlsplit(text).scheme if "://" in text else ""
+    except ValueError:
+        scheme = ""
+    if scheme not in schemes:
+        found = f"begins with {scheme}://" if scheme else "is no such address"
+        raise ImproperlyConfigured(f"{name} must begin with {schemes[0]}://; what stands there {found}.")
     return text

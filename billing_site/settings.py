@@ -12,6 +12,9 @@ from csp.constants import NONE, SELF, UNSAFE_EVAL, UNSAFE_INLINE
 
 from billing_site import admin_shell, api_schema, embedded, logs
 from billing_site.environment import (
+    POSTGRES,
+    REDIS,
+    address,
     boolean,
     decimal,
     env,
@@ -31,8 +34,8 @@ ALLOWED_HOSTS = env.list("DJANGO_ALLOWED_HOSTS", default=["localhost", "127.0.0.
 CSRF_TRUSTED_ORIGINS = env.list("DJANGO_CSRF_TRUSTED_ORIGINS", default=[])
 HTTPS = boolean("DJANGO_HTTPS")
 
-DATABASE_URL = env.str("DATABASE_URL", default="") or embedded.database_url()
-REDIS_URL = env.str("REDIS_URL", default="") or embedded.redis_url()
+DATABASE_URL = address("DATABASE_URL", POSTGRES) or embedded.database_url()
+REDIS_URL = address("REDIS_URL", REDIS) or embedded.redis_url()
 
 INSTALLED_APPS = [
     "unfold",
@@ -211,6 +214,7 @@ SPECTACULAR_SETTINGS = api_schema.SETTINGS
 UNFOLD = admin_shell.UNFOLD
 
 PGHISTORY_MIDDLEWARE_METHODS = ("POST", "PUT", "PATCH", "DELETE")
+PGHISTORY_APPEND_ONLY = True
 HISTORY_SKIPPED_PATHS = ("/v1/events",)
 
 # Tallybook's own. Each is explained in docs/settings.md.

@@ -1,8 +1,8 @@
 """One process that owns all others: `python -m billing_site.supervisor run` (`make run`), and `site()` for `make demo`.
 
 It holds the state folder, runs the embedded servers when DATABASE_URL or REDIS_URL is unset, brings the database up to
-date, and starts the processes of the Procfile. What ends it (Ctrl-C, SIGTERM, an exception, a process that died) ends
-all of them.
+date, and starts the processes of the Procfile. A process that dies is started again. What ends the supervisor (Ctrl-C,
+SIGTERM, an exception, a server that died, a process that keeps dying) ends all of them.
 """
 
 import errno
@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from types import FrameType
 
@@ -24,7 +25,8 @@ from django.core.exceptions import ImproperlyConfigured
 from billing_site import embedded, environment, procfile
 from billing_site.children import Child, stop
 from billing_site.demo_operator import Operator, demo_operator
-from billing_site.prepare import OWN_USERS
+from billing_site.prepare import AWAY, OWN_USERS
+from billing_site.restarts import MAX_DEATHS, WITHIN_SECONDS, Restarts
 
 ALL = ("web", "worker", "beat")
 READY_SECONDS = 60.0
@@ -33,7 +35,7 @@ _COLOURS = {"web": 36, "worker": 33, "beat": 35}
 
 
 class SiteError(Exception):
-    """The site cannot start, or one of its processes died. The message says which and shows its last words."""
+    """The site cannot start, or cannot go on. The message says what died and shows its last words."""
 
 
 @dataclass
@@ -49,21 +51,46 @@ class Site:
     processes: dict[str, procfile.Process] = field(default_factory=dict)
     servers: dict[str, Child] = field(default_factory=dict)
 
+    restarts: dict[str, Restarts] = field(default_factory=dict)
+    start: Callable[[str], procfile.Process] | None = None
+    """Starts the process of that name; `say` gets what the supervisor has to tell of it."""
+    say: Callable[[str, str], None] = lambda name, line: None
+
     def check(self) -> None:
         """Raise `SiteError` when a process or an embedded server has died."""
+        self._check_servers()
+        for name, process in self.processes.items():
+            if process.child.poll() is not None:
+                raise SiteError(f"{name} died ({_ending(process.child)}). {_last_words(process)}")
+
+    def wait(self) -> None:
+        """Serve until something ends it; start what dies again. Raises `SiteError` when that does not help."""
+        while True:
+            self._check_servers()
+            for name in self.processes:
+                self._keep_running(name)
+            time.sleep(0.2)
+
+    def _check_servers(self) -> None:
         for name, server in self.servers.items():
             if server.poll() is not None:
                 raise SiteError(f"{name} died ({_ending(server)}). Its log: {self.state / name}.log")
-        for name, process in self.processes.items():
-            if process.child.poll() is not None:
-                time.sleep(0.1)  # its last words are still on their way
-                raise SiteError(f"{name} died ({_ending(process.child)}). Its last words:\n" + "\n".join(process.tail))
 
-    def wait(self) -> None:
-        """Serve until something ends it."""
-        while True:
-            self.check()
-            time.sleep(0.2)
+    def _keep_running(self, name: str) -> None:
+        process, restarts = self.processes[name], self.restarts.setdefault(name, Restarts())
+        if process.child.poll() is None:
+            return
+        if restarts.due is None:
+            stop([process.child])  # what it had started itself may hold its port or its tasks
+            wait = restarts.died(time.monotonic())
+            if wait is None:
+                times = f"{MAX_DEATHS} times within {WITHIN_SECONDS:.0f} s"
+                raise SiteError(f"{name} died {times}, the last time: {_ending(process.child)}. {_last_words(process)}")
+            self.say(name, f"died ({_ending(process.child)}); it is started again in {wait:.0f} s.")
+        elif time.monotonic() >= restarts.due:
+            restarts.due = None
+            assert self.start is not None
+            self.processes[name] = self.start(name)
 
 
 @contextmanager
@@ -107,12 +134,13 @@ def site(
             redis_url=names["REDIS_URL"],
             operator=demo_operator(state) if may_sign_in else None,
             servers=servers,
+            say=say or _log_files(stack, state),
         )
         stack.callback(lambda: stop(process.child for process in running.processes.values()))
         stack.callback(ending)
-        say = say or _log_files(stack, state)
+        running.start = partial(procfile.start, environment={**os.environ, "PORT": str(port)}, say=running.say)
         for name in processes:
-            running.processes[name] = procfile.start(name, {**os.environ, "PORT": str(port)}, say)
+            running.processes[name] = running.start(name)
         _wait_until_ready(running, port, "/readyz" if "worker" in processes else "/healthz")
         yield running
 
@@ -155,11 +183,21 @@ def _ending(child: Child) -> str:
     return f"exit code {code}" if code >= 0 else f"killed by {signal.Signals(-code).name}"
 
 
+def _last_words(process: procfile.Process) -> str:
+    time.sleep(0.1)  # they are still on their way
+    return "Its last words:\n" + "\n".join(process.tail)
+
+
 def _start_servers(stack: ExitStack, state: Path) -> dict[str, Child]:
     servers = {}
-    if not os.environ.get("DATABASE_URL"):
+    try:
+        own_database = not environment.address("DATABASE_URL", environment.POSTGRES)
+        own_redis = not environment.address("REDIS_URL", environment.REDIS)
+    except ImproperlyConfigured as error:
+        raise SiteError(str(error)) from None
+    if own_database:
         servers["postgres"] = stack.enter_context(embedded.postgres.running(embedded.postgres.data_folder(state)))
-    if not os.environ.get("REDIS_URL"):
+    if own_redis:
         servers["redis"] = stack.enter_context(embedded.redis.running(embedded.redis.data_folder(state)))
     return servers
 
@@ -174,6 +212,8 @@ def _prepare() -> bool:
         text=True,
         check=False,
     )
+    if done.returncode == AWAY:
+        raise SiteError(done.stderr.strip())
     if done.returncode not in (0, OWN_USERS):
         raise SiteError(f"The database could not be brought up to date:\n{done.stdout}{done.stderr}")
     return done.returncode == 0

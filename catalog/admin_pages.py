@@ -10,6 +10,8 @@ from billing_site.foundation.admin_base import ConfigurationAdmin
 from billing_site.foundation.errors import Refused
 from billing_site.foundation.money import grouped, show
 from catalog.models import Cell, Charge, PlanVersion
+from catalog.row_checks import words
+from catalog.row_checks import words
 
 
 class CataloguePage(ConfigurationAdmin):
@@ -32,10 +34,6 @@ class CataloguePage(ConfigurationAdmin):
             messages.error(request, str(refused))
             return HttpResponseRedirect(reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist"))
         return answer
-
-    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
-        """Prices are deleted one by one: each may have a reason to stay."""
-        return {name: each for name, each in super().get_actions(request).items() if name != "delete_selected"}
 
 
 class NamedPage(CataloguePage):
@@ -74,3 +72,19 @@ def charge_text(charge: Charge) -> str:
     if len(cells) == 1:
         return f"{price_text(cells[0], currency)} per {charge.meter.unit}"
     return f"{len(cells)} prices per {charge.meter.unit}" if cells else "no price yet"
+
+
+def price_list(charge: Charge) -> list[tuple[str, str]]:
+    """Every price of a charge: what it is for (nothing, for a fee), and the price. Prefetch its rows and its meter."""
+    if charge.meter is None:
+        return [("", charge_text(charge))]
+    currency, unit = charge.version.currency, charge.meter.unit
+    return [(words(cell.match), rate_text(cell, currency, unit)) for cell in charge.cells.all()]
+
+
+def price_list(charge: Charge) -> list[tuple[str, str]]:
+    """Every price of a charge: what it is for (nothing, for a fee), and the price. Prefetch its rows and its meter."""
+    if charge.meter is None:
+        return [("", charge_text(charge))]
+    currency, unit = charge.version.currency, charge.meter.unit
+    return [(words(cell.match), rate_text(cell, currency, unit)) for cell in charge.cells.all()]

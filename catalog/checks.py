@@ -3,12 +3,13 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from decimal import Decimal
+from itertools import combinations
 
 from billing_site.foundation.errors import Fault
 from billing_site.foundation.money import is_currency, minor_unit, plain
 from catalog.models import Charge, PlanVersion
 from catalog.priceable import priceable
-from catalog.row_checks import DraftRow, leaves_gap, row_faults
+from catalog.row_checks import MAX_WHOLE_DIGITS, DraftRow, leaves_gap, overlap, row_faults
 from meters import drafts
 from meters.metering import draft_of
 
@@ -28,18 +29,33 @@ def faults(version: PlanVersion) -> list[Fault]:
 
 def warnings(version: PlanVersion) -> list[str]:
     """What may be meant, and may be not."""
-    found = []
-    for charge in _charges(version):
+    found, charges = [], _charges(version)
+    for charge in charges:
         if charge.meter is not None and leaves_gap(priceable(charge.meter), [c.match for c in charge.cells.all()]):
             happens = (
                 "its invoice is held until somebody prices it"
                 if charge.unmatched == Charge.Unmatched.HOLD
-                else "it is charged nothing and listed as a leak"
+                else "it is charged nothing and stands on the invoice at 0, “not priced”"
             )
             found.append(
                 f"Charge “{charge.name}” has no row of only *: when usage comes that no row matches, {happens}."
             )
-    return found
+    return found + [_charged_twice(one, other) for one, other in combinations(charges, 2) if _price_alike(one, other)]
+
+
+def _price_alike(one: Charge, other: Charge) -> bool:
+    """Whether there can be usage that both charges price. It may be meant: a price, and a surcharge on the same."""
+    return one.meter_id == other.meter_id is not None and any(
+        overlap(mine.match, theirs.match) for mine in one.cells.all() for theirs in other.cells.all()
+    )
+
+
+def _charged_twice(one: Charge, other: Charge) -> str:
+    assert one.meter is not None
+    return (
+        f"Charges “{one.name}” and “{other.name}” both price usage of the meter “{one.meter.code}”:"
+        " what a row of each matches is charged twice."
+    )
 
 
 def currency_faults(currency: str) -> Iterator[Fault]:
@@ -81,6 +97,9 @@ def fee_faults(amount: Decimal, currency: str) -> Iterator[Fault]:
     places = minor_unit(currency)
     if not amount.is_finite() or amount < 0:
         yield Fault("amount_invalid", f"The fee “{amount}” is not a sum: write 0 or more.", "amount")
+    elif amount and amount.adjusted() >= MAX_WHOLE_DIGITS:
+        message = f"The fee has {amount.adjusted() + 1} digits before the point: {MAX_WHOLE_DIGITS} are possible."
+        yield Fault("amount_too_large", message, "amount")
     elif amount and -int(amount.normalize().as_tuple().exponent) > places:
         decimals = f"at most {places} decimals" if places else "no decimals"
         message = f"The fee {plain(amount)} is finer than {currency} can be paid: write it with {decimals}."

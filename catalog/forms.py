@@ -13,9 +13,10 @@ from unfold.widgets import UnfoldAdminSelect2Widget, UnfoldAdminSelectWidget, Un
 
 from billing_site.foundation.errors import Fault
 from billing_site.foundation.money import currencies, plain
+from billing_site.foundation.periods import Interval
 from catalog import checks
 from catalog.charging import ANY
-from catalog.models import Cell, Charge, PlanVersion
+from catalog.models import Cell, Charge, Plan, PlanVersion
 from catalog.priceable import Priceable, priceable
 from catalog.row_checks import DraftRow, price_faults, row_faults
 from catalog.seen_values import seen_values
@@ -54,6 +55,35 @@ class PriceField(forms.DecimalField):
             return bool(self.to_python(initial) != self.to_python(data))
         except ValidationError:
             return True
+
+
+class NewPlanForm(forms.ModelForm):
+    """A plan with the terms of its first draft: without a version there is nothing to price."""
+
+    class Meta:
+        model = Plan
+        fields = ("name", "code", "description")
+
+    currency = forms.ChoiceField(
+        choices=currency_choices,
+        initial="USD",
+        widget=UnfoldAdminSelect2Widget,
+        help_text="Of the first version: every fee and price, and its invoices. Another version may have another.",
+    )
+    interval = forms.ChoiceField(
+        choices=[(each.value, each.value.title()) for each in Interval],
+        initial=PlanVersion._meta.get_field("interval").default,
+        widget=UnfoldAdminSelectWidget,
+        help_text=PlanVersion._meta.get_field("interval").help_text,
+    )
+    grace = forms.DurationField(
+        initial=PlanVersion._meta.get_field("grace").default,
+        widget=UnfoldAdminTextInputWidget,
+        help_text=PlanVersion._meta.get_field("grace").help_text,
+    )
+
+    def terms(self) -> dict[str, Any]:
+        return {name: self.cleaned_data[name] for name in ("currency", "interval", "grace")}
 
 
 class VersionForm(forms.ModelForm):

@@ -119,7 +119,7 @@ class Charge(models.Model):
 
     class Unmatched(models.TextChoices):
         HOLD = "hold", "Hold the invoice until somebody prices it"
-        ZERO = "zero", "Charge nothing and show it as a leak"
+        ZERO = "zero", "Charge nothing: it stands on the invoice at 0"
 
     version = models.ForeignKey(PlanVersion, on_delete=models.CASCADE, related_name="charges")
     position = models.PositiveSmallIntegerField(default=0)
@@ -128,8 +128,9 @@ class Charge(models.Model):
     product = models.ForeignKey(Product, on_delete=models.PROTECT, related_name="charges")
     kind = models.CharField(max_length=10, choices=Kind.choices, default=Kind.USAGE)
     timing = models.CharField(max_length=10, choices=Timing.choices, default=Timing.ARREARS)
+    # A line's unit price holds 15 digits before the point; a fee is one.
     amount = models.DecimalField(
-        max_digits=20,
+        max_digits=19,
         decimal_places=4,
         null=True,
         blank=True,

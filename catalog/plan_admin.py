@@ -2,14 +2,17 @@
 
 from typing import Any
 
-from django.contrib import admin
+from django.contrib import admin, messages
+from django.db import transaction
 from django.db.models import Count, Max, Q, QuerySet
 from django.forms import ModelForm
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
 from unfold.decorators import display
 
 from catalog import publishing
 from catalog.admin_pages import NamedPage
+from catalog.forms import NewPlanForm
 from catalog.models import Plan, PlanVersion
 from catalog.writing import save
 
@@ -47,14 +50,40 @@ class PlanAdmin(NamedPage):
         versions = PlanVersion.objects.filter(plan_id=number).annotate(charge_count=Count("charges"))
         context = {
             "versions": versions.order_by("-number"),
-            "may_draft": request.user.has_perm("catalog.add_planversion"),
+            "may_draft": _may_draft(request),
         }
         answer: HttpResponse = super().change_view(request, object_id, form_url, {**context, **(extra_context or {})})
         return answer
 
+    def get_form(self, request: HttpRequest, obj: Plan | None = None, change: bool = False, **kwargs: Any) -> Any:  # noqa: FBT001
+        if obj is None and _may_draft(request):
+            kwargs["form"] = NewPlanForm
+        return super().get_form(request, obj, change=change, **kwargs)
+
+    def get_fieldsets(self, request: HttpRequest, obj: Plan | None = None) -> Any:
+        plan = (None, {"fields": self.fields})
+        first = ("Its first version, a draft", {"fields": (("currency", "interval"), "grace")})
+        return [plan, first] if obj is None and _may_draft(request) else [plan]
+
     def save_model(self, request: HttpRequest, obj: Plan, form: ModelForm, change: bool) -> None:  # noqa: FBT001
         if change:
             save(obj)
-        else:
+            return
+        with transaction.atomic():
             made = publishing.create_plan(code=obj.code, name=obj.name, description=obj.description)
             obj.__dict__.update(made.__dict__)
+            if isinstance(form, NewPlanForm):
+                publishing.draft_version(obj, **form.terms())
+
+    def response_add(self, request: HttpRequest, obj: Plan, post_url_continue: str | None = None) -> HttpResponse:
+        """On to the draft: the next thing to do is to add what it charges."""
+        draft = obj.versions.first()
+        if draft is None or "_addanother" in request.POST or "_popup" in request.POST:
+            answer: HttpResponse = super().response_add(request, obj, post_url_continue)
+            return answer
+        messages.success(request, f"{draft} is a draft now. Add what it charges, then publish it.")
+        return HttpResponseRedirect(reverse("admin:catalog_planversion_change", args=[draft.pk]))
+
+
+def _may_draft(request: HttpRequest) -> bool:
+    return request.user.has_perm("catalog.add_planversion")

@@ -82,6 +82,11 @@ def leaves_gap(priceable: Priceable, matches: Sequence[Mapping[str, str]]) -> bo
     return not label or any({label: value} not in matches for value in priceable.labels)
 
 
+def overlap(one: Mapping[str, str], other: Mapping[str, str]) -> bool:
+    """Whether there can be usage that both rows match: they ask for no two values of one dimension."""
+    return all(other.get(name, value) == value for name, value in one.items())
+
+
 def words(match: Mapping[str, str]) -> str:
     """A row's values for people: “model = model-a, token_type = input”, or “everything (*)”."""
     return ", ".join(f"{name} = {value}" for name, value in match.items()) or "everything (*)"

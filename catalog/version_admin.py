@@ -16,7 +16,7 @@ from unfold.enums import ActionVariant
 
 from billing_site.foundation.errors import Refused
 from catalog import publishing
-from catalog.admin_pages import CataloguePage, charge_text, is_draft
+from catalog.admin_pages import CataloguePage, charge_text, is_draft, price_list
 from catalog.forms import VersionForm
 from catalog.models import PlanVersion
 
@@ -120,7 +120,8 @@ class PlanVersionAdmin(CataloguePage):
         )
         if done is not None:
             return done
-        context = {"review": publishing.review(version), "draft": is_draft(version)}
+        prices = [(charge, price_list(charge)) for charge in _charges(version)]
+        context = {"review": publishing.review(version), "draft": is_draft(version), "prices": prices}
         return self._page(request, version, f"Publish {version}", "publish.html", context)
 
     @action(description="Clone…", permissions=["clone"], icon="content_copy")

@@ -30,6 +30,7 @@ class AliasInline(TabularInline):
     model = Alias
     form = AliasForm
     extra = 0
+    hide_title = True
     tab = True
     verbose_name_plural = "aliases (other references on events)"
 
@@ -44,12 +45,14 @@ class AliasInline(TabularInline):
 class ContactInline(TabularInline):
     model = Contact
     extra = 0
+    hide_title = True
     tab = True
 
 
 class SubscriptionInline(TabularInline):
     model = Subscription
     extra = 0
+    hide_title = True
     tab = True
     fields = ("link", "version", "days", "state", "next_invoice")
     readonly_fields = fields
@@ -89,6 +92,7 @@ class CustomerAdmin(RefusalsShown, ConfigurationAdmin):
     inlines = (SubscriptionInline, AliasInline, ContactInline)
     list_display = ("name", "reference", "currency", "timezone", "running", "created_at")
     list_filter = ("currency", "country")
+    ordering = ("reference",)  # the model's own is not applied to rows that are grouped to be counted
     search_fields = ("name", "reference", "aliases__reference", "email")
     search_help_text = "Name, reference, alias or e-mail"
     show_full_result_count = False

@@ -6,7 +6,6 @@ from functools import cache
 from typing import Any
 
 from babel import Locale
-from babel.numbers import list_currencies
 from django import forms
 from django.contrib import messages
 from django.core.exceptions import ValidationError
@@ -20,6 +19,7 @@ from unfold.widgets import (
 )
 
 from billing_site.foundation.errors import Fault, Refused
+from billing_site.foundation.money import currencies
 from billing_site.foundation.periods import local_date
 from catalog.models import PlanVersion
 from customers import checks, subscribing
@@ -31,7 +31,7 @@ FIRST_CURRENCIES = ("USD", "EUR", "GBP", "JPY")
 @cache
 def currency_choices() -> list[tuple[str, str]]:
     names = Locale("en").currencies
-    codes = [*FIRST_CURRENCIES, *sorted(list_currencies() - set(FIRST_CURRENCIES))]
+    codes = [*FIRST_CURRENCIES, *sorted(currencies() - set(FIRST_CURRENCIES))]
     return [(code, f"{code} – {names.get(code, code)}") for code in codes]
 
 

@@ -82,7 +82,7 @@ class Customer(models.Model):
             models.CheckConstraint(condition=~Q(reference=""), name="customer_reference_not_empty"),
             models.CheckConstraint(condition=Q(currency__regex=r"^[A-Z]{3}$"), name="customer_currency_is_a_code"),
         ]
-        triggers = [triggers.KEEP_OWN_ALIAS, triggers.DROP_ALIASES, triggers.KEEP_CURRENCY]
+        triggers = [triggers.KEEP_OWN_ALIAS, triggers.DROP_ALIASES, triggers.KEEP_CURRENCY, triggers.NO_TRUNCATE]
 
     def __str__(self) -> str:
         return self.name
@@ -110,7 +110,7 @@ class Alias(models.Model):
             models.UniqueConstraint(fields=["customer"], condition=Q(own=True), name="alias_one_own"),
             models.CheckConstraint(condition=~Q(reference=""), name="alias_reference_not_empty"),
         ]
-        triggers = [triggers.GUARD_OWN_ALIAS]
+        triggers = [triggers.GUARD_OWN_ALIAS, triggers.ALIASED_USAGE_MOVES, triggers.NO_TRUNCATE]
 
     def __str__(self) -> str:
         return self.reference
@@ -127,6 +127,7 @@ class Contact(models.Model):
 
     class Meta:
         ordering = ["id"]
+        triggers = [triggers.NO_TRUNCATE]
 
     def __str__(self) -> str:
         return self.name
@@ -168,8 +169,15 @@ class Subscription(models.Model):
 
     class Meta:
         ordering = ["-id"]
-        indexes = [models.Index(fields=["due_at"], condition=Q(due_at__isnull=False), name="subscription_due")]
-        triggers = [triggers.FIT_VERSION, triggers.KEEP_TERMS, triggers.CLAIM_METERS, triggers.DROP_CLAIMS]
+        indexes = [models.Index(fields=["due_at", "id"], condition=Q(due_at__isnull=False), name="subscription_due")]
+        triggers = [
+            triggers.FIT_VERSION,
+            triggers.KEEP_TERMS,
+            triggers.INVOICED_STAYS,
+            triggers.CLAIM_METERS,
+            triggers.DROP_CLAIMS,
+            triggers.NO_TRUNCATE,
+        ]
         constraints = [
             models.UniqueConstraint(fields=["reference"], name="subscription_reference_once"),
             models.CheckConstraint(condition=~Q(reference=""), name="subscription_reference_not_empty"),
@@ -208,7 +216,7 @@ class MeterClaim(models.Model):
     named_events_only = models.BooleanField()
 
     class Meta:
-        triggers = [triggers.GUARD_CLAIMS]
+        triggers = [triggers.GUARD_CLAIMS, triggers.NAMED_USAGE_MOVES, triggers.NO_TRUNCATE]
         constraints = [
             models.UniqueConstraint(fields=["subscription", "meter"], name="meter_claim_once"),
             # btree_gist is not everywhere: an id becomes a range of one, which plain gist can compare.

@@ -34,7 +34,9 @@ def used(
     _check_dimensions(chosen, group_by)
     references = tuple(customer.aliases.values_list("reference", flat=True))
     windows = [
-        usage.Window(key=meter.pk, customers=references, meter=meter.pk, period=period, grouping=usage.only(group_by))
+        usage.Window(
+            key=meter.pk, customers=references, meter=meter.pk, period=period, grouping=usage.grouped_by(group_by)
+        )
         for meter in chosen
     ]
     found = usage.read(windows)

@@ -18,7 +18,7 @@ from catalog import price_books
 from catalog.pricing.book import FlatCharge, PriceBook, Timing, UsageCharge
 from catalog.pricing.matrix import Combination, Matrix, combine
 from customers.fees import fee_line
-from customers.models import Alias, Subscription
+from customers.models import Alias, MeterClaim, Subscription
 from customers.rated import Rated, RatedLine, Request
 from customers.usage_lines import usage_lines
 from meters import usage
@@ -28,7 +28,7 @@ __all__ = ["Rated", "RatedLine", "Request", "measure", "rate"]
 logger = structlog.get_logger(__name__)
 
 # What the columns of a line hold. A greater one would fail its whole chunk when the lines are written.
-AMOUNT_LIMIT, QUANTITY_LIMIT = Decimal(10) ** 16, Decimal(10) ** 26
+AMOUNT_LIMIT, QUANTITY_LIMIT, UNIT_PRICE_LIMIT = Decimal(10) ** 16, Decimal(10) ** 26, Decimal(10) ** 15
 
 Measured = Mapping[int, Sequence[usage.Usage]]
 """Usage by charge."""
@@ -48,6 +48,8 @@ class Terms:
     arrears: Period | None
     advance: Period | None
     window: usage.Window | None
+    named: Mapping[int, Mapping[str, Period]]
+    """By meter: the events that name another subscription, in the period in which that one reads them."""
 
 
 def rate(requests: Sequence[Request]) -> dict[int, Rated]:
@@ -98,8 +100,8 @@ def _gather(requests: Sequence[Request]) -> tuple[list[Terms], dict[int, Rated]]
             rated[request.key] = Rated(request.key, (), (f"There is no subscription {request.subscription}.",))
             continue
         try:
-            window = _window(row, references[row.customer_id], named[row.customer_id])
-            terms.append(_terms(request, row, books[row.version_id], window))
+            book = books[row.version_id]
+            terms.append(_terms(request, row, book, references[row.customer_id], named[row.customer_id]))
         except Exception as error:  # noqa: BLE001 - likewise
             rated[request.key] = _failed(request.key, error)
     return terms, rated
@@ -112,23 +114,35 @@ def _references(customers: set[int]) -> dict[int, tuple[str, ...]]:
     return found
 
 
-def _named(customers: set[int]) -> dict[int, frozenset[str]]:
-    """The subscriptions of each customer that own the events that name them."""
-    found: dict[int, frozenset[str]] = defaultdict(frozenset)
-    rows = Subscription.objects.filter(customer__in=customers, named_events_only=True)
-    for customer, reference in rows.values_list("customer_id", "reference"):
-        found[customer] |= {reference}
+def _named(customers: set[int]) -> dict[int, list[MeterClaim]]:
+    """What each customer's subscriptions read that own the events that name them."""
+    found: dict[int, list[MeterClaim]] = defaultdict(list)
+    claims = MeterClaim.objects.filter(customer__in=customers, named_events_only=True)
+    for claim in claims.select_related("subscription").only(
+        "customer_id", "meter_id", "period", "subscription__reference"
+    ):
+        found[claim.customer_id].append(claim)
     return found
 
 
-def _window(row: Subscription, references: tuple[str, ...], named: frozenset[str]) -> usage.Window:
-    period = Period(row.starts_at, row.starts_at)
-    if row.named_events_only:
-        return usage.Window(key=0, customers=references, meter=0, period=period, subscription=row.reference)
-    return usage.Window(key=0, customers=references, meter=0, period=period, named_elsewhere=named)
+def _elsewhere(claims: Sequence[MeterClaim], read: Period) -> dict[int, dict[str, Period]]:
+    """By meter: what of `read` each claim takes to the subscription that the events name."""
+    found: dict[int, dict[str, Period]] = defaultdict(dict)
+    for claim in claims:
+        taken = read.clip(claim.period.lower, claim.period.upper)
+        if taken.start < taken.end:
+            found[claim.meter_id][claim.subscription.reference] = taken
+    return found
 
 
-def _terms(request: Request, row: Subscription, book: PriceBook, window: usage.Window) -> Terms:
+def _window(row: Subscription, references: tuple[str, ...], period: Period) -> usage.Window:
+    own = row.reference if row.named_events_only else ""
+    return usage.Window(key=0, customers=references, meter=0, period=period, subscription=own)
+
+
+def _terms(
+    request: Request, row: Subscription, book: PriceBook, references: tuple[str, ...], claims: Sequence[MeterClaim]
+) -> Terms:
     def clipped(period: Period | None) -> Period | None:
         part = None if period is None else period.clip(row.starts_at, row.ends_at)
         return None if part is None or part.start == part.end else part
@@ -140,7 +154,8 @@ def _terms(request: Request, row: Subscription, book: PriceBook, window: usage.W
         schedule=Schedule(book.interval, Alignment(row.alignment), row.anchor, row.timezone),
         arrears=arrears,
         advance=clipped(request.advance),
-        window=None if arrears is None else replace(window, period=arrears),
+        window=None if arrears is None else _window(row, references, arrears),
+        named={} if arrears is None or row.named_events_only else _elsewhere(claims, arrears),
     )
 
 
@@ -167,7 +182,13 @@ def _measure(terms: Iterable[Terms], matrices: Mapping[int, Matrix]) -> dict[int
         for charge in _usage_charges(each):
             grouping = None if charge.adds_up else matrices[charge.id].group
             place = (each.key, charge.meter, 0 if charge.adds_up else charge.id)
-            window = replace(each.window, key=len(windows), meter=charge.meter, grouping=grouping)
+            window = replace(
+                each.window,
+                key=len(windows),
+                meter=charge.meter,
+                named_elsewhere=each.named.get(charge.meter, {}),
+                grouping=grouping,
+            )
             read.append((each.key, charge.id, windows.setdefault(place, window).key))
     found = usage.read(list(windows.values()))
     measured: dict[int, dict[int, Sequence[usage.Usage]]] = defaultdict(dict)
@@ -200,6 +221,8 @@ def _check_sizes(lines: Sequence[RatedLine]) -> None:
     for line in lines:
         if abs(line.quantity) >= QUANTITY_LIMIT:
             raise TooLarge(f"The quantity of “{line.description}” has more than 26 digits: {line.quantity:,f}.")
+        if abs(line.unit_price) >= UNIT_PRICE_LIMIT:
+            raise TooLarge(f"The unit price of “{line.description}” has more than 15 digits: {line.unit_price:,f}.")
         if abs(line.amount) >= AMOUNT_LIMIT:
             raise TooLarge(f"The amount of “{line.description}” has more than 16 digits: {line.amount:,f}.")
     if sum((abs(line.amount) for line in lines), ZERO) >= AMOUNT_LIMIT:

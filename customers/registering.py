@@ -3,11 +3,9 @@
 from collections.abc import Collection, Mapping, Sequence
 
 from django.db import IntegrityError, transaction
-from django.db.models import Min
 
 from customers import checks
 from customers.models import Alias, Contact, Customer
-from meters.models import Bucket, UsageChange
 
 
 def create_customer(
@@ -75,11 +73,9 @@ def add_alias(customer: Customer, reference: str) -> Alias:
         checks.refuse_if(checks.alias_faults(customer.pk, reference))
         try:
             with transaction.atomic():
-                alias, created = Alias.objects.get_or_create(reference=reference, defaults={"customer": customer})
+                alias, _ = Alias.objects.get_or_create(reference=reference, defaults={"customer": customer})
         except IntegrityError as error:
             raise checks.refusal(error) from error
-        if created:
-            _look_again(customer, reference)
     return alias
 
 
@@ -92,7 +88,6 @@ def remove_alias(alias: Alias) -> None:
                 alias.delete()
         except IntegrityError as error:
             raise checks.refusal(error) from error
-        _look_again(alias.customer, alias.reference)
 
 
 def lock(customer_id: int) -> Customer:
@@ -130,11 +125,3 @@ def _keep_contacts(customer: Customer, contacts: Sequence[Mapping[str, str]]) ->
             each.save()
     for gone in there.values():
         gone.delete()
-
-
-def _look_again(customer: Customer, reference: str) -> None:
-    """Usage of `reference` has come to the customer, or gone: what was invoiced may differ, from its first hour on."""
-    hours = Bucket.objects.filter(customer=reference).values("series__meter").annotate(first=Min("hour"))
-    UsageChange.objects.bulk_create(
-        UsageChange(customer=customer.reference, meter_id=row["series__meter"], hour=row["first"]) for row in hours
-    )

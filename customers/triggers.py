@@ -138,3 +138,75 @@ GUARD_CLAIMS = pgtrigger.Trigger(
         RETURN NEW;
     """,
 )
+
+# Somebody may have been billed already for what now is another's: `invoicing` compares again from that hour on.
+# Whatever changes a claim comes here, SQL included. An open subscription's own claims need none: what nobody read
+# before is billed by its own invoices, and an end lies behind all that was invoiced.
+NAMED_USAGE_MOVES = pgtrigger.Trigger(
+    name="named_usage_moves",
+    when=pgtrigger.After,
+    operation=pgtrigger.Insert | pgtrigger.Update | pgtrigger.Delete,
+    declare=[("claim", "customers_meterclaim%ROWTYPE"), ("moved", "TIMESTAMPTZ")],
+    func="""
+        IF TG_OP = 'DELETE' THEN claim := OLD; ELSE claim := NEW; END IF;
+        moved := lower(claim.period);
+        IF TG_OP = 'UPDATE' THEN
+            moved := least(upper(OLD.period), upper(NEW.period));
+        END IF;
+        IF claim.named_events_only AND moved IS NOT NULL THEN
+            INSERT INTO meters_usagechange (customer, meter_id, hour)
+            SELECT reference, claim.meter_id, date_trunc('hour', moved, 'UTC')
+            FROM customers_customer WHERE id = claim.customer_id;
+        END IF;
+        RETURN NULL;
+    """,
+)
+
+# Usage under a reference comes to a customer, or goes: what was invoiced may differ, for every meter that was ever
+# charged, from its beginning on. All of them, not only those with usage now: events under the reference may be on their
+# way, and who looked at those before this commits did not know whose they are. The customer's lock lines up a
+# subscription that is being made, whose invoices would else slip by.
+ALIASED_USAGE_MOVES = pgtrigger.Trigger(
+    name="aliased_usage_moves",
+    when=pgtrigger.After,
+    operation=pgtrigger.Insert | pgtrigger.UpdateOf("customer_id", "reference") | pgtrigger.Delete,
+    declare=[("owners", "BIGINT[]")],
+    func="""
+        IF TG_OP = 'UPDATE' AND (OLD.customer_id, OLD.reference) = (NEW.customer_id, NEW.reference) THEN
+            RETURN NULL;
+        END IF;
+        IF TG_OP <> 'INSERT' THEN owners := owners || OLD.customer_id; END IF;
+        IF TG_OP <> 'DELETE' THEN owners := owners || NEW.customer_id; END IF;
+        PERFORM FROM customers_customer WHERE id = ANY (owners) ORDER BY id FOR NO KEY UPDATE;
+        INSERT INTO meters_usagechange (customer, meter_id, hour)
+        SELECT customer.reference, claim.meter_id, date_trunc('hour', min(lower(claim.period)), 'UTC')
+        FROM customers_meterclaim AS claim JOIN customers_customer AS customer ON customer.id = claim.customer_id
+        WHERE claim.customer_id = ANY (owners)
+        GROUP BY customer.reference, claim.meter_id;
+        RETURN NULL;
+    """,
+)
+
+INVOICED_STAYS = pgtrigger.Trigger(
+    name="invoiced_stays",
+    when=pgtrigger.Before,
+    operation=pgtrigger.UpdateOf("due_from"),
+    condition=pgtrigger.Q(old__due_from__isnull=True, new__due_from__isnull=False)
+    | pgtrigger.Q(new__due_from__lt=pgtrigger.F("old__due_from")),
+    func="""
+        RAISE EXCEPTION 'The subscription “%” is invoiced until %: that is never done again.',
+            OLD.reference, coalesce(OLD.due_from, OLD.ends_at)
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'subscription_invoiced_stays';
+    """,
+)
+
+NO_TRUNCATE = pgtrigger.Trigger(
+    name="no_truncate",
+    level=pgtrigger.Statement,
+    when=pgtrigger.Before,
+    operation=pgtrigger.Truncate,
+    func="""
+        RAISE EXCEPTION 'Customers and subscriptions are kept: they cannot be emptied away.'
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'customers_kept';
+    """,
+)

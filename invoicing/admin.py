@@ -19,7 +19,7 @@ from unfold.decorators import display
 from billing_site.foundation.admin_base import BigTableAdmin, ConfigurationAdmin, ReadOnlyAdmin
 from billing_site.foundation.money import grouped, show
 from invoicing import chunks, closing, tasks
-from invoicing.models import Chunk, Invoice, LateUsage, NumberSeries, Run
+from invoicing.models import Chunk, Invoice, LateProblem, LateUsage, NumberSeries, Run
 from invoicing.sheet import period_text, sheet
 
 STYLES = {"all": ["invoicing/invoice.css"]}
@@ -143,6 +143,19 @@ class LateUsageAdmin(BigTableAdmin):
     @admin.display(description="Difference", ordering="quantity")
     def difference(self, late: LateUsage) -> str:
         return quantity_text(late)
+
+
+@admin.register(LateProblem)
+class LateProblemAdmin(ReadOnlyAdmin):
+    """Changed usage that waits because it cannot be compared with what was invoiced."""
+
+    empty_text = "Usage that changed after its period was invoiced is compared by itself; what fails is listed here."
+    list_display = ["customer", "meter", "error", "noticed_at", "retry_at"]
+    list_select_related = ["meter"]
+    list_display_links = None
+    search_fields = ["customer"]
+    search_help_text = "The customer's reference"
+    show_full_result_count = False
 
 
 @admin.register(Run)

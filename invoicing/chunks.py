@@ -5,6 +5,9 @@ transaction, so the lease only has to bridge the moment between the two; a chunk
 however old its lease is. A worker that dies loses its connection, PostgreSQL undoes its transaction and frees the
 row, and the chunk can be taken again as soon as the lease has run out. Leases are reckoned by the database's clock,
 the only one that all workers share.
+
+One bad invoice must not hold up the others of its chunk: a chunk that keeps failing is split in half, and the half
+again, until the bad one is alone. It is held then, with the reason.
 """
 
 import re
@@ -12,13 +15,16 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from django.conf import settings
-from django.db import connection, transaction
-from django.db.models import F
+from django.db import InterfaceError, OperationalError, connection, transaction
+from django.db.models import F, Q
 from django.db.models.functions import Greatest, Now
 
 from invoicing.models import Chunk, Invoice
 
 MAX_ATTEMPTS = 5
+# A failure of the data comes again, whenever it is tried; one of the surroundings may pass.
+DATA_ATTEMPTS = 2
+SURROUNDINGS = (OperationalError, InterfaceError)
 BACK_OFF = timedelta(seconds=10)
 ERROR_LENGTH = 1_000
 
@@ -76,13 +82,21 @@ def finish(chunk: int) -> None:
 
 @transaction.atomic
 def fail(chunk: int, attempt: int, error: Exception) -> None:
-    """Note why an attempt failed. The next comes after 10 s, 20 s, 40 s …; after MAX_ATTEMPTS, never by itself."""
-    held = Chunk.objects.filter(pk=chunk, status=Chunk.Status.PENDING, attempts=attempt)
+    """Note why an attempt failed. The next comes after 10 s, 20 s, 40 s …; after the last, smaller chunks go on.
+
+    A draft that is alone by then is held, when the data is at fault; else its chunk is given up until `retry`.
+    """
     message = describe(error)
-    if attempt < MAX_ATTEMPTS:
-        held.update(leased_until=Now() + BACK_OFF * 2 ** (attempt - 1), error=message)
-    elif held.update(status=Chunk.Status.FAILED, finished_at=Now(), leased_until=None, error=message):
-        _release_previews()
+    of_data = not isinstance(error, SURROUNDINGS)
+    held = lock(chunk, attempt)
+    if held is None:
+        return
+    if attempt < (DATA_ATTEMPTS if of_data else MAX_ATTEMPTS):
+        Chunk.objects.filter(pk=chunk).update(leased_until=Now() + BACK_OFF * 2 ** (attempt - 1), error=message)
+    elif not _split(held, message):
+        if of_data:
+            _hold(held, message)
+        _give_up(held, message)
 
 
 def retry(chunks: Sequence[int]) -> int:
@@ -100,22 +114,41 @@ def describe(error: Exception) -> str:
 @transaction.atomic
 def _give_up_exhausted() -> None:
     """Chunks whose last attempt did not even live to say why."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            UPDATE invoicing_chunk
-               SET status = 'failed', finished_at = statement_timestamp(), leased_until = NULL, error = %s
-             WHERE id IN (
-               SELECT id FROM invoicing_chunk
-                WHERE status = 'pending' AND attempts >= %s
-                  AND (leased_until IS NULL OR leased_until <= statement_timestamp())
-                  FOR NO KEY UPDATE SKIP LOCKED
-             )
-            """,
-            ["The last worker ended without a word: killed, out of memory, or cut off.", MAX_ATTEMPTS],
-        )
-        if cursor.rowcount:
-            _release_previews()
+    exhausted = Chunk.objects.filter(status=Chunk.Status.PENDING, attempts__gte=MAX_ATTEMPTS)
+    over = exhausted.filter(Q(leased_until=None) | Q(leased_until__lte=Now()))
+    message = "The last worker ended without a word: killed, out of memory, or cut off."
+    for chunk in over.order_by("id").select_for_update(skip_locked=True, no_key=True):
+        if not _split(chunk, message):
+            _give_up(chunk, message)
+
+
+def _split(chunk: Chunk, message: str) -> bool:
+    """Two chunks of half its drafts each in place of one, which is locked. False when there is nothing to split.
+
+    They have one attempt behind them: what fails for its data is split again at once.
+    """
+    drafts = list(chunk.held_invoices.order_by("id").values_list("pk", flat=True))
+    if len(drafts) < 2:
+        return False
+    middle = len(drafts) // 2
+    for part in (drafts[:middle], drafts[middle:]):
+        half = Chunk.objects.create(run=chunk.run, step=chunk.step, invoices=len(part), attempts=1, error=message)
+        Invoice.objects.filter(pk__in=part).update(chunk=half)
+    chunk.delete()
+    return True
+
+
+def _hold(chunk: Chunk, message: str) -> None:
+    """The draft that is alone in a chunk waits for somebody; it is tried again every INVOICE_REFRESH."""
+    drafts = Invoice.objects.filter(chunk=chunk, status=Invoice.Status.DRAFT)
+    drafts.update(chunk=None, rated_at=Greatest(F("rated_at"), Now()), hold_reason=f"It could not be closed. {message}")
+
+
+def _give_up(chunk: Chunk, message: str) -> None:
+    Chunk.objects.filter(pk=chunk.pk).update(
+        status=Chunk.Status.FAILED, finished_at=Now(), leased_until=None, error=message
+    )
+    _release_previews()
 
 
 def _release_previews() -> None:

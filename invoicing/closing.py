@@ -17,15 +17,14 @@ import structlog
 from django.conf import settings
 from django.db import connection, transaction
 
+from billing_site.foundation.money import ZERO, show
 from billing_site.foundation.periods import Period
 from customers import rating
 from customers.rating import Rated, Request
-from invoicing import chunks, lines, numbering
+from invoicing import chunks, lines, locks, numbering
 from invoicing.models import Chunk, Invoice
 
 log = structlog.get_logger(__name__)
-
-ZERO = Decimal(0)
 
 
 def work(chunk_id: int, worker: str) -> bool:
@@ -35,7 +34,7 @@ def work(chunk_id: int, worker: str) -> bool:
         return False
     try:
         with transaction.atomic():
-            _notice_a_dead_client()
+            locks.notice_a_dead_client()
             chunk = chunks.lock(chunk_id, attempt)
             if chunk is None:
                 return False
@@ -53,31 +52,20 @@ def retry_held(invoices: Sequence[int]) -> int:
     return held.update(rated_at=None)
 
 
-def _notice_a_dead_client() -> None:
-    """A machine that vanishes says no goodbye: let the server probe this connection, and free its locks in 25 s.
-
-    Over a unix socket, where a dead process is seen at once, these settings have no effect.
-    """
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT set_config('tcp_keepalives_idle', '10', true), set_config('tcp_keepalives_interval', '5', true), "
-            "set_config('tcp_keepalives_count', '3', true), set_config('client_connection_check_interval', '5s', true)"
-        )
-
-
 def _close(chunk: Chunk) -> None:
     drafts = list(
         Invoice.objects.filter(chunk=chunk, status=Invoice.Status.DRAFT).order_by("id").select_for_update(no_key=True)
     )
     rated = rating.rate([request_for(draft) for draft in drafts]) if drafts else {}
     lines.replace([rated[draft.pk] for draft in drafts])
-    _write_totals(drafts, rated, chunk)
+    held = {draft.pk: _problems(rated[draft.pk], draft.currency) for draft in drafts}
+    _write_totals([rated[draft.pk] for draft in drafts], held, chunk)
     if chunk.step == Chunk.Step.RATE:
         chunks.finish(chunk.pk)
         return
     _check_foreign_keys()
     chunks.finish(chunk.pk)
-    numbering.finalize([draft.pk for draft in drafts if _billable(rated[draft.pk])])
+    numbering.finalize([draft.pk for draft in drafts if rated[draft.pk].lines and not held[draft.pk]])
 
 
 def request_for(invoice: Invoice) -> Request:
@@ -91,13 +79,24 @@ def request_for(invoice: Invoice) -> Request:
     )
 
 
-def _billable(rated: Rated) -> bool:
-    return bool(rated.lines) and not rated.problems
+def _problems(rated: Rated, currency: str) -> list[str]:
+    """Why it cannot be finalized: what rating says, and that nobody is asked to pay less than nothing."""
+    total = _total(rated)
+    if total >= 0:
+        return list(rated.problems)
+    negative = (
+        f"The total is negative ({show(total, currency)} {currency}): a credit note is needed, which cannot be issued"
+        " here. Correct the usage by sending events, or settle it by hand; it is tried again by itself."
+    )
+    return [*rated.problems, negative]
 
 
-def _write_totals(drafts: Sequence[Invoice], rated: Mapping[int, Rated], chunk: Chunk) -> None:
+def _total(rated: Rated) -> Decimal:
+    return sum((line.amount for line in rated.lines), ZERO)
+
+
+def _write_totals(results: Sequence[Rated], held: Mapping[int, Sequence[str]], chunk: Chunk) -> None:
     """Totals, who bills whom, and reasons to hold. What stays a draft is free again; what has no lines is empty."""
-    results = [rated[draft.pk] for draft in drafts]
     with connection.cursor() as cursor:
         cursor.execute(
             """
@@ -121,13 +120,13 @@ def _write_totals(drafts: Sequence[Invoice], rated: Mapping[int, Rated], chunk: 
                 "seller": json.dumps(settings.INVOICE_SELLER),
                 "closing": chunk.step == Chunk.Step.FINALIZE,
                 "ids": [each.key for each in results],
-                "totals": [sum((line.amount for line in each.lines), ZERO) for each in results],
-                "held": ["\n".join(each.problems) for each in results],
+                "totals": [_total(each) for each in results],
+                "held": ["\n".join(held[each.key]) for each in results],
                 "lines": [len(each.lines) for each in results],
             },
         )
-        if cursor.rowcount != len(drafts):
-            raise RuntimeError(f"{len(drafts)} drafts were locked, but {cursor.rowcount} got their totals.")
+        if cursor.rowcount != len(results):
+            raise RuntimeError(f"{len(results)} drafts were locked, but {cursor.rowcount} got their totals.")
 
 
 def _check_foreign_keys() -> None:

@@ -2,8 +2,10 @@
 
 - An invoice is born a draft, and leaves that state once: to finalized or to empty.
 - What has left it never changes again, nor do its lines: no update, no delete, no line added.
+- Until then it stays what it was drafted for: customer, subscription, kind, period, timezone and currency.
 - Leaving is checked: the total is the sum of the lines, an empty invoice has none.
-- A number series never runs backwards.
+- A number series never runs backwards, and moves by just the numbers that invoices take in the same statement.
+- None of these tables can be emptied by TRUNCATE, which fires no other trigger.
 
 The triggers of lines are statement-level and look at transition tables, so that COPY of a whole chunk is checked by
 one query. Each takes a share lock on the invoices first: a line cannot slip in beside a finalization that does not
@@ -19,6 +21,51 @@ BORN_A_DRAFT = pgtrigger.Trigger(
     condition=~pgtrigger.Q(new__status="draft"),
     func="""
         RAISE EXCEPTION 'An invoice begins as a draft, not as %.', NEW.status USING ERRCODE = 'check_violation';
+    """,
+)
+
+# Its boundary has moved on with it: a draft that is gone would never be made again.
+DRAFTS_STAY = pgtrigger.Trigger(
+    name="drafts_stay",
+    when=pgtrigger.Before,
+    operation=pgtrigger.Delete,
+    condition=pgtrigger.Q(old__status="draft"),
+    func="""
+        RAISE EXCEPTION 'Draft % is not deleted: nothing would bill its period again.', OLD.id
+            USING ERRCODE = 'restrict_violation';
+    """,
+)
+
+# Not the version: a draft is priced by the one that its subscription has when it is rated.
+KEEP_TERMS = pgtrigger.Trigger(
+    name="keep_terms",
+    when=pgtrigger.Before,
+    operation=pgtrigger.Update,
+    condition=pgtrigger.AnyChange(
+        "customer",
+        "subscription",
+        "kind",
+        "sequence",
+        "period_start",
+        "period_end",
+        "advance_end",
+        "timezone",
+        "currency",
+    ),
+    func="""
+        RAISE EXCEPTION 'Invoice % keeps its customer, subscription, kind, period, timezone and currency.', OLD.id
+            USING ERRCODE = 'restrict_violation';
+    """,
+)
+
+NO_TRUNCATE = pgtrigger.Trigger(
+    name="no_truncate",
+    level=pgtrigger.Statement,
+    when=pgtrigger.Before,
+    operation=pgtrigger.Truncate,
+    func="""
+        RAISE EXCEPTION 'Invoices, their lines and their numbers are kept: they cannot be emptied away.'
+            USING ERRCODE = 'restrict_violation';
     """,
 )
 
@@ -72,6 +119,38 @@ TOTAL_IS_SUM = pgtrigger.Trigger(
     """,
 )
 
+# The numbers of a statement are the last that the series has given out, without a gap, in the series' own writing. That
+# none is given twice, and none left out, is held by a unique constraint and by MOVES_WITH_INVOICES.
+NUMBERS_ARE_THE_SERIES = pgtrigger.Trigger(
+    name="numbers_are_the_series",
+    level=pgtrigger.Statement,
+    when=pgtrigger.After,
+    operation=pgtrigger.Update,
+    referencing=pgtrigger.Referencing(old="was", new="becomes"),
+    declare=[("wrong", "record")],
+    func="""
+        SELECT given.id, given.number, series.code INTO wrong
+          FROM (
+            SELECT becomes.id, becomes.number, becomes.place, becomes.series_id,
+                   min(becomes.place) OVER of_series AS first, max(becomes.place) OVER of_series AS last,
+                   count(*) OVER of_series AS count
+              FROM becomes JOIN was ON was.id = becomes.id AND was.status = 'draft'
+             WHERE becomes.series_id IS NOT NULL
+            WINDOW of_series AS (PARTITION BY becomes.series_id)
+          ) given
+          JOIN invoicing_numberseries series ON series.id = given.series_id
+         WHERE given.last <> series.next_number - 1 OR given.first < 1 OR given.last - given.first + 1 <> given.count
+            OR given.number <> series.prefix || lpad(
+                 given.place::text, greatest(series.digits, length(given.place::text)), '0')
+         LIMIT 1;
+        IF FOUND THEN
+            RAISE EXCEPTION 'Invoice % cannot take the number %: the series % has not given it out.',
+                wrong.id, wrong.number, wrong.code USING ERRCODE = 'check_violation';
+        END IF;
+        RETURN NULL;
+    """,
+)
+
 _LINES_OF_DRAFTS = """
     PERFORM 1 FROM invoicing_invoice
       WHERE id IN (SELECT invoice_id FROM {touched}) ORDER BY id FOR SHARE;
@@ -117,6 +196,32 @@ ONLY_FORWARD = pgtrigger.Trigger(
     func="""
         RAISE EXCEPTION 'Number series % keeps its code and never runs backwards.', OLD.code
             USING ERRCODE = 'restrict_violation';
+    """,
+)
+
+# Before its first number a series may be set to begin where another system ended. After that, each step of the counter
+# has its invoice when the statement is over.
+MOVES_WITH_INVOICES = pgtrigger.Trigger(
+    name="moves_with_invoices",
+    level=pgtrigger.Statement,
+    when=pgtrigger.After,
+    operation=pgtrigger.Update,
+    referencing=pgtrigger.Referencing(old="was", new="becomes"),
+    declare=[("wrong", "record")],
+    func="""
+        SELECT becomes.code, was.next_number AS before, becomes.next_number AS after INTO wrong
+          FROM becomes
+          JOIN was ON was.id = becomes.id AND was.next_number <> becomes.next_number
+         WHERE EXISTS (SELECT FROM invoicing_invoice WHERE series_id = becomes.id)
+           AND becomes.next_number - was.next_number <> (
+             SELECT count(*) FROM invoicing_invoice
+              WHERE series_id = becomes.id AND place >= was.next_number AND place < becomes.next_number)
+         LIMIT 1;
+        IF FOUND THEN
+            RAISE EXCEPTION 'Number series % cannot move from % to %: no invoices take the numbers between.',
+                wrong.code, wrong.before, wrong.after USING ERRCODE = 'check_violation';
+        END IF;
+        RETURN NULL;
     """,
 )
 

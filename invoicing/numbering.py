@@ -1,4 +1,4 @@
-"""Gapless numbers. The only writer of `next_number` and of `Invoice.number`."""
+"""Gapless numbers. The only writer of `next_number` and of `Invoice.number`; triggers hold others to the same."""
 
 from collections.abc import Sequence
 
@@ -19,6 +19,7 @@ WITH taken AS (
 UPDATE invoicing_invoice invoice
    SET status = 'finalized',
        series_id = taken.id,
+       place = taken.first + ordered.place,
        number = taken.prefix || lpad(
          (taken.first + ordered.place)::text,
          greatest(taken.digits, length((taken.first + ordered.place)::text)), '0'),

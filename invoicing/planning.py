@@ -1,7 +1,7 @@
 """What is due becomes drafts; drafts become chunks of work.
 
-Two steps, each in short transactions of INVOICE_CHUNK_SIZE rows, each safe to be killed and to be run by several at
-once:
+Two steps, each in short transactions of INVOICE_CHUNK_SIZE rows, each safe to be killed. Whoever begins such a
+transaction while another planner is in one leaves the rest to that one:
 
 1. `_draft_some`: due subscriptions → draft invoices, and every subscription moves on to its next boundary.
 2. `_assign_some`: drafts that nobody holds and whose time has come → a chunk.
@@ -21,13 +21,10 @@ from django.db.models import Q, QuerySet
 from customers import subscribing
 from customers.boundaries import Boundary
 from customers.models import Subscription
-from invoicing import chunks
+from invoicing import chunks, locks
 from invoicing.models import Chunk, Invoice, Run
 
 log = structlog.get_logger(__name__)
-
-# Any number that nothing else in the product uses for an advisory lock.
-PLANNER_LOCK = 7_263_001
 
 
 @dataclass(frozen=True)
@@ -39,20 +36,17 @@ class Planned:
 
 
 def find_due(now: datetime) -> list[int]:
-    """Plan, unless somebody else is at it; then the ids of all chunks that can be taken, dead workers' included."""
-    with connection.cursor() as cursor:
-        # A session lock, for planning is many transactions. It goes with the connection, so a dead planner leaves none.
-        cursor.execute("SELECT pg_try_advisory_lock(%s)", [PLANNER_LOCK])
-        if cursor.fetchone()[0]:
-            try:
-                plan(now)
-            finally:
-                cursor.execute("SELECT pg_advisory_unlock(%s)", [PLANNER_LOCK])
+    """Plan; then the ids of all chunks that can be taken, dead workers' included."""
+    plan(now)
     return chunks.takeable()
 
 
 def plan(now: datetime) -> Planned:
-    """Make drafts of all that is due at `now`, boundary by boundary, and put what has to be done into chunks."""
+    """Make drafts of all that is due at `now`, boundary by boundary, and put what has to be done into chunks.
+
+    A machine whose clock is fast bills nothing early: no later than the database's own clock says it is.
+    """
+    now = min(now, _database_now())
     drafts = 0
     stuck: set[int] = set()
     while found := _draft_some(now, stuck):
@@ -60,14 +54,29 @@ def plan(now: datetime) -> Planned:
     return Planned(drafts, tuple(_assign(now)))
 
 
+def _database_now() -> datetime:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT statement_timestamp()")
+        instant: datetime = cursor.fetchone()[0]
+        return instant
+
+
+def _may_plan() -> bool:
+    """In the transaction that begins here."""
+    locks.notice_a_dead_client()
+    return locks.is_planner()
+
+
 @transaction.atomic
 def _draft_some(now: datetime, stuck: set[int]) -> int:
-    """One chunk of due subscriptions; returns how many were looked at, 0 when none is left.
+    """One chunk of due subscriptions; returns how many were looked at, 0 when none is left for this planner.
 
     A subscription appears once for each boundary that it is behind. Rows that another planner holds are skipped: it
     moves them on. A row that it has just moved is read again by PostgreSQL when the lock is had, and falls out when
     it is no longer due.
     """
+    if not _may_plan():
+        return 0
     due = list(
         Subscription.objects.filter(due_at__lte=now)
         .exclude(pk__in=stuck)
@@ -133,7 +142,7 @@ def _assign(now: datetime) -> list[int]:
     for step in (Chunk.Step.FINALIZE, Chunk.Step.RATE):
         while True:
             with transaction.atomic():
-                ids = _take_free(step, now)
+                ids = _take_free(step, now) if _may_plan() else []
                 if not ids:
                     break
                 # Only now, so that a pass that finds nothing leaves no run behind.

@@ -106,10 +106,6 @@ class MeterAdmin(ConfigurationAdmin):
     def get_readonly_fields(self, request: HttpRequest, obj: Meter | None = None) -> tuple[str, ...]:
         return () if _open(obj) else COUNTED
 
-    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
-        """Meters are deleted one by one: each may have a reason to stay."""
-        return {name: each for name, each in super().get_actions(request).items() if name != "delete_selected"}
-
     def has_delete_permission(self, request: HttpRequest, obj: Meter | None = None) -> bool:
         """What is frozen, or has counted, stays."""
         stays = obj is not None and (not _open(obj) or obj.series.exists())
@@ -127,6 +123,8 @@ class MeterAdmin(ConfigurationAdmin):
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, obj: Meter | None = None, **kwargs: Any
     ) -> HttpResponse:
+        event_type = request.GET.get("event_type", "") if obj is None else obj.event_type
+        context["events_there"] = previews.there(event_type) if event_type and _open(obj) else ""
         if obj is not None:
             context["events_read"] = previews.latest(registry.definition(obj))
         answer: HttpResponse = super().render_change_form(request, context, *args, obj=obj, **kwargs)

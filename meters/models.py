@@ -108,7 +108,7 @@ class Meter(models.Model):
 
     class Meta:
         ordering = ["code"]
-        triggers = [triggers.FROZEN_METER, triggers.METER_CHANGES]
+        triggers = [triggers.FROZEN_METER, triggers.METER_CHANGES, triggers.NO_TRUNCATE]
         constraints = [
             models.CheckConstraint(condition=Q(aggregation__in=AGGREGATIONS), name="meter_aggregation_is_known"),
             models.CheckConstraint(
@@ -157,7 +157,7 @@ class MeterValue(models.Model):
 
     class Meta:
         ordering = ["position", "id"]
-        triggers = [triggers.PART_OF_FROZEN_METER, triggers.PART_CHANGES]
+        triggers = [triggers.PART_OF_FROZEN_METER, triggers.PART_CHANGES, triggers.NO_TRUNCATE]
         constraints = [models.UniqueConstraint(fields=["meter", "label"], name="meter_value_label_once")]
 
     def __str__(self) -> str:
@@ -181,7 +181,7 @@ class MeterFilter(models.Model):
 
     class Meta:
         ordering = ["id"]
-        triggers = [triggers.PART_OF_FROZEN_METER, triggers.PART_CHANGES]
+        triggers = [triggers.PART_OF_FROZEN_METER, triggers.PART_CHANGES, triggers.NO_TRUNCATE]
         constraints = [
             models.CheckConstraint(
                 condition=Q(operator__in=["one_of", "none_of"], values__len__gt=0)
@@ -213,7 +213,7 @@ class Dimension(models.Model):
 
     class Meta:
         ordering = ["position", "id"]
-        triggers = [triggers.PART_OF_FROZEN_METER, triggers.PART_CHANGES]
+        triggers = [triggers.PART_OF_FROZEN_METER, triggers.PART_CHANGES, triggers.NO_TRUNCATE]
         constraints = [
             models.UniqueConstraint(fields=["meter", "name"], name="dimension_name_once"),
             models.CheckConstraint(
@@ -232,6 +232,7 @@ class DefinitionRevision(models.Model):
     revision = models.UUIDField()
 
     class Meta:
+        triggers = [triggers.NO_TRUNCATE]
         constraints = [models.CheckConstraint(condition=Q(id=1), name="definition_revision_single_row")]
 
     def __str__(self) -> str:
@@ -275,6 +276,7 @@ class Stream(models.Model):
     first_seen_at = models.DateTimeField(db_default=Now())
 
     class Meta:
+        triggers = [triggers.NO_TRUNCATE]
         constraints = [models.UniqueConstraint(fields=["customer", "type"], name="stream_once")]
 
     def __str__(self) -> str:
@@ -312,6 +314,7 @@ class Series(models.Model):
 
     class Meta:
         verbose_name_plural = "series"
+        triggers = [triggers.NO_TRUNCATE]
         constraints = [
             models.UniqueConstraint(fields=["customer", "meter", "subscription", "digest"], name="series_once")
         ]
@@ -335,6 +338,7 @@ class Bucket(models.Model):
     events = models.BigIntegerField()
 
     class Meta:
+        triggers = [triggers.NO_TRUNCATE]
         constraints = [models.UniqueConstraint(fields=["customer", "series", "hour", "slot"], name="bucket_once")]
 
     def __str__(self) -> str:
@@ -355,6 +359,7 @@ class Point(models.Model):
     value = models.DecimalField(max_digits=38, decimal_places=12)
 
     class Meta:
+        triggers = [triggers.NO_TRUNCATE]
         constraints = [
             models.UniqueConstraint(
                 fields=["customer", "series", "timestamp", "event"], include=["value"], name="point_once"
@@ -374,6 +379,7 @@ class UniqueValue(models.Model):
     value = models.CharField(max_length=255, db_collation="C")
 
     class Meta:
+        triggers = [triggers.NO_TRUNCATE]
         constraints = [models.UniqueConstraint(fields=["customer", "series", "hour", "value"], name="value_once")]
 
     def __str__(self) -> str:
@@ -388,6 +394,9 @@ class UsageChange(models.Model):
     meter = models.ForeignKey(Meter, on_delete=models.CASCADE, db_index=False, db_constraint=False)
     hour = models.DateTimeField()
     created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        triggers = [triggers.NO_TRUNCATE]
 
     def __str__(self) -> str:
         return f"{self.customer} · {self.meter_id} · {self.hour:%Y-%m-%d %H}h"

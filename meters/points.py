@@ -18,7 +18,7 @@ from meters.counting import hour_of
 from meters.database import Rows, columns, fetch
 from meters.exact_json import from_text
 from meters.extraction import Definition
-from meters.windows import Values, Window, whole_hours
+from meters.windows import Part, Values, Window, whole_hours
 
 Found = tuple[Window, Values, Decimal, int]
 """Of a window, at these dimension values: the quantity before it is rounded, of so many events."""
@@ -32,10 +32,13 @@ _LATEST = """
         last.timestamp, last.event_id, last.value,
         coalesce(whole.events, 0) + head.events + tail.events
     FROM unnest(
-        %b::bigint[], %b::text[], %b::bigint[], %b::timestamptz[], %b::timestamptz[], %b::timestamptz[],
+        %b::bigint[], %b::text[], %b::bigint[], %b::text[], %b::timestamptz[], %b::timestamptz[], %b::timestamptz[],
         %b::timestamptz[]
-    ) AS wanted (ordinal, customer, meter, start, first_hour, end_hour, stop)
-    JOIN meters_series AS series ON series.customer = wanted.customer AND series.meter_id = wanted.meter
+    ) AS wanted (ordinal, customer, meter, subscription, start, first_hour, end_hour, stop)
+    JOIN meters_series AS series
+        ON series.customer = wanted.customer
+        AND series.meter_id = wanted.meter
+        AND (wanted.subscription = '' OR series.subscription = wanted.subscription)
     CROSS JOIN LATERAL (
         SELECT timestamp, event_id, value FROM meters_point
         WHERE customer = wanted.customer AND series_id = series.id
@@ -71,9 +74,14 @@ _LEVELS = """
                     ORDER BY point.timestamp, point.event_id
                 ) - greatest(point.timestamp, wanted.start)
             ) AS microseconds
-        FROM unnest(%b::bigint[], %b::text[], %b::bigint[], %b::timestamptz[], %b::timestamptz[], %b::boolean[])
-            AS wanted (ordinal, customer, meter, start, stop, recurring)
-        JOIN meters_series AS series ON series.customer = wanted.customer AND series.meter_id = wanted.meter
+        FROM unnest(
+            %b::bigint[], %b::text[], %b::bigint[], %b::text[], %b::timestamptz[], %b::timestamptz[], %b::boolean[]
+        )
+            AS wanted (ordinal, customer, meter, subscription, start, stop, recurring)
+        JOIN meters_series AS series
+        ON series.customer = wanted.customer
+        AND series.meter_id = wanted.meter
+        AND (wanted.subscription = '' OR series.subscription = wanted.subscription)
         CROSS JOIN LATERAL (
             (
                 SELECT timestamp, event_id, value FROM meters_point
@@ -96,9 +104,13 @@ _DELTAS = """
             * 1000000 * extract(epoch FROM wanted.stop - wanted.start),
         inside.events
     FROM unnest(
-        %b::bigint[], %b::text[], %b::bigint[], %b::timestamptz[], %b::timestamptz[], %b::boolean[], %b::timestamptz[]
-    ) AS wanted (ordinal, customer, meter, start, stop, recurring, start_hour)
-    JOIN meters_series AS series ON series.customer = wanted.customer AND series.meter_id = wanted.meter
+        %b::bigint[], %b::text[], %b::bigint[], %b::text[], %b::timestamptz[], %b::timestamptz[], %b::boolean[],
+        %b::timestamptz[]
+    ) AS wanted (ordinal, customer, meter, subscription, start, stop, recurring, start_hour)
+    JOIN meters_series AS series
+        ON series.customer = wanted.customer
+        AND series.meter_id = wanted.meter
+        AND (wanted.subscription = '' OR series.subscription = wanted.subscription)
     CROSS JOIN LATERAL (
         SELECT sum(value * 1000000 * extract(epoch FROM wanted.stop - timestamp)) AS area, count(*) AS events
         FROM meters_point
@@ -117,64 +129,66 @@ _DELTAS = """
 """
 
 
-def read(windows: Sequence[Window], definitions: Mapping[int, Definition]) -> Iterator[Found]:
-    """Usage of windows whose meters keep points. At most three queries."""
-    lasting = [each for each in windows if each.period.start < each.period.end]
+def read(parts: Sequence[Part], definitions: Mapping[int, Definition]) -> Iterator[Found]:
+    """Usage of parts of windows, of meters that keep points. At most three queries."""
     by_aggregation = {
-        aggregation: [each for each in lasting if definitions[each.meter].aggregation == aggregation]
+        aggregation: [part for part in parts if definitions[part.window.meter].aggregation == aggregation]
         for aggregation in (LATEST, WEIGHTED_LEVELS, WEIGHTED_DELTAS)
     }
     if chosen := by_aggregation[LATEST]:
         yield from _latest(chosen)
     if chosen := by_aggregation[WEIGHTED_LEVELS]:
-        yield from _weighted(chosen, fetch(_LEVELS, *columns(_wanted(chosen, definitions), 6)))
+        yield from _weighted(chosen, fetch(_LEVELS, *columns(_wanted(chosen, definitions), 7)))
     if chosen := by_aggregation[WEIGHTED_DELTAS]:
         table = [(*row, hour_of(chosen[row[0]].period.start)) for row in _wanted(chosen, definitions)]
-        yield from _weighted(chosen, fetch(_DELTAS, *columns(table, 7)))
+        yield from _weighted(chosen, fetch(_DELTAS, *columns(table, 8)))
 
 
-def _latest(windows: Sequence[Window]) -> Iterator[Found]:
+def _latest(parts: Sequence[Part]) -> Iterator[Found]:
     wanted = [
-        (ordinal, customer, each.meter, each.period.start, *whole_hours(each.period), each.period.end)
-        for ordinal, each in enumerate(windows)
-        for customer in set(each.customers)
+        (*head, part.period.start, *whole_hours(part.period), part.period.end) for part, *head in _customers(parts)
     ]
     found: dict[tuple[int, Values], tuple[tuple[datetime, int], Decimal, int]] = {}
-    for window, place, (timestamp, event, value, events) in _taken(windows, fetch(_LATEST, *columns(wanted, 7))):
+    for window, place, (timestamp, event, value, events) in _taken(parts, fetch(_LATEST, *columns(wanted, 8))):
         order, latest, counted = found.get((window.key, place), ((timestamp, event), value, 0))
         if (timestamp, event) > order:
             order, latest = (timestamp, event), value
         found[window.key, place] = (order, latest, counted + events)
-    by_key = {window.key: window for window in windows}
+    by_key = {part.window.key: part.window for part in parts}
     for (key, place), (_, latest, events) in found.items():
         yield by_key[key], place, latest, events
 
 
-def _weighted(windows: Sequence[Window], rows: Rows) -> Iterator[Found]:
+def _weighted(parts: Sequence[Part], rows: Rows) -> Iterator[Found]:
+    """The areas of all parts over the whole of their window: outside of them nothing is held."""
     found: dict[tuple[int, Values], tuple[Decimal, int]] = {}
-    for window, place, (area, events) in _taken(windows, rows):
+    for window, place, (area, events) in _taken(parts, rows):
         other, counted = found.get((window.key, place), (ZERO, 0))
         found[window.key, place] = (EXACT.add(other, area), counted + events)
-    by_key = {window.key: window for window in windows}
+    by_key = {part.window.key: part.window for part in parts}
     for (key, place), (area, events) in found.items():
         if area or events:
             period = by_key[key].period
             yield by_key[key], place, time_weighted(area, (period.end - period.start) // MICROSECOND), events
 
 
-def _wanted(
-    windows: Sequence[Window], definitions: Mapping[int, Definition]
-) -> list[tuple[int, str, int, object, object, bool]]:
+def _wanted(parts: Sequence[Part], definitions: Mapping[int, Definition]) -> list[tuple[Any, ...]]:
     return [
-        (ordinal, customer, each.meter, each.period.start, each.period.end, definitions[each.meter].recurring)
-        for ordinal, each in enumerate(windows)
-        for customer in set(each.customers)
+        (*head, part.period.start, part.period.end, definitions[part.window.meter].recurring)
+        for part, *head in _customers(parts)
     ]
 
 
-def _taken(windows: Sequence[Window], rows: Rows) -> Iterable[tuple[Window, Values, Sequence[Any]]]:
-    """The rows of events that belong to their windows, and where they are counted."""
+def _customers(parts: Sequence[Part]) -> Iterator[tuple[Part, int, str, int, str]]:
+    """With each part: its ordinal, and every customer, meter and subscription to look for."""
+    for ordinal, part in enumerate(parts):
+        for customer in set(part.window.customers):
+            yield part, ordinal, customer, part.window.meter, part.only
+
+
+def _taken(parts: Sequence[Part], rows: Rows) -> Iterable[tuple[Window, Values, Sequence[Any]]]:
+    """The rows of events that belong to their parts, and where they are counted."""
     for ordinal, subscription, dimensions, *rest in rows:
-        window = windows[ordinal]
-        if window.takes(subscription):
-            yield window, window.place(from_text(dimensions)), rest
+        part = parts[ordinal]
+        if part.takes(subscription):
+            yield part.window, part.window.place(from_text(dimensions)), rest

@@ -28,6 +28,19 @@ _LATEST = """
     LIMIT %b
 """
 
+# By the indexes stream_once and event_customer_type_time, and never more than so many.
+_THERE = """
+    SELECT count(*) FROM (
+        SELECT FROM meters_stream AS stream
+        CROSS JOIN LATERAL (
+            SELECT FROM meters_event AS event WHERE event.customer = stream.customer AND event.type = stream.type
+        ) AS one
+        WHERE stream.type = %b
+        LIMIT %b
+    ) AS found
+"""
+MANY = 100_000
+
 
 @dataclass(frozen=True)
 class Preview:
@@ -48,6 +61,12 @@ def latest(definition: Definition) -> list[Preview]:
         Preview(key, customer, reference, timestamp, *reading(definition, value, status, from_text(properties)))
         for key, customer, reference, timestamp, value, status, properties in found
     ]
+
+
+def there(event_type: str) -> str:
+    """How many events a meter of this type is counted over when it is made or changed, in words. One query."""
+    [(events,)] = fetch(_THERE, event_type, MANY)
+    return f"{events:,}" if events < MANY else f"{MANY:,} or more"
 
 
 def reading(

@@ -26,8 +26,8 @@ NO_TRUNCATE = pgtrigger.Trigger(
     when=pgtrigger.Before,
     operation=pgtrigger.Truncate,
     func="""
-        RAISE EXCEPTION 'Events are kept: they cannot be emptied away.'
-            USING ERRCODE = 'check_violation', CONSTRAINT = 'event_append_only';
+        RAISE EXCEPTION 'Events, meters and what is counted are kept: they cannot be emptied away.'
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'usage_kept';
     """,
 )
 

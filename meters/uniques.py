@@ -1,10 +1,9 @@
 """How many different values there are: a union over hours and series, made by the database."""
 
 from collections.abc import Collection, Hashable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from meters.database import columns, fetch
 
@@ -32,20 +31,20 @@ _COUNT = """
 """
 
 
-@dataclass(frozen=True)
-class Wanted:
-    """The values of some series, by (customer, id), from an hour until another; and more, read from events."""
+class Source(NamedTuple):
+    """The values of a series from an hour until another."""
 
-    hours: tuple[datetime, datetime]
-    series: Collection[tuple[str, int]]
-    texts: Collection[str]
+    customer: str
+    series: int
+    first_hour: datetime
+    end_hour: datetime
 
 
-def count(wanted: Mapping[Key, Wanted]) -> dict[Key, Decimal]:
-    """How many different values each has. One query."""
+def count(wanted: Mapping[Key, tuple[Collection[Source], Collection[str]]]) -> dict[Key, Decimal]:
+    """How many different values each has, of sources and of texts that were read elsewhere. One query."""
     kept, read = [], []
-    for ordinal, each in enumerate(wanted.values()):
-        kept += [(ordinal, *series, *each.hours) for series in each.series]
-        read += [(ordinal, text) for text in each.texts]
+    for ordinal, (sources, texts) in enumerate(wanted.values()):
+        kept += [(ordinal, *source) for source in sources]
+        read += [(ordinal, text) for text in texts]
     found: dict[int, int] = dict(fetch(_COUNT, *columns(kept, 5), *columns(read, 2)))
     return {key: Decimal(found.get(ordinal, 0)) for ordinal, key in enumerate(wanted)}

@@ -15,9 +15,9 @@ from meters.counting import COUNTED, Tally
 from meters.database import columns, fetch
 from meters.exact_json import from_text
 from meters.extraction import Definition, quantities
-from meters.windows import Grouping, Values, Window, only, parts_of_hours, whole_hours
+from meters.windows import Grouping, Part, Values, Window, grouped_by, parts_of_hours, whole_hours
 
-__all__ = ["Grouping", "Usage", "Window", "only", "parts_of_hours", "read", "whole_hours"]
+__all__ = ["Grouping", "Usage", "Window", "grouped_by", "parts_of_hours", "read", "whole_hours"]
 
 
 @dataclass(frozen=True)
@@ -35,13 +35,13 @@ class Usage:
 class _Found(NamedTuple):
     """Some of a window's usage: what a series' buckets hold, or what one event adds.
 
-    `series` or `text`: where different values are to be looked up, or the one value.
+    `source` or `text`: where different values are to be looked up, or the one value.
     """
 
     window: Window
     place: Values
     tally: Tally
-    series: tuple[str, int] | None
+    source: uniques.Source | None
     text: str
 
 
@@ -49,19 +49,23 @@ class _Found(NamedTuple):
 class _Whole:
     """All of a window's usage at one combination, so far."""
 
+    window: Window
     tally: Tally
-    series: list[tuple[str, int]] = field(default_factory=list)
+    sources: list[uniques.Source] = field(default_factory=list)
     texts: set[str] = field(default_factory=set)
 
 
-# A window's series by the index series_once (customer, meter), then each one's hours by bucket_once (customer, series,
+# A part's series by the index series_once (customer, meter), then each one's hours by bucket_once (customer, series,
 # hour). LATERAL, so that no estimate of the planner's ever makes it read other hours than those.
 _BUCKETS = """
     SELECT wanted.ordinal, series.customer, series.id, series.subscription, series.dimensions::text,
         used.quantity, used.events
-    FROM unnest(%b::bigint[], %b::text[], %b::bigint[], %b::timestamptz[], %b::timestamptz[])
-        AS wanted (ordinal, customer, meter, first_hour, end_hour)
-    JOIN meters_series AS series ON series.customer = wanted.customer AND series.meter_id = wanted.meter
+    FROM unnest(%b::bigint[], %b::text[], %b::bigint[], %b::text[], %b::timestamptz[], %b::timestamptz[])
+        AS wanted (ordinal, customer, meter, subscription, first_hour, end_hour)
+    JOIN meters_series AS series
+        ON series.customer = wanted.customer
+        AND series.meter_id = wanted.meter
+        AND (wanted.subscription = '' OR series.subscription = wanted.subscription)
     CROSS JOIN LATERAL (
         SELECT sum(bucket.quantity) AS quantity, sum(bucket.events)::bigint AS events
         FROM meters_bucket AS bucket
@@ -76,17 +80,23 @@ _MERGED_BY = {
     kind: _BUCKETS.replace("sum(bucket.quantity)", f"{kind or Hourly.SUM}(bucket.quantity)") for kind in Hourly
 }
 
-# Uses the index event_customer_type_time (customer, type, timestamp), for at most two hours of a window.
+# The part of an hour at a bound by the index event_customer_type_time (customer, type, timestamp). OFFSET 0 keeps the
+# planner from making a join of it, which may read all events there are.
 _EVENTS = """
     SELECT wanted.ordinal, event.subscription, event.value, event.properties::text
-    FROM unnest(%b::bigint[], %b::text[], %b::text[], %b::timestamptz[], %b::timestamptz[])
-        AS wanted (ordinal, customer, type, start, stop)
-    JOIN meters_event AS event
-        ON event.customer = wanted.customer
-        AND event.type = wanted.type
-        AND event.timestamp >= wanted.start
-        AND event.timestamp < wanted.stop
-    WHERE event.status = %b
+    FROM unnest(%b::bigint[], %b::text[], %b::text[], %b::text[], %b::timestamptz[], %b::timestamptz[])
+        AS wanted (ordinal, customer, type, subscription, start, stop)
+    CROSS JOIN LATERAL (
+        SELECT bound.subscription, bound.value, bound.properties
+        FROM meters_event AS bound
+        WHERE bound.customer = wanted.customer
+            AND bound.type = wanted.type
+            AND bound.timestamp >= wanted.start
+            AND bound.timestamp < wanted.stop
+            AND bound.status = %b
+            AND (wanted.subscription = '' OR bound.subscription = wanted.subscription)
+        OFFSET 0
+    ) AS event
 """
 
 
@@ -99,12 +109,10 @@ def read(windows: Sequence[Window]) -> dict[int, list[Usage]]:
     by_id = registry.current().by_id
     definitions = {window.meter: by_id[window.meter] for window in windows}
     found: dict[int, list[Usage]] = {window.key: [] for window in windows}
-    in_time = [each for each in windows if definitions[each.meter].aggregation.keeps is Keeps.POINTS]
-    in_hours = [each for each in windows if definitions[each.meter].aggregation.keeps is not Keeps.POINTS]
-    for window, place, quantity, events in (
-        *(_of_hours(in_hours, definitions) if in_hours else ()),
-        *(points.read(in_time, definitions) if in_time else ()),
-    ):
+    parts = [part for window in windows for part in window.parts() if part.period.start < part.period.end]
+    in_time = [part for part in parts if definitions[part.window.meter].aggregation.keeps is Keeps.POINTS]
+    in_hours = [part for part in parts if definitions[part.window.meter].aggregation.keeps is not Keeps.POINTS]
+    for window, place, quantity, events in (*_of_hours(in_hours, definitions), *points.read(in_time, definitions)):
         rounded = definitions[window.meter].rounding.apply(quantity)
         found[window.key].append(Usage(dict(place), rounded, events))
     for usages in found.values():
@@ -112,64 +120,59 @@ def read(windows: Sequence[Window]) -> dict[int, list[Usage]]:
     return found
 
 
-def _of_hours(
-    windows: Sequence[Window], definitions: Mapping[int, Definition]
-) -> Iterator[tuple[Window, Values, Decimal, int]]:
+def _of_hours(parts: Sequence[Part], definitions: Mapping[int, Definition]) -> Iterator[points.Found]:
+    if not parts:
+        return
     wholes: dict[tuple[int, Values], _Whole] = {}
-    by_key = {window.key: window for window in windows}
-    for window, place, tally, series, text in (*_of_buckets(windows, definitions), *_of_events(windows, definitions)):
+    for window, place, tally, source, text in (*_of_buckets(parts, definitions), *_of_events(parts, definitions)):
         whole = wholes.get((window.key, place))
         if whole is None:
-            whole = wholes[window.key, place] = _Whole(tally)
+            whole = wholes[window.key, place] = _Whole(window, tally)
         else:
             merge = definitions[window.meter].aggregation.merge
             whole.tally = Tally(merge(whole.tally.quantity, tally.quantity), whole.tally.events + tally.events)
-        if series:
-            whole.series.append(series)
+        if source:
+            whole.sources.append(source)
         if text:
             whole.texts.add(text)
-    different = {
-        key: uniques.Wanted(whole_hours(by_key[key[0]].period), whole.series, whole.texts)
-        for key, whole in wholes.items()
-        if definitions[by_key[key[0]].meter].aggregation.keeps is Keeps.VALUES
-    }
+    different = {key: (whole.sources, whole.texts) for key, whole in wholes.items() if whole.tally.quantity is None}
     counted = uniques.count(different) if different else {}
     for (key, place), whole in wholes.items():
-        window, (kept, events) = by_key[key], whole.tally
-        if kept is None:
-            yield window, place, counted[key, place], events
-        else:
-            yield window, place, definitions[window.meter].aggregation.quantity(kept, events), events
+        kept, events = whole.tally
+        aggregation = definitions[whole.window.meter].aggregation
+        quantity = counted[key, place] if kept is None else aggregation.quantity(kept, events)
+        yield whole.window, place, quantity, events
 
 
-def _of_buckets(windows: Sequence[Window], definitions: Mapping[int, Definition]) -> Iterator[_Found]:
+def _of_buckets(parts: Sequence[Part], definitions: Mapping[int, Definition]) -> Iterator[_Found]:
     wanted: dict[Hourly, list[tuple[object, ...]]] = {}
-    for ordinal, window in enumerate(windows):
-        first, end = whole_hours(window.period)
+    for ordinal, part in enumerate(parts):
+        first, end = whole_hours(part.period)
         if first < end:
-            wanted.setdefault(definitions[window.meter].aggregation.hourly, []).extend(
-                (ordinal, customer, window.meter, first, end) for customer in set(window.customers)
+            wanted.setdefault(definitions[part.window.meter].aggregation.hourly, []).extend(
+                (ordinal, customer, part.window.meter, part.only, first, end) for customer in set(part.window.customers)
             )
     for kind, table in wanted.items():
-        rows = fetch(_MERGED_BY[kind], *columns(table, 5))
+        rows = fetch(_MERGED_BY[kind], *columns(table, 6))
         for ordinal, customer, series, subscription, dimensions, quantity, events in rows:
-            window = windows[ordinal]
-            if window.takes(subscription):
-                place = window.place(from_text(dimensions))
-                yield _Found(window, place, Tally(quantity, events), None if kind else (customer, series), "")
+            part = parts[ordinal]
+            if part.takes(subscription):
+                place = part.window.place(from_text(dimensions))
+                source = None if kind else uniques.Source(customer, series, *whole_hours(part.period))
+                yield _Found(part.window, place, Tally(quantity, events), source, "")
 
 
-def _of_events(windows: Sequence[Window], definitions: Mapping[int, Definition]) -> Iterator[_Found]:
+def _of_events(parts: Sequence[Part], definitions: Mapping[int, Definition]) -> Iterator[_Found]:
     wanted = [
-        (ordinal, customer, definitions[window.meter].event_type, part.start, part.end)
-        for ordinal, window in enumerate(windows)
-        for part in parts_of_hours(window.period)
-        for customer in set(window.customers)
+        (ordinal, customer, definitions[part.window.meter].event_type, part.only, bound.start, bound.end)
+        for ordinal, part in enumerate(parts)
+        for bound in parts_of_hours(part.period)
+        for customer in set(part.window.customers)
     ]
-    for ordinal, subscription, value, properties in fetch(_EVENTS, *columns(wanted, 5), COUNTED):
-        window = windows[ordinal]
-        if window.takes(subscription):
-            definition, read_properties = definitions[window.meter], from_text(properties)
+    for ordinal, subscription, value, properties in fetch(_EVENTS, *columns(wanted, 6), COUNTED):
+        part = parts[ordinal]
+        if part.takes(subscription):
+            definition, read_properties = definitions[part.window.meter], from_text(properties)
             for dimensions, quantity, text in quantities(definition, value, read_properties):
                 tally = Tally(definition.aggregation.start(quantity), 1)
-                yield _Found(window, window.place(dict(dimensions)), tally, None, text)
+                yield _Found(part.window, part.window.place(dict(dimensions)), tally, None, text)

@@ -1,7 +1,7 @@
 """What of usage is asked for, and how a period falls into hours. Pure."""
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from billing_site.foundation.periods import Period
@@ -20,8 +20,8 @@ Grouping = Callable[[Mapping[str, str]], Mapping[str, str]]
 class Window:
     """What to read: one meter's usage by some customer references in a period.
 
-    `subscription` empty: all events, but for those that name one of `named_elsewhere`. Not empty: only events that
-    name it. `grouping` None: usage at the dimension values as they are recorded.
+    `subscription` empty: all events, but for those that name one of `named_elsewhere` within its period. Not empty:
+    only events that name it. `grouping` None: usage at the dimension values as they are recorded.
     """
 
     key: int
@@ -29,21 +29,40 @@ class Window:
     meter: int
     period: Period
     subscription: str = ""
-    named_elsewhere: frozenset[str] = frozenset()
+    named_elsewhere: Mapping[str, Period] = field(default_factory=dict)
     grouping: Grouping | None = None
 
-    def takes(self, subscription: str) -> bool:
-        """Whether events that name `subscription`, or none when it is empty, belong to this window."""
+    def parts(self) -> Iterator["Part"]:
+        """What to read for it: no event lies in two of them."""
         if self.subscription:
-            return subscription == self.subscription
-        return subscription not in self.named_elsewhere
+            yield Part(self, self.period, self.subscription)
+            return
+        elsewhere = {name: self.period.clip(taken.start, taken.end) for name, taken in self.named_elsewhere.items()}
+        yield Part(self, self.period, but=frozenset(elsewhere))
+        for name, taken in elsewhere.items():
+            yield Part(self, Period(self.period.start, taken.start), name)
+            yield Part(self, Period(taken.end, self.period.end), name)
 
     def place(self, dimensions: Mapping[str, str]) -> Values:
         """Where usage recorded at these values is counted."""
         return tuple(sorted((self.grouping(dimensions) if self.grouping else dimensions).items()))
 
 
-def only(names: Iterable[str]) -> Grouping:
+@dataclass(frozen=True)
+class Part:
+    """A period of a window: of the events that name `only`, or, when it is empty, of all that name none of `but`."""
+
+    window: Window
+    period: Period
+    only: str = ""
+    but: frozenset[str] = frozenset()
+
+    def takes(self, subscription: str) -> bool:
+        """Whether events that name `subscription`, or none when it is empty, belong to this part."""
+        return subscription == self.only if self.only else subscription not in self.but
+
+
+def grouped_by(names: Iterable[str]) -> Grouping:
     """Group by the values of these dimensions, whatever others are recorded."""
     kept = frozenset(names)
     return lambda dimensions: {name: value for name, value in dimensions.items() if name in kept}

@@ -8,16 +8,19 @@ import subprocess
 import sys
 import tempfile
 import threading
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
 import pytest
-from httpx2 import Client
+from httpx2 import Client, HTTPError
 
 from billing_site import procfile, supervisor
+from billing_site.children import spawn
 from billing_site.embedded import hold
+from billing_site.restarts import Restarts
 from tests.processes import wait_until
 
 SIGN_IN = re.compile(r"Sign in as (\S+) with the password (\S+)")
@@ -52,6 +55,11 @@ class Supervised:
     def member(self, argument: str) -> psutil.Process:
         return next(process for process in self.family if argument in process.cmdline())
 
+    def process_children(self) -> list[psutil.Process]:
+        """Whom the supervisor itself has started, and who runs."""
+        children = psutil.Process(self.process.pid).children()
+        return [child for child in children if child.status() != psutil.STATUS_ZOMBIE]
+
     def end(self, number: int) -> int:
         """Send a signal; the exit code. Nobody of the family is left."""
         self.process.send_signal(number)
@@ -62,6 +70,13 @@ class Supervised:
         _, alive = psutil.wait_procs(self.family, timeout=1)
         assert alive == []
         return code
+
+
+def answers(client: Client) -> bool:
+    try:
+        return client.get("/readyz").status_code == 200
+    except HTTPError:
+        return False
 
 
 def environment(state: Path, **names: str) -> dict[str, str]:
@@ -130,13 +145,47 @@ def test_it_serves_refuses_a_second_one_and_ends_on_ctrl_c(state: Path) -> None:
 
 
 @pytest.mark.faults
-def test_a_process_that_dies_takes_the_rest_down_and_says_so(state: Path) -> None:
+@pytest.mark.parametrize(("name", "argument"), [("worker", "worker"), ("web", "wsgi")])
+def test_a_process_that_dies_is_started_again_while_the_rest_runs(state: Path, name: str, argument: str) -> None:
     running = start(state)
+    killed = running.member(argument)
+    rest = [process for process in running.process_children() if process.pid != killed.pid]
 
-    running.member("worker").kill()
+    killed.kill()
 
-    assert running.wait() == 1
-    assert "worker died (killed by SIGKILL)" in running.output
+    wait_until(lambda: "died (killed by SIGKILL); it is started again in 1 s." in running.output)
+    wait_until(lambda: any(argument in child.cmdline() for child in running.process_children()), what="a new life")
+    with Client(base_url=running.base_url) as client:
+        wait_until(lambda: answers(client), what="an answer from /readyz")
+    assert all(process.is_running() for process in rest)
+    assert f"{name:<6} | died" in running.output
+    running.family = psutil.Process(running.process.pid).children(recursive=True)
+    assert running.end(signal.SIGINT) == 0
+
+
+def test_a_process_that_keeps_dying_ends_all_and_shows_its_last_words(
+    state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    restarts = Restarts()
+    assert [restarts.died(second) for second in (0.0, 1.0, 2.0, 3.0)] == [1.0, 2.0, 4.0, 8.0]
+    restarts.due = None
+    dying = spawn([sys.executable, "-c", "raise SystemExit(3)"], stdout=subprocess.DEVNULL)
+    process = procfile.Process("worker", dying, deque(["no such queue"]))
+    site = supervisor.Site("", state, "", "", None, {"worker": process}, restarts={"worker": restarts})
+    dying.wait()
+
+    monkeypatch.setattr("billing_site.supervisor.time.monotonic", lambda: 59.0)
+    with pytest.raises(supervisor.SiteError) as refused:
+        site.wait()
+
+    assert "worker died 5 times within 60 s, the last time: exit code 3." in str(refused.value)
+    assert str(refused.value).endswith("no such queue")
+
+
+def test_deaths_long_ago_do_not_count() -> None:
+    restarts = Restarts()
+
+    assert [restarts.died(61.0 * number) for number in range(9)] == [1.0] * 9
 
 
 @pytest.mark.faults
@@ -173,6 +222,30 @@ def test_a_port_that_is_no_number_is_named(state: Path) -> None:
     assert done.returncode == 1
     assert "PORT is “http”; it must be a whole number such as 8000." in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (
+            {"DATABASE_URL": "mysql://a:hush@x/y"},
+            "DATABASE_URL must begin with postgresql://; what stands there begins",
+        ),
+        ({"DATABASE_URL": "hush"}, "DATABASE_URL must begin with postgresql://; what stands there is no such address."),
+        ({"REDIS_URL": "http://:hush@x"}, "REDIS_URL must begin with redis://; what stands there begins with http://."),
+        ({"DATABASE_URL": "postgresql://a:hush@127.0.0.1:1/y"}, "DATABASE_URL: connection to server at"),
+        ({"REDIS_URL": "redis://:hush@127.0.0.1:1/0"}, "REDIS_URL: Error 111 connecting to 127.0.0.1:1."),
+    ],
+)
+def test_a_server_that_is_not_there_is_named_by_its_variable(state: Path, names: dict[str, str], message: str) -> None:
+    real = {name: os.environ[name] for name in ("DATABASE_URL", "REDIS_URL")}
+
+    done = run_python(state, ["-m", "billing_site.supervisor", "run"], **{**real, **names})
+
+    assert done.returncode == 1
+    assert done.stderr.strip().startswith(message)
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert "hush" not in done.stderr
 
 
 def test_holding_the_state_is_told_to_the_demo(state: Path) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from contextlib import ExitStack
 
 import django
 from rich.console import Console
@@ -12,9 +13,11 @@ from billing_site import embedded, supervisor
 def main() -> int:
     """Returns the exit code: 0 when the invoice came out and the second sending changed nothing."""
     console = Console()
-    console.print("[bold]Tallybook[/bold]: starting database, queue, web, worker and beat …")
     try:
-        with supervisor.site(holder="make demo") as site:
+        with ExitStack() as stack:
+            with console.status("Starting database, queue, web, worker and beat …"):
+                site = stack.enter_context(supervisor.site(holder="make demo"))
+            console.print("[bold]Tallybook[/bold]: database, queue, web, worker and beat are running.")
             os.environ.setdefault("DJANGO_SETTINGS_MODULE", "billing_site.settings")
             django.setup()
             from billing_site.demo.story import tell  # models exist only after setup

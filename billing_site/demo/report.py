@@ -6,12 +6,11 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from billing_site.foundation.money import plain, show
+from billing_site.foundation.money import plain
 
 
 def invoice_table(invoice: dict[str, Any]) -> Table:
     """An invoice of the API as a table: a line each, the total below."""
-    currency = invoice["currency"]
     table = Table(title=f"Invoice {invoice['number']}  ·  id {invoice['id']}", show_footer=True)
     table.add_column("line", footer="Total")
     table.add_column("quantity", justify="right")
@@ -19,8 +18,7 @@ def invoice_table(invoice: dict[str, Any]) -> Table:
     table.add_column("amount", justify="right", footer=total(invoice))
     for line in invoice["lines"]:
         quantity, price = Decimal(line["quantity"]), Decimal(line["unit_price"])
-        amount = show(Decimal(line["amount"]), currency)
-        table.add_row(line["description"], f"{quantity.normalize():,f}", plain(price), amount)
+        table.add_row(line["description"], f"{quantity.normalize():,f}", plain(price), line["amount"])
     return table
 
 

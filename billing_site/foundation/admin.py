@@ -158,3 +158,5 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):
 @admin.register(Group)
 class GroupAdmin(DjangoGroupAdmin, ModelAdmin):
     """Django's own, in the look of the other pages."""
+
+    empty_text = "A group holds permissions, and gives them to every user who is in it."

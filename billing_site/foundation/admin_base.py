@@ -24,6 +24,15 @@ class ConfigurationAdmin(ModelAdmin):
     empty_text = ""
     object_history_template = "admin/foundation/object_history.html"
 
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        """Things are deleted one by one: each may have a reason to stay."""
+        actions: dict[str, Any] = super().get_actions(request)
+        return {name: each for name, each in actions.items() if name != "delete_selected"}
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """What something else rests on stays: nobody is offered to delete it."""
+        return bool(super().has_delete_permission(request, obj)) and not (obj is not None and _is_needed(obj))
+
     def history_view(
         self,
         request: HttpRequest,
@@ -49,6 +58,12 @@ class ConfigurationAdmin(ModelAdmin):
         }
         request.current_app = self.admin_site.name
         return TemplateResponse(request, self.object_history_template, context)
+
+
+def _is_needed(row: models.Model) -> bool:
+    """Whether the database would refuse to delete it, by a row that points to it."""
+    kept = [each for each in row._meta.related_objects if each.on_delete is models.PROTECT and each.related_model]
+    return any(each.related_model._default_manager.filter(**{each.field.name: row}).exists() for each in kept)
 
 
 class ReadOnlyAdmin(ModelAdmin):

@@ -1,6 +1,7 @@
 """The catalogue in the hands of operators: from a plan to published prices, what is refused, and who may not."""
 
 from collections.abc import Iterable
+from datetime import timedelta
 from decimal import Decimal
 from html import unescape
 from typing import Any
@@ -13,12 +14,14 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from catalog.models import Cell, Charge, Plan, PlanVersion, Product
+from catalog.models import Cell, Charge, PlanVersion, Product
 from catalog.publishing import clone_version, publish, retire
 from meters.models import Meter, Series
 from tests.catalog import making
 
 pytestmark = pytest.mark.django_db
+
+HOUR = timedelta(hours=1)
 
 ALL = [
     f"{verb}_{model}"
@@ -93,16 +96,14 @@ def stored(charge: Charge) -> list[tuple[dict[str, str], Decimal]]:
 def test_from_a_product_to_published_prices(alice: Client) -> None:
     making.tokens()
     alice.post(page("product_add"), {"name": "Chatbot API", "code": "chatbot-api"})
-    alice.post(page("plan_add"), {"name": "Chatbot", "code": "chatbot"})
-    plan, product = Plan.objects.get(), Product.objects.get()
-    assert f"?plan={plan.pk}" in text(alice.get(page("plan_change", plan.pk)))
-
-    form = alice.get(page("planversion_add"), {"plan": plan.pk})
-    assert form.context["adminform"].form.initial["plan"] == str(plan.pk)
-    terms = {"plan": plan.pk, "currency": "USD", "interval": "month", "grace": "00:00:00"}
-    answer = alice.post(page("planversion_add"), terms, follow=True)
-    version = PlanVersion.objects.get()
+    form = alice.get(page("plan_add")).context["adminform"].form
+    assert [form.fields[name].initial for name in ("currency", "interval", "grace")] == ["USD", "month", HOUR]
+    terms = {"currency": "USD", "interval": "month", "grace": "00:00:00"}
+    answer = alice.post(page("plan_add"), {"name": "Chatbot", "code": "chatbot", **terms}, follow=True)
+    product, version = Product.objects.get(), PlanVersion.objects.get()
+    assert (version.plan.code, version.number, version.interval, version.grace) == ("chatbot", 1, "month", timedelta())
     assert answer.redirect_chain == [(page("planversion_change", version.pk), 302)]
+    assert f"?plan={version.plan_id}" in text(alice.get(page("plan_change", version.plan_id)))
     assert "Add a usage charge" in text(answer)
 
     fee = {"version": version.pk, "kind": "flat", "name": "Base fee", "code": "base", "product": product.pk}
@@ -127,6 +128,8 @@ def test_from_a_product_to_published_prices(alice: Client) -> None:
     confirm = alice.get(page("planversion_publish", version.pk))
     assert "The first version of Chatbot" in text(confirm)
     assert "Is this meant?" not in text(confirm)
+    for price in ("Base fee", "$20.00 in advance", "model = model-a, token_type = input", "10 USD per 1,000,000 token"):
+        assert price in text(confirm)
     version.refresh_from_db()
     assert version.status == "draft"
     answer = alice.post(page("planversion_publish", version.pk), follow=True)

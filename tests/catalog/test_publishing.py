@@ -145,6 +145,7 @@ def test_rows_that_cannot_price_are_refused_all_at_once(
         ("USD", "20.001", "amount_too_precise"),
         ("JPY", "20.5", "amount_too_precise"),
         ("KWD", "20.0001", "amount_too_precise"),
+        ("USD", "1000000000000000", "amount_too_large"),
         ("USD", "-1", "amount_invalid"),
         ("USD", "Infinity", "amount_invalid"),
     ],
@@ -273,7 +274,7 @@ def test_the_review_warns_where_no_row_may_match() -> None:
     warning = "Charge “Tokens” has no row of only *: when usage comes that no row matches, its invoice is held"
     assert [text[: len(warning)] for text in review(version).warnings] == [warning]
     Charge.objects.filter(code="tokens").update(unmatched="zero")
-    assert "charged nothing and listed as a leak" in review(version).warnings[0]
+    assert "charged nothing and stands on the invoice at 0" in review(version).warnings[0]
 
 
 def test_a_row_for_every_label_leaves_no_gap() -> None:
@@ -282,6 +283,30 @@ def test_a_row_for_every_label_leaves_no_gap() -> None:
         version, making.tokens(), [({"token_type": "input"}, Decimal(1)), ({"token_type": "output"}, Decimal(2))]
     )
     assert review(version).warnings == []
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "warned"),
+    [
+        ({}, {}, True),
+        ({"token_type": "input"}, {}, True),
+        ({"token_type": "input"}, {"model": "model-a"}, True),
+        ({"token_type": "input"}, {"token_type": "output"}, False),
+    ],
+)
+def test_the_review_warns_of_two_charges_that_price_the_same_usage(
+    first: dict[str, str], second: dict[str, str], *, warned: bool
+) -> None:
+    version, tokens = making.draft(), making.tokens()
+    for name, match in (("Tokens", first), ("Surcharge", second)):
+        making.usage(version, tokens, [(match, Decimal(1))], code=name.lower())
+    warnings = [text for text in review(version).warnings if "charged twice" in text]
+    warning = (
+        "Charges “Tokens” and “Surcharge” both price usage of the meter “llm_tokens”:"
+        " what a row of each matches is charged twice."
+    )
+    assert warnings == [warning] * int(warned)
+    assert review(version).faults == []
 
 
 def test_the_review_compares_with_the_version_published_last() -> None:
@@ -318,7 +343,7 @@ def test_the_differences_are_told_in_plain_words() -> None:
         "The charge “Base” is now called “Platform”.",
         "“Platform”: it is billed in arrears instead of in advance.",
         "“Platform”: the fee changes from $20.00 to €25.00.",
-        "“Tokens”: usage that no row matches: “Charge nothing and show it as a leak”.",
+        "“Tokens”: usage that no row matches: “Charge nothing: it stands on the invoice at 0”.",
         "“Tokens”: model = model-a, token_type = input changes from 0.00001 USD per token to 0.000012 EUR per token.",
         "“Tokens”: new row everything (*) at 0.0000005 EUR per token.",
         "“Tokens”: the row model = model-b, token_type = output at 0.00001 USD per token is gone.",

@@ -13,6 +13,7 @@ from django.urls import reverse
 
 from billing_site.foundation.errors import Fault, Refused
 from customers import subscribing
+from customers.forms import currency_choices
 from customers.models import Alias, Customer, Subscription
 from customers.subscribing import create_customer, end_subscription, subscribe
 from meters.models import Stream
@@ -297,3 +298,9 @@ def test_a_clerk_who_may_only_look_cannot_create_from_unknown(acme: Customer) ->
     assert client.post(action("create_customer", stray.pk), fields).status_code == 403
     assert client.post(action("attach", stray.pk), {"customer": "acme", "_form_submitted": "on"}).status_code == 403
     assert not Customer.objects.filter(reference="stray").exists()
+
+
+def test_only_currencies_in_use_are_offered() -> None:
+    offered = {code for code, _ in currency_choices()}
+    assert {"USD", "EUR", "JPY"} <= offered
+    assert not {"DEM", "XAU", "XXX", "SUR"} & offered

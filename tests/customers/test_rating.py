@@ -2,7 +2,8 @@
 
 import time
 from collections.abc import Sequence
-from datetime import UTC, date, datetime
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -11,8 +12,9 @@ from django.test.utils import CaptureQueriesContext
 
 from billing_site.foundation.periods import Period
 from customers import rating
+from customers.fees import fee_line
 from customers.models import Customer, Subscription
-from customers.rating import Rated, Request, rate
+from customers.rating import Rated, RatedLine, Request, rate
 from customers.subscribing import create_customer, schedule_of, subscribe
 from meters import usage
 from tests.customers import making
@@ -33,6 +35,11 @@ def of(subscription: Subscription, arrears: Period | None = NOVEMBER, advance: P
 
 def on(customer: Customer, version: object, **terms: object) -> Subscription:
     return subscribe(customer=customer, version=version, **{"starts_on": date(2023, 11, 1), **terms})
+
+
+def dearer(line: RatedLine) -> RatedLine:
+    dear = line.amount + Decimal("0.01")
+    return replace(line, unit_price=dear, amount=dear)
 
 
 @pytest.fixture
@@ -225,6 +232,36 @@ class TestNamedSubscriptions:
         making.use("acme", tokens, NOON, 5, subscription="theirs")
         assert self.quantities(mine) == [5]
 
+    def test_events_that_name_a_subscription_without_a_price_for_them_stay_with_the_open_one(
+        self, acme: Customer, tokens
+    ) -> None:
+        seats = making.meter("seats")
+        mine = on(acme, making.published(tokens))
+        named = on(acme, making.published(seats), reference="seats", named_events_only=True)
+        making.use("acme", tokens, NOON, 5, subscription="seats")
+        making.use("acme", seats, NOON, 70, subscription="seats")
+        assert self.quantities(mine, named) == [5, 70]
+
+    def test_a_name_counts_from_the_subscriptions_start_to_its_end(self, acme: Customer, tokens) -> None:
+        mine = on(acme, making.published(tokens))
+        terms = {"starts_on": date(2023, 11, 5), "ends_on": date(2023, 11, 20), "reference": "b"}
+        named = on(acme, making.published(tokens), named_events_only=True, **terms)
+        tick = timedelta(microseconds=1)
+        for at, quantity in [
+            (named.starts_at - tick, 1),
+            (named.starts_at, 10),
+            (named.ends_at - tick, 100),
+            (named.ends_at, 1_000),
+        ]:
+            making.use("acme", tokens, at, quantity, subscription="b")
+        assert self.quantities(mine, named) == [1_001, 110]
+
+    def test_a_subscription_that_starts_later_takes_nothing_yet(self, acme: Customer, tokens) -> None:
+        mine = on(acme, making.published(tokens))
+        on(acme, making.published(tokens), reference="b", named_events_only=True, starts_on=date(2023, 12, 1))
+        making.use("acme", tokens, NOON, 5, subscription="b")
+        assert self.quantities(mine) == [5]
+
 
 class TestProblems:
     """What goes wrong for one is a problem of its own."""
@@ -270,6 +307,18 @@ class TestProblems:
             .startswith("The amount of “Tokens” has more than 16 digits: 10,000,000,000,000,000.00.")
         )
         assert [line.amount for line in rated[2].lines] == [7]
+
+    def test_a_fee_that_no_line_can_hold(self, acme: Customer, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A version takes none; but whatever comes of a charge, it sinks no chunk."""
+        draft = making.version()
+        making.fee(draft, "999999999999999.99")
+        subscription = on(acme, making.publish(draft))
+        assert shown(of(subscription, None, NOVEMBER)) == [("Base fee", "1", "999999999999999.99")]
+        monkeypatch.setattr(rating, "fee_line", lambda *given: dearer(fee_line(*given)))
+        rated = of(subscription, None, NOVEMBER)
+        assert rated.problems[0].startswith(
+            "The unit price of “Base fee” has more than 15 digits: 1,000,000,000,000,000.00."
+        )
 
     def test_amounts_that_are_too_much_together(self, acme: Customer) -> None:
         tokens = making.meter("tokens")

@@ -1,19 +1,18 @@
 """Customers, their references and contacts; and what the database refuses whoever asks."""
 
-from datetime import UTC, datetime
+from collections.abc import Callable
+from datetime import UTC, date, datetime
 
 import pytest
 from django.db import IntegrityError, connection, transaction
 
 from billing_site.foundation.errors import Refused
 from customers.models import Alias, Customer
-from customers.subscribing import add_alias, change_customer, create_customer
-from meters.models import UsageChange
+from customers.subscribing import add_alias, change_customer, create_customer, subscribe
+from meters.models import Meter, UsageChange
 from tests.customers import making
 
 pytestmark = pytest.mark.django_db
-
-NOON = datetime(2023, 11, 7, 12, tzinfo=UTC)
 
 
 def references(customer: Customer) -> dict[str, bool]:
@@ -141,16 +140,60 @@ def test_contacts_that_stay_keep_their_row() -> None:
     assert list(customer.contacts.values_list("pk", "name")) == [(before, "Ann")]
 
 
-def test_an_alias_with_usage_makes_what_was_invoiced_be_looked_at_again() -> None:
-    customer = create_customer(reference="acme", name="Acme")
-    tokens = making.meter("tokens")
-    making.use("stray", tokens, NOON.replace(hour=15), 5)
-    making.use("stray", tokens, NOON, 5)
-    add_alias(customer, "stray")
-    add_alias(customer, "stray")
-    assert list(UsageChange.objects.values_list("customer", "meter", "hour")) == [("acme", tokens.pk, NOON)]
-    change_customer(customer, aliases=[])
-    assert UsageChange.objects.count() == 2
+ADD = "INSERT INTO customers_alias (customer_id, reference, own) VALUES (%s, 'x', false)"
+
+
+@pytest.fixture
+def charged() -> tuple[Customer, Meter]:
+    """A customer who is charged for one meter from 1 November on, and nothing left to look at."""
+    customer, tokens = create_customer(reference="acme", name="Acme", aliases=["a-1"]), making.meter("tokens")
+    subscribe(customer=customer, version=making.published(tokens), starts_on=date(2023, 11, 1))
+    assert not UsageChange.objects.exists()
+    return customer, tokens
+
+
+@pytest.mark.parametrize(
+    ("change", "reference"),
+    [
+        (lambda customer: add_alias(customer, "stray"), "acme"),
+        (lambda customer: change_customer(customer, aliases=[]), "acme"),
+        (lambda customer: change_customer(customer, reference="acme-2"), "acme-2"),
+        (lambda customer: sql("UPDATE customers_customer SET reference = 'x' WHERE id = %s", customer.pk), "x"),
+        (lambda customer: sql("UPDATE customers_alias SET reference = 'x' WHERE NOT own"), "acme"),
+        (lambda customer: sql("DELETE FROM customers_alias WHERE NOT own"), "acme"),
+        (lambda customer: sql(ADD, customer.pk), "acme"),
+    ],
+    ids=["add", "remove", "rename", "rename by SQL", "change by SQL", "remove by SQL", "add by SQL"],
+)
+def test_what_was_invoiced_is_looked_at_again_when_a_reference_comes_or_goes(
+    charged: tuple[Customer, Meter], change: Callable[[Customer], object], reference: str
+) -> None:
+    customer, tokens = charged
+    change(customer)
+    start = datetime(2023, 11, 1, tzinfo=UTC)
+    assert list(UsageChange.objects.values_list("customer", "meter", "hour")) == [(reference, tokens.pk, start)]
+
+
+def test_a_reference_that_stays_changes_nothing(charged: tuple[Customer, Meter]) -> None:
+    customer, _ = charged
+    add_alias(customer, "a-1")
+    change_customer(customer, name="Acme Corp", aliases=["a-1"])
+    sql("UPDATE customers_alias SET reference = reference WHERE NOT own")
+    assert not UsageChange.objects.exists()
+
+
+def test_a_reference_that_moves_is_looked_at_for_both_customers(charged: tuple[Customer, Meter]) -> None:
+    _, tokens = charged
+    globex = create_customer(reference="globex", name="Globex")
+    subscribe(customer=globex, version=making.published(tokens), starts_on=date(2023, 11, 5))
+    sql("UPDATE customers_alias SET customer_id = %s WHERE NOT own", globex.pk)
+    assert set(UsageChange.objects.values_list("customer", "hour__day")) == {("acme", 1), ("globex", 5)}
+
+
+@pytest.mark.parametrize("table", ["customer", "alias", "contact", "subscription", "meterclaim"])
+def test_nothing_is_emptied_away(table: str) -> None:
+    with pytest.raises(IntegrityError, match="cannot be emptied away"):
+        sql(f"TRUNCATE customers_{table} CASCADE")
 
 
 def test_the_own_alias_follows_raw_sql_and_takes_none() -> None:

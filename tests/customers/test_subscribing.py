@@ -10,6 +10,8 @@ from billing_site.foundation.errors import Refused
 from catalog.models import PlanVersion
 from customers.models import Customer, MeterClaim, Subscription
 from customers.subscribing import advance, change_customer, create_customer, end_subscription, subscribe
+from meters.counting import hour_of
+from meters.models import UsageChange
 from tests.customers import making
 
 pytestmark = pytest.mark.django_db
@@ -235,6 +237,34 @@ def test_a_customer_with_a_subscription_keeps_its_currency_but_may_move(acme: Cu
     assert (acme.timezone, made.timezone) == ("Asia/Tokyo", "Europe/Berlin")
 
 
+class TestNamedUsageMoves:
+    """What an open subscription may have billed is compared again when a named one comes, ends or goes."""
+
+    def changes(self) -> list[tuple[str, int, datetime]]:
+        found = list(UsageChange.objects.values_list("customer", "meter", "hour"))
+        UsageChange.objects.all().delete()
+        return found
+
+    def test_from_its_start_and_from_where_its_end_was_or_is(self, acme: Customer) -> None:
+        tokens = making.meter()
+        named = subscribe(
+            customer=acme, version=making.published(tokens), starts_on=date(2023, 11, 5), named_events_only=True
+        )
+        assert self.changes() == [("acme", tokens.pk, hour_of(named.starts_at))]
+        end_subscription(named, date(2023, 11, 20))
+        assert self.changes() == [("acme", tokens.pk, hour_of(named.ends_at))]
+        earlier = named.ends_at
+        end_subscription(named, date(2023, 11, 25))
+        assert self.changes() == [("acme", tokens.pk, hour_of(earlier))]
+        named.delete()
+        assert self.changes() == [("acme", tokens.pk, hour_of(named.starts_at))]
+
+    def test_an_open_subscription_moves_nothing(self, acme: Customer) -> None:
+        subscription = subscribe(customer=acme, version=making.published(), starts_on=date(2023, 11, 5))
+        end_subscription(subscription, date(2023, 11, 20))
+        assert self.changes() == []
+
+
 class TestRawSql:
     """The database refuses by itself."""
 
@@ -255,6 +285,16 @@ class TestRawSql:
         subscribe(customer=acme, version=making.published(), starts_on=date(2023, 11, 1))
         with pytest.raises(IntegrityError, match="terms of a subscription do not change"):
             sql(f"UPDATE customers_subscription SET {change}")
+
+    @pytest.mark.parametrize("due_from", ["due_from - interval '1 microsecond'", "starts_at"])
+    def test_what_is_invoiced_stays_invoiced(self, acme: Customer, due_from: str) -> None:
+        subscribe(customer=acme, version=making.published(), starts_on=date(2023, 11, 1))
+        sql("UPDATE customers_subscription SET due_from = '2023-12-01Z', due_at = '2024-01-01Z'")
+        with pytest.raises(IntegrityError, match="that is never done again"):
+            sql(f"UPDATE customers_subscription SET due_from = {due_from}")
+        sql("UPDATE customers_subscription SET due_from = NULL, due_at = NULL")
+        with pytest.raises(IntegrityError, match="that is never done again"):
+            sql("UPDATE customers_subscription SET due_from = '2024-01-01Z', due_at = '2024-02-01Z'")
 
     def insert(self, customer: Customer, version: PlanVersion, **fields: object) -> Subscription:
         return Subscription.objects.create(

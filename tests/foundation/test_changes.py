@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pghistory
 import pytest
 from django.contrib.auth.models import Permission, User
-from django.db import connection, transaction
+from django.db import DatabaseError, connection, transaction
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from rest_framework.test import APIClient
@@ -197,3 +197,10 @@ def test_times_are_told_in_utc() -> None:
     assert text(datetime(2026, 3, 1, 12, 30, 5, tzinfo=UTC)) == "2026-03-01 12:30:05 UTC"
     assert text(timedelta(hours=1)) == "1:00:00"
     assert text({"model": "gpt", "tier": ["a", True]}) == "model = gpt, tier = a, yes"
+
+
+@pytest.mark.parametrize("statement", ["UPDATE meters_meterhistory SET name = 'x'", "DELETE FROM meters_meterhistory"])
+def test_history_is_never_rewritten(meter: Meter, statement: str) -> None:
+    with pytest.raises(DatabaseError), transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(statement)
+    assert len(changes.of_object(meter)) == 1

@@ -19,7 +19,7 @@ from billing_site import environment
 from billing_site.foundation import checks
 
 PROJECT = Path(django_settings.BASE_DIR)
-READERS = re.compile(r'\b(?:env\.(?:str|list|bool|int)|whole|decimal|seconds|boolean|one_of)\(\s*"([A-Z_]+)"')
+READERS = re.compile(r'\b(?:env\.(?:str|list|bool|int)|whole|decimal|seconds|boolean|one_of|address)\(\s*"([A-Z_]+)"')
 
 
 def test_every_setting_is_in_the_docs_and_every_documented_one_exists() -> None:

@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 from django.conf import settings
-from django.db import OperationalError, connection
+from django.db import DataError, OperationalError, connection, transaction
+from django.db.models import Sum
 
 from customers import rating
-from invoicing import chunks, closing, planning
-from invoicing.models import Chunk, Invoice
+from invoicing import chunks, closing, lines, locks, planning
+from invoicing.models import Chunk, Invoice, Run
 from tests.customers import making
 from tests.invoicing.running import plan_with, run, sql, subscribed, together, utc
 
@@ -203,12 +204,128 @@ def test_planners_and_workers_at_the_same_time_make_each_invoice_once(settings: 
 def test_only_one_plans_at_a_time_and_a_dead_planner_leaves_no_lock() -> None:
     subscribed(plan_with(arrears="5"))
 
-    def ask() -> None:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_lock(%s)", [planning.PLANNER_LOCK])
-        together(lambda: planning.find_due(NOW))
-        assert not Invoice.objects.exists()
+    def hold() -> None:
+        with transaction.atomic():
+            assert locks.is_planner()
+            together(lambda: planning.find_due(NOW))
+            assert not Invoice.objects.exists()
 
-    together(ask)  # its connection is closed at the end, and the lock with it
+    together(hold)
     assert len(planning.find_due(NOW)) == 1
     assert Invoice.objects.count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_planning_holds_no_lock_beyond_a_transaction() -> None:
+    """A pooler of transactions may run the unlocking of a session's lock on another connection."""
+    subscribed(plan_with(arrears="5"))
+    statements: list[str] = []
+
+    def note(execute: Any, statement: str, params: Any, many: bool, context: Any) -> Any:
+        statements.append(statement)
+        return execute(statement, params, many, context)
+
+    with connection.execute_wrapper(note):
+        planning.find_due(NOW)
+    assert any("pg_try_advisory_xact_lock" in each for each in statements)
+    assert not any("advisory" in each and "xact" not in each for each in statements)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = %s", [locks.PLANNER])
+        assert cursor.fetchone()[0] == 0
+
+
+# What one invoice does to the others of its chunk.
+
+
+def breaks_on(monkeypatch: pytest.MonkeyPatch, customer: str, kind: str = "period") -> None:
+    """Lines that the table refuses: an error of the whole statement, as a figure too large for its column is."""
+    replace = lines.replace
+
+    def refused(rated: Any) -> None:
+        bad = Invoice.objects.filter(customer__reference=customer, kind=kind, pk__in=[each.key for each in rated])
+        if bad.exists():
+            raise DataError("numeric field overflow")
+        replace(rated)
+
+    monkeypatch.setattr(lines, "replace", refused)
+
+
+def work_until_nothing_waits() -> None:
+    for _ in range(40):
+        Chunk.objects.filter(status="pending").update(leased_until=None)
+        for waiting in chunks.takeable():
+            closing.work(waiting, "test")
+        if not Chunk.objects.filter(status="pending").exists():
+            return
+    pytest.fail("chunks are still waiting")
+
+
+def test_one_bad_invoice_is_held_alone_and_the_others_of_its_chunk_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    version = plan_with(arrears="5")
+    for number in range(7):
+        subscribed(version, f"customer-{number}")
+    breaks_on(monkeypatch, "customer-4")
+    planning.plan(NOW)
+    work_until_nothing_waits()
+
+    held = Invoice.objects.get(status="draft")
+    assert (held.customer.reference, held.chunk, held.lines.count()) == ("customer-4", None, 0)
+    assert "DataError: numeric field overflow" in held.hold_reason
+    assert Invoice.objects.filter(status="finalized").count() == 6
+    assert sorted(Invoice.objects.exclude(number="").values_list("place", flat=True)) == [1, 2, 3, 4, 5, 6]
+    assert Run.objects.get().chunks.aggregate(all=Sum("invoices")) == {"all": 7}
+    failed = Chunk.objects.get(status="failed")
+    assert (failed.invoices, failed.error) == (1, "DataError: numeric field overflow")
+
+    assert run(NOW) == []  # not again and again
+    monkeypatch.undo()
+    closing.retry_held([held.pk])
+    run(NOW)
+    assert Invoice.objects.filter(status="finalized").count() == 7
+
+
+def test_a_chunk_is_tried_whole_a_second_time_before_it_is_split(monkeypatch: pytest.MonkeyPatch) -> None:
+    version = plan_with(arrears="5")
+    for number in range(4):
+        subscribed(version, f"customer-{number}")
+    breaks_on(monkeypatch, "customer-0")
+    planning.plan(NOW)
+    (whole,) = chunks.takeable()
+    closing.work(whole, "test")
+    assert Chunk.objects.get().attempts == 1
+    lease_runs_out(whole)
+    closing.work(whole, "test")
+    halves = Chunk.objects.order_by("id")
+    assert [(half.invoices, half.attempts, half.leased_until) for half in halves] == [(2, 1, None), (2, 1, None)]
+    assert [half.held_invoices.count() for half in halves] == [2, 2]
+    assert chunks.take(whole, "late") is None
+
+
+def test_a_chunk_that_the_database_was_away_for_stays_whole_until_its_last_attempt(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    version = plan_with(arrears="5")
+    for number in range(2):
+        subscribed(version, f"customer-{number}")
+    planning.plan(NOW)
+    fails(monkeypatch, "canceling statement due to statement timeout")
+    (whole,) = chunks.takeable()
+    for _ in range(chunks.MAX_ATTEMPTS - 1):
+        closing.work(whole, "test")
+        lease_runs_out(whole)
+        assert Chunk.objects.get().pk == whole
+    closing.work(whole, "test")
+    assert list(Chunk.objects.values_list("invoices", flat=True)) == [1, 1]
+
+
+def test_a_chunk_that_kills_its_workers_is_split_too() -> None:
+    version = plan_with(arrears="5")
+    for number in range(3):
+        subscribed(version, f"customer-{number}")
+    planning.plan(NOW)
+    (whole,) = chunks.takeable()
+    for _ in range(chunks.MAX_ATTEMPTS):
+        chunks.take(whole, "dies")
+        lease_runs_out(whole)
+    assert len(chunks.takeable()) == 2
+    assert sorted(Chunk.objects.values_list("invoices", flat=True)) == [1, 2]

@@ -97,8 +97,11 @@ def test_a_draft_and_its_lines_may_change(draft: Invoice) -> None:
 
 
 FINALIZE = """
-    UPDATE invoicing_invoice SET status = 'finalized', finalized_at = now(), number = 'X-1', total = %s,
-           series_id = (SELECT id FROM invoicing_numberseries LIMIT 1) WHERE id = %s
+    WITH taken AS (
+      UPDATE invoicing_numberseries SET next_number = next_number + 1 RETURNING id, next_number - 1 AS place)
+    UPDATE invoicing_invoice SET status = 'finalized', finalized_at = now(), total = %s,
+           series_id = taken.id, place = taken.place, number = 'INV-' || lpad(taken.place::text, 6, '0')
+      FROM taken WHERE invoicing_invoice.id = %s
 """
 
 
@@ -138,6 +141,87 @@ def test_a_number_series_keeps_its_code_never_runs_backwards_and_stays(finalized
     refuses("stays", "DELETE FROM invoicing_numberseries")
     sql("UPDATE invoicing_numberseries SET prefix = 'R-', digits = 4")
     assert NumberSeries.objects.get().next_number == 2
+
+
+@pytest.mark.parametrize(
+    "table", ["invoicing_line", "invoicing_invoice", "invoicing_numberseries", "invoicing_lateusage"]
+)
+def test_no_table_of_invoices_is_emptied(finalized: Invoice, table: str) -> None:
+    refuses("cannot be emptied", f"TRUNCATE {table} CASCADE")
+    assert finalized.lines.count() == 2
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "period_start = period_start + interval '1 day'",
+        "period_end = period_end - interval '1 day'",
+        "advance_end = NULL",
+        "currency = 'EUR'",
+        "timezone = 'Asia/Tokyo'",
+        "kind = 'opening'",
+        "sequence = 1",
+        "customer_id = (SELECT min(id) FROM customers_customer)",
+        "subscription_id = (SELECT min(id) FROM customers_subscription)",
+    ],
+)
+def test_a_draft_stays_what_it_was_drafted_for(draft: Invoice, change: str) -> None:
+    refuses("keeps its customer", f"UPDATE invoicing_invoice SET {change} WHERE id = %s", draft.pk)
+
+
+def test_a_draft_is_not_deleted(draft: Invoice) -> None:
+    sql("DELETE FROM invoicing_line WHERE invoice_id = %s", draft.pk)
+    refuses("is not deleted", "DELETE FROM invoicing_invoice WHERE id = %s", draft.pk)
+
+
+def test_two_periods_of_a_subscription_never_overlap(draft: Invoice) -> None:
+    draft.pk = None
+    draft.period_start -= timedelta(days=1)
+    draft.period_end -= timedelta(days=1)
+    with pytest.raises(IntegrityError, match="invoice_periods_apart"), transaction.atomic():
+        draft.save(force_insert=True)
+    draft.period_end = draft.period_start
+    draft.period_start -= timedelta(days=1)
+    draft.save(force_insert=True)  # one beside the other
+
+
+TAKE = """
+    UPDATE invoicing_invoice SET status = 'finalized', finalized_at = now(), total = 5, number = %s, place = %s,
+           series_id = (SELECT id FROM invoicing_numberseries) WHERE status = 'draft'
+"""
+
+
+@pytest.mark.parametrize(
+    ("number", "place"), [("MINE-7", 1), ("INV-000002", 2), ("INV-000007", 7), ("MINE-7", 2), ("INV-000000", 0)]
+)
+def test_a_number_that_the_series_did_not_give_out_is_refused(draft: Invoice, number: str, place: int) -> None:
+    before = Invoice.objects.values().get(pk=draft.pk)
+    with pytest.raises(IntegrityError, match=r"has not given it out|invoice_place_once"):
+        sql(TAKE, number, place)
+    assert Invoice.objects.values().get(pk=draft.pk) == before
+
+
+def test_a_former_place_is_not_free_under_a_new_prefix(draft: Invoice) -> None:
+    sql("UPDATE invoicing_numberseries SET prefix = 'R-'")
+    refuses("invoice_place_once", TAKE, "R-000001", 1)
+
+
+@pytest.mark.parametrize(
+    "move",
+    [
+        "UPDATE invoicing_numberseries SET next_number = next_number + 7",
+        "UPDATE invoicing_numberseries SET next_number = next_number + 7, prefix = 'X-'",
+        """INSERT INTO invoicing_numberseries (code, prefix, digits, next_number) VALUES ('default', 'X-', 6, 99)
+           ON CONFLICT (code) DO UPDATE SET next_number = excluded.next_number""",
+        """WITH taken AS (UPDATE invoicing_numberseries SET next_number = next_number + 2 RETURNING id)
+           UPDATE invoicing_invoice SET status = 'finalized', finalized_at = now(), total = 5, series_id = taken.id,
+                  place = 2, number = 'INV-000002' FROM taken WHERE status = 'draft'""",
+    ],
+)
+def test_a_series_moves_only_by_the_numbers_that_invoices_take(draft: Invoice, move: str) -> None:
+    refuses("no invoices take the numbers between", move)
+    assert NumberSeries.objects.get().next_number == 2
+    assert Invoice.objects.get(pk=draft.pk).status == "draft"
 
 
 @pytest.mark.django_db(transaction=True)

@@ -10,11 +10,12 @@ from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from customers import rating
-from customers.models import Alias
+from customers.models import Alias, Subscription
 from customers.subscribing import add_alias
 from invoicing import late
-from invoicing.models import Invoice, LateUsage
+from invoicing.models import Invoice, LateProblem, LateUsage
 from meters.models import Meter, UsageChange
+from tests.customers import making
 from tests.invoicing.running import plan_with, run, sql, subscribed, together, utc
 from tests.invoicing.sending import event, requests_meter, send
 
@@ -136,6 +137,10 @@ def test_a_change_of_a_customer_whom_nobody_knows_does_not_wait_for_ever(january
     assert not UsageChange.objects.exists()
 
 
+def retry_now() -> None:
+    LateProblem.objects.update(retry_at=utc(2024, 1, 1))
+
+
 def test_a_change_is_kept_when_acting_on_it_fails(january: Invoice, monkeypatch: pytest.MonkeyPatch) -> None:
     send([event(JANUARY, 4)])
 
@@ -143,12 +148,52 @@ def test_a_change_is_kept_when_acting_on_it_fails(january: Invoice, monkeypatch:
         raise RuntimeError("cut off")
 
     monkeypatch.setattr(rating, "measure", broken)
-    with pytest.raises(RuntimeError):
-        late.watch(limit=100)
+    assert late.watch(limit=100) == 0
+    problem = LateProblem.objects.get()
+    assert (problem.customer, problem.meter.code, problem.error) == ("acme", "requests", "RuntimeError: cut off")
     monkeypatch.undo()
+    assert late.watch(limit=100) == 0  # not again and again
     assert listed() == []
-    late.watch(limit=100)
+    retry_now()
+    assert late.watch(limit=100) == 1
     assert listed() == [(january.pk, {"model": "a"}, 4)]
+    assert not LateProblem.objects.exists()
+
+
+@pytest.mark.parametrize("limit", [1, 2, 100])
+def test_one_customer_whose_terms_cannot_be_read_stops_nobody_and_loses_nothing(limit: int) -> None:
+    meter = requests_meter()
+    for reference in ("bad", "fine-1", "fine-2", "fine-3"):
+        subscribed(plan_with(meter, rows=PRICES), reference)
+    run(CLOSED)
+    with pgtrigger.ignore():
+        Subscription.objects.filter(customer__reference="bad").update(timezone="Nowhere/Land", alignment="sometimes")
+    for reference in ("bad", "fine-1", "fine-2", "fine-3"):
+        send([event(JANUARY, 4, customer=reference), event(JANUARY, 3, customer=reference)])
+    late.watch(limit=limit)
+    found = LateUsage.objects.order_by("invoice_id").values_list("invoice__customer__reference", "quantity")
+    assert list(found) == [("fine-1", 7), ("fine-2", 7), ("fine-3", 7)]
+    assert "could not be read" in LateProblem.objects.get(customer="bad").error
+    assert set(UsageChange.objects.values_list("customer", flat=True)) == {"bad"}
+
+    with pgtrigger.ignore():
+        Subscription.objects.update(timezone="UTC", alignment="calendar")
+    retry_now()
+    late.watch(limit=limit)
+    assert LateUsage.objects.get(invoice__customer__reference="bad").quantity == 7
+    assert not UsageChange.objects.exists()
+
+
+def test_a_difference_is_exact_to_the_last_digit() -> None:
+    tokens = making.meter("tokens")
+    subscribed(plan_with(tokens, price="0.000000000001"))
+    making.use("acme", tokens, JANUARY, "100000000000000000.000000000001")
+    run(CLOSED)
+    assert Invoice.objects.get().status == "finalized"
+    sql("UPDATE meters_bucket SET quantity = quantity + 0.000000000003")
+    sql("INSERT INTO meters_usagechange (customer, meter_id, hour) VALUES ('acme', %s, %s)", tokens.pk, JANUARY)
+    late.watch(limit=100)
+    assert [quantity for *_, quantity in listed()] == [Decimal("0.000000000003")]
 
 
 def test_usage_that_commits_while_the_invoice_is_being_finalized_is_found() -> None:

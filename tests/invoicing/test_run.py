@@ -193,6 +193,22 @@ def test_a_draft_with_a_problem_is_held_alone_and_closed_once_it_is_solved() -> 
     assert (held.status, held.number, held.hold_reason) == ("empty", "", "")
 
 
+def test_a_negative_total_is_held_and_takes_no_number() -> None:
+    requests = making.meter("requests")
+    subscribed(plan_with(requests, arrears="5", price="1"))
+    making.use("acme", requests, utc(2024, 1, 2), -15)
+    now = utc(2024, 2, 1, 1)
+    run(now)
+    held = Invoice.objects.get()
+    assert (held.status, held.number, held.total) == ("draft", "", Decimal(-10))
+    assert "The total is negative (-$10.00 USD): a credit note is needed" in held.hold_reason
+
+    making.use("acme", requests, utc(2024, 1, 3), 10)  # 5 − 5: nothing to pay is no credit
+    closing.retry_held([held.pk])
+    run(now)
+    assert figures() == [("period", "finalized", "INV-000001", "0.00")]
+
+
 def test_an_old_hold_is_tried_again_by_itself() -> None:
     requests = making.meter("requests", dimensions=["model"])
     subscribed(plan_with(requests, rows=[({"model": "a"}, "1")]))
@@ -200,8 +216,21 @@ def test_an_old_hold_is_tried_again_by_itself() -> None:
     now = clock.now()
     run(now)
     assert Invoice.objects.exclude(hold_reason="").exists()
-    assert planning.plan(now + timedelta(minutes=14)).chunks == ()
-    assert len(planning.plan(now + timedelta(minutes=16)).chunks) == 1
+    Invoice.objects.exclude(hold_reason="").update(rated_at=now - timedelta(minutes=14))
+    assert planning.plan(clock.now()).chunks == ()
+    Invoice.objects.exclude(hold_reason="").update(rated_at=now - timedelta(minutes=16))
+    assert len(planning.plan(clock.now()).chunks) == 1
+
+
+def test_a_fast_clock_bills_nothing_early() -> None:
+    """Due in five minutes by the database's clock; the planner's machine is ten minutes ahead."""
+    now = clock.now()
+    subscription = subscribed(plan_with(arrears="5", grace=timedelta(0)), start=date(2024, 1, 1))
+    Subscription.objects.update(due_at=now + timedelta(minutes=5))
+    assert planning.plan(now + timedelta(minutes=10)) == planning.Planned(0, ())
+    Subscription.objects.update(due_at=now - timedelta(seconds=1))
+    planning.plan(now + timedelta(minutes=10))
+    assert Invoice.objects.get(subscription=subscription).period_end == now - timedelta(seconds=1)
 
 
 def test_the_customer_and_the_seller_stay_as_they_stood(settings: Any) -> None:

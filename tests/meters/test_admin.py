@@ -12,6 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
+from meters import previews
 from meters.drafts import DimensionDraft, FilterDraft, ValueDraft
 from meters.metering import draft_of
 from meters.models import Bucket, Event, Meter, Series, UnknownType
@@ -352,3 +353,13 @@ def test_who_may_not(client: Client) -> None:
     assert client.get(address).status_code == 200
     assert client.post(address, form(code="api_calls", aggregation="count", name="Hacked")).status_code == 403
     assert Meter.objects.get().name == "API calls"
+
+
+def test_how_many_events_are_counted_is_said_before_saving(operator: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    send(event("r1"), event("r2"), event("r3", type="other"))
+    page = operator.get(reverse("admin:meters_meter_add"), {"event_type": "llm.request"}).content.decode()
+    assert "at once: 2 of them" in " ".join(page.split())
+    meter = calls_meter()
+    monkeypatch.setattr(previews, "MANY", 2)
+    page = operator.get(reverse("admin:meters_meter_change", args=[meter.pk])).content.decode()
+    assert "at once: 2 or more of them" in " ".join(page.split())

@@ -195,9 +195,26 @@ def test_the_database_keeps_events_as_they_are() -> None:
         lambda: Event.objects.all().delete(),
         sql("UPDATE meters_event SET properties = '{}'"),
         sql("DELETE FROM meters_event"),
-        sql("TRUNCATE meters_event"),
     )
     assert list(Event.objects.values()) == before
+
+
+TABLES = (
+    "meter",
+    "metervalue",
+    "meterfilter",
+    "dimension",
+    "definitionrevision",
+    "event",
+    "stream",
+    "series",
+    "bucket",
+)
+
+
+@pytest.mark.parametrize("table", [*TABLES, "bucket", "usagechange"])
+def test_nothing_is_emptied_away(table: str) -> None:
+    refused_by_the_database("usage_kept", sql(f"TRUNCATE meters_{table} CASCADE"))
 
 
 def test_the_database_keeps_a_frozen_meter_as_it_is() -> None:

@@ -75,9 +75,28 @@ def test_named_subscriptions(period: Period) -> None:
     assert quantity() == 4
     assert quantity(subscription="b") == 2
     assert quantity(subscription="c") == 0
-    assert quantity(named_elsewhere=frozenset({"b"})) == 2
-    assert quantity(named_elsewhere=frozenset({"a", "b"})) == 1
-    assert quantity(subscription="a", named_elsewhere=frozenset({"a"})) == 1
+    assert quantity(named_elsewhere={"b": period}) == 2
+    assert quantity(named_elsewhere={"a": period, "b": DAY}) == 1
+    assert quantity(subscription="a", named_elsewhere={"a": period}) == 1
+    assert quantity(named_elsewhere={"b": Period(DAY.end, DAY.end + timedelta(days=1))}) == 4
+    assert quantity(named_elsewhere={"b": Period(DAY.start - timedelta(days=1), NOON)}) == 4
+    assert quantity(named_elsewhere={"b": Period(NOON, NOON + timedelta(microseconds=1))}) == 2
+
+
+def test_events_that_name_a_subscription_are_its_own_to_the_microsecond() -> None:
+    """A named subscription runs from 12:10 to 14:20: both bounds lie inside an hour, whole hours on either side."""
+    meter = calls_meter()
+    taken = Period(NOON + timedelta(minutes=10), NOON + timedelta(minutes=140))
+    tick = timedelta(microseconds=1)
+    moments = [NOON - timedelta(hours=2), taken.start - tick, taken.start, NOON + timedelta(hours=1)]
+    moments += [taken.end - tick, taken.end, NOON + timedelta(hours=5)]
+    sent = [event(f"r{n}", timestamp=moment.isoformat(), subscription="b") for n, moment in enumerate(moments)]
+    send(*sent, event("r-open"), event("r-other", subscription="c"))
+    rest, own = (
+        Window(0, ("acme",), meter.pk, DAY, named_elsewhere={"b": taken}),
+        Window(1, ("acme",), meter.pk, taken, subscription="b"),
+    )
+    assert {key: found[0].events for key, found in read([rest, own]).items()} == {0: 4 + 2, 1: 3}
 
 
 def test_whole_hours_come_from_buckets_alone() -> None:
@@ -186,14 +205,42 @@ def _hours(instant: datetime) -> float:
     return (instant - NOON) / timedelta(hours=1)
 
 
-def test_the_hours_of_a_window_are_read_by_index() -> None:
-    """However many hours a series has, a window reads its own: the plan goes by the two unique indexes."""
+def test_a_window_is_read_by_index_whatever_else_there_is() -> None:
+    """100,000 events and buckets of 40 customers: a window reads its own hours, and the events of its bounds."""
     from meters import usage
 
+    meter = calls_meter()
     with connection.cursor() as cursor:
-        cursor.execute("SET LOCAL enable_seqscan = off")
-        cursor.execute("EXPLAIN " + usage._BUCKETS.replace("%b", "%s"), [[0], ["a"], [1], [DAY.start], [DAY.end]])
-        plan = "\n".join(row[0] for row in cursor.fetchall())
-    assert "series_once" in plan
-    assert "bucket_once" in plan
-    assert "hour >=" in plan
+        cursor.execute(
+            "INSERT INTO meters_event (customer, reference, type, timestamp, status, subscription, properties)"
+            " SELECT 'c' || n %% 40, n::text, 'llm.request', %s::timestamptz + n * interval '26 seconds', 'succeeded',"
+            " '', '{}' FROM generate_series(1, 100000) n",
+            [DAY.start],
+        )
+        cursor.execute(
+            "INSERT INTO meters_series (customer, meter_id, subscription, dimensions)"
+            " SELECT 'c' || n, %s, '', '{}' FROM generate_series(0, 39) n",
+            [meter.pk],
+        )
+        cursor.execute(
+            "INSERT INTO meters_bucket (customer, series_id, hour, slot, quantity, events)"
+            " SELECT customer, id, %s::timestamptz + n * interval '1 hour', slot, 1, 1"
+            " FROM meters_series, generate_series(0, 311) n, generate_series(0, 7) slot",
+            [DAY.start],
+        )
+        cursor.execute("ANALYZE meters_event, meters_series, meters_bucket")
+
+        def plan(query: str, *values: object) -> str:
+            cursor.execute("EXPLAIN " + query.replace("%b", "%s"), values)
+            return "\n".join(row[0] for row in cursor.fetchall())
+
+        customers = [f"c{n}" for n in range(40)]
+        ordinals, no_name, start, end = range(40), [""] * 40, [DAY.start] * 40, [DAY.end] * 40
+        buckets = plan(usage._BUCKETS, list(ordinals), customers, [meter.pk] * 40, no_name, start, end)
+        half = [DAY.start + timedelta(minutes=30)] * 40
+        types = ["llm.request"] * 40
+        events = plan(usage._EVENTS, list(ordinals), customers, types, no_name, start, half, "succeeded")
+    assert "bucket_once" in buckets
+    assert "Seq Scan on meters_bucket" not in buckets
+    assert "event_customer_type_time" in events
+    assert "Seq Scan" not in events
