@@ -1,7 +1,7 @@
 """Events in: stored, deduplicated and counted in one transaction. The only writer of events.
 
-Locks are taken in one order by everybody: the definitions (shared), events by (customer, reference), then, as the last
-statement, buckets by (customer, series, hour).
+Locks are taken in one order by everybody: the definitions (shared), events by (customer, reference), then different
+values and, as the last statements, buckets, in the order of `meters.buckets`.
 """
 
 import random

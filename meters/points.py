@@ -190,5 +190,6 @@ def _taken(parts: Sequence[Part], rows: Rows) -> Iterable[tuple[Window, Values, 
     """The rows of events that belong to their parts, and where they are counted."""
     for ordinal, subscription, dimensions, *rest in rows:
         part = parts[ordinal]
-        if part.takes(subscription):
-            yield part.window, part.window.place(from_text(dimensions)), rest
+        place = part.window.place(from_text(dimensions)) if part.takes(subscription) else None
+        if place is not None:
+            yield part.window, place, rest

@@ -159,7 +159,8 @@ def _of_buckets(parts: Sequence[Part], definitions: Mapping[int, Definition]) ->
             if part.takes(subscription):
                 place = part.window.place(from_text(dimensions))
                 source = None if kind else uniques.Source(customer, series, *whole_hours(part.period))
-                yield _Found(part.window, place, Tally(quantity, events), source, "")
+                if place is not None:
+                    yield _Found(part.window, place, Tally(quantity, events), source, "")
 
 
 def _of_events(parts: Sequence[Part], definitions: Mapping[int, Definition]) -> Iterator[_Found]:
@@ -174,5 +175,6 @@ def _of_events(parts: Sequence[Part], definitions: Mapping[int, Definition]) -> 
         if part.takes(subscription):
             definition, read_properties = definitions[part.window.meter], from_text(properties)
             for dimensions, quantity, text in quantities(definition, value, read_properties):
-                tally = Tally(definition.aggregation.start(quantity), 1)
-                yield _Found(part.window, part.window.place(dict(dimensions)), tally, None, text)
+                place = part.window.place(dict(dimensions))
+                if place is not None:
+                    yield _Found(part.window, place, Tally(definition.aggregation.start(quantity), 1), None, text)

@@ -12,8 +12,8 @@ HOUR = timedelta(hours=1)
 Values = tuple[tuple[str, str], ...]
 """Dimension values in order of name."""
 
-Grouping = Callable[[Mapping[str, str]], Mapping[str, str]]
-"""The dimension values under which usage recorded at some dimension values is counted."""
+Grouping = Callable[[Mapping[str, str]], Mapping[str, str] | None]
+"""The dimension values under which usage recorded at some dimension values is counted; None: it is not wanted."""
 
 
 @dataclass(frozen=True)
@@ -43,9 +43,10 @@ class Window:
             yield Part(self, Period(self.period.start, taken.start), name)
             yield Part(self, Period(taken.end, self.period.end), name)
 
-    def place(self, dimensions: Mapping[str, str]) -> Values:
-        """Where usage recorded at these values is counted."""
-        return tuple(sorted((self.grouping(dimensions) if self.grouping else dimensions).items()))
+    def place(self, dimensions: Mapping[str, str]) -> Values | None:
+        """Where usage recorded at these values is counted; None: nowhere."""
+        grouped = self.grouping(dimensions) if self.grouping else dimensions
+        return None if grouped is None else tuple(sorted(grouped.items()))
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Every aggregation over stored events: by hand, and against a naive recomputation of random histories."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
@@ -173,6 +173,21 @@ def test_named_subscriptions_have_levels_of_their_own() -> None:
     for meter, named, others in ((levels, "4", "4"), (latest, "8", "4"), (unique, "1", "1")):
         assert quantities(meter, period, subscription="s") == {"": named}
         assert quantities(meter, period, named_elsewhere={"s": period}) == {"": others}
+
+
+def test_usage_that_is_not_wanted_is_left_out() -> None:
+    meters = {name: make(EVERY[name], "llm.request") for name in ("max", "latest", "unique", "levels")}
+    send(*SENT)
+
+    def in_eu(meter: Meter, period: Period) -> list[str]:
+        def grouping(dimensions: Mapping[str, str]) -> Mapping[str, str] | None:
+            return {} if dimensions.get("region") == "eu" else None
+
+        window = Window(1, ("acme",), meter.pk, period, grouping=grouping)
+        return [f"{usage.quantity.normalize():f}" for usage in read([window])[1]]
+
+    assert [in_eu(meter, whole(0, 4)) for meter in meters.values()] == [["4"], ["-2"], ["3"], ["4.875"]]
+    assert [in_eu(meter, whole(0.25, 1.75)) for meter in meters.values()] == [[]] * 4
 
 
 def test_a_total_of_labels_without_sending_it_twice() -> None:
