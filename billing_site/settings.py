@@ -224,6 +224,12 @@ INGEST_MAX_BYTES = whole("INGEST_MAX_BYTES", 5_000_000)
 INGEST_EVENTS_PER_SECOND = whole("INGEST_EVENTS_PER_SECOND", 50_000)
 INGEST_FUTURE = timedelta(minutes=5)
 INGEST_PAST = timedelta(days=35)
+UPLOAD_MAX_BYTES = whole("UPLOAD_MAX_BYTES", 100_000_000)
+UPLOAD_MAX_INFLATED_BYTES = whole("UPLOAD_MAX_INFLATED_BYTES", 1_000_000_000)
+UPLOAD_MAX_ROWS = whole("UPLOAD_MAX_ROWS", 2_000_000)
+UPLOAD_PART_ROWS = whole("UPLOAD_PART_ROWS", 1_000)
+UPLOAD_LEASE = seconds("UPLOAD_LEASE_SECONDS", 60)
+UPLOAD_BEAT_SECONDS = decimal("UPLOAD_BEAT_SECONDS", 5.0)
 INVOICE_CHUNK_SIZE = whole("INVOICE_CHUNK_SIZE", 1_000)
 INVOICE_LEASE = seconds("INVOICE_LEASE_SECONDS", 30)
 INVOICE_BEAT_SECONDS = decimal("INVOICE_BEAT_SECONDS", 5.0)
@@ -238,6 +244,11 @@ INVOICE_SELLER = {
 CELERY_BEAT_SCHEDULE: dict[str, dict[str, object]] = {
     name: {"task": name, "schedule": INVOICE_BEAT_SECONDS, "options": {"expires": max(INVOICE_BEAT_SECONDS, 5)}}
     for name in ("invoicing.find_due", "invoicing.watch_late_usage")
+}
+CELERY_BEAT_SCHEDULE["meters.find_uploads"] = {
+    "task": "meters.find_uploads",
+    "schedule": UPLOAD_BEAT_SECONDS,
+    "options": {"expires": max(UPLOAD_BEAT_SECONDS, 5)},
 }
 
 # The largest body of any address is a batch of events; a price matrix is a form of many fields.

@@ -31,6 +31,7 @@ GROUPS: dict[str, list[Item]] = {
         Item("Events", "bolt", "meters_event_changelist", "meters.event"),
         Item("Attribution", "sell", "attribution", "meters.event", own=True),
         Item("Failed calls", "error", "calls", "meters.event", own=True),
+        Item("Uploads", "upload_file", "meters_upload_changelist", "meters.upload"),
         Item("Usage buckets", "bar_chart", "meters_bucket_changelist", "meters.bucket"),
         Item("Series", "stacked_line_chart", "meters_series_changelist", "meters.series"),
         Item(

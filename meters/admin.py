@@ -2,6 +2,7 @@
 
 from meters.meter_admin import MeterAdmin
 from meters.unknown_admin import UnknownTypeAdmin
+from meters.upload_admin import UploadAdmin
 from meters.usage_admin import BucketAdmin, EventAdmin, SeriesAdmin
 
-__all__ = ["BucketAdmin", "EventAdmin", "MeterAdmin", "SeriesAdmin", "UnknownTypeAdmin"]
+__all__ = ["BucketAdmin", "EventAdmin", "MeterAdmin", "SeriesAdmin", "UnknownTypeAdmin", "UploadAdmin"]

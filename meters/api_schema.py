@@ -2,8 +2,9 @@
 
 from typing import Any
 
-from drf_spectacular.utils import OpenApiExample, OpenApiResponse
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse
 
+from meters.cloudevents import BATCH, STRUCTURED
 from meters.values import MAX_TEXT
 
 
@@ -11,7 +12,7 @@ def _text(description: str) -> dict[str, Any]:
     return {"type": "string", "minLength": 1, "maxLength": MAX_TEXT, "description": description}
 
 
-EVENT = {
+EVENT: dict[str, Any] = {
     "type": "object",
     "additionalProperties": False,
     "required": ["reference", "type", "customer"],
@@ -53,7 +54,40 @@ EVENT = {
         },
     },
 }
-BODY = {"application/json": {"oneOf": [EVENT, {"type": "array", "items": EVENT}]}}
+CLOUDEVENT: dict[str, Any] = {
+    "type": "object",
+    "additionalProperties": {"oneOf": [{"type": "string"}, {"type": "number"}, {"type": "boolean"}]},
+    "required": ["specversion", "id", "source", "type", "subject"],
+    "description": "A CloudEvent 1.0. All its other attributes are kept in the property `cloudevent`.",
+    "properties": {
+        "specversion": {"type": "string", "enum": ["1.0"]},
+        "id": _text("Your own id of this event, unique within its source. The event's reference is “source id”."),
+        "source": _text("Where it comes from: a URI, without spaces."),
+        "type": _text("What happened. Meters read events by type."),
+        "subject": _text("Your own id of the customer."),
+        "time": {**EVENT["properties"]["timestamp"]},
+        "datacontenttype": {"type": "string", "nullable": True, "description": "JSON; so it is when left out."},
+        "data": {**EVENT["properties"]["properties"]},
+        "reference": {**_text("Extension attribute: a reference instead of “source id”."), "nullable": True},
+        "value": {**EVENT["properties"]["value"]},
+        "status": {**EVENT["properties"]["status"]},
+        "subscription": {**EVENT["properties"]["subscription"]},
+    },
+}
+BODY = {
+    "application/json": {"oneOf": [EVENT, {"type": "array", "items": EVENT}]},
+    STRUCTURED: CLOUDEVENT,
+    BATCH: {"type": "array", "items": CLOUDEVENT},
+}
+PARAMETERS = [
+    OpenApiParameter(
+        "Content-Encoding",
+        str,
+        OpenApiParameter.HEADER,
+        enum=["gzip", "identity"],
+        description="The body may be compressed. What it inflates to counts as its size.",
+    )
+]
 OUTCOME = {
     "type": "object",
     "required": ["accepted", "duplicates", "rejected"],
@@ -79,11 +113,14 @@ OUTCOME = {
 RESPONSES = {
     200: OpenApiResponse(OUTCOME, "Something was accepted, or all was known already. Look at `rejected`."),
     400: OpenApiResponse(
-        {"$ref": "#/components/schemas/Errors"}, "The body is not valid JSON; the message says where."
+        {"$ref": "#/components/schemas/Errors"}, "The body is not valid JSON, or not gzip; the message says where."
     ),
     411: OpenApiResponse({"$ref": "#/components/schemas/Errors"}, "The request has no Content-Length."),
     413: OpenApiResponse({"$ref": "#/components/schemas/Errors"}, "Too many events or bytes: send them in parts."),
-    415: OpenApiResponse({"$ref": "#/components/schemas/Errors"}, "The body is not said to be application/json."),
+    415: OpenApiResponse(
+        {"$ref": "#/components/schemas/Errors"},
+        "The body is said to be of another kind than these, or in another encoding than gzip.",
+    ),
     422: OpenApiResponse(OUTCOME, "Every event of the body was rejected."),
     429: OpenApiResponse({"$ref": "#/components/schemas/Errors"}, "Too many events: wait as long as Retry-After says."),
 }
@@ -100,6 +137,21 @@ EXAMPLES = [
             }
         ],
         request_only=True,
+        media_type="application/json",
+    ),
+    OpenApiExample(
+        "The same as a CloudEvent",
+        value={
+            "specversion": "1.0",
+            "id": "req_01HF8Z",
+            "source": "/gateways/eu-1",
+            "type": "llm.request",
+            "subject": "acme",
+            "time": "2026-03-01T12:00:00Z",
+            "data": {"model": "model-a", "input_tokens": 374, "output_tokens": 44},
+        },
+        request_only=True,
+        media_type=STRUCTURED,
     ),
     OpenApiExample(
         "Accepted",

@@ -1,7 +1,7 @@
 """From the body of a request to events, one item at a time, so that a bad one does not spoil the others. Pure."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -45,6 +45,25 @@ class Rejected:
     field: str
 
 
+def _as_it_is(_: int, item: dict[str, Any]) -> dict[str, Any]:
+    return item
+
+
+@dataclass(frozen=True)
+class Form:
+    """How the items of a body are events: `translate` makes our fields of the item at an index, or raises Unfit.
+
+    `names`: what the sender calls our fields, for messages. `id`: what identifies an item that cannot be translated.
+    """
+
+    translate: Callable[[int, dict[str, Any]], dict[str, Any]] = _as_it_is
+    names: Mapping[str, str] = field(default_factory=dict)
+    id: str = "reference"
+
+
+PLAIN = Form()
+
+
 @dataclass
 class Batch:
     """The items of one body: `events` and `rejected` together are all of them."""
@@ -58,18 +77,22 @@ class Batch:
 
 @dataclass(frozen=True)
 class Limits:
-    """How many events a body may hold, and how far an event may lie from now; `past` None: as old as it likes."""
+    """How many events a body may hold, and how far an event may lie from now; `past` None: as old as it likes.
+
+    `older`: how the sender comes to send events that are older.
+    """
 
     max_events: int
     future: timedelta
     past: timedelta | None
+    older: str = "use an API key with the scope “backfill”"
 
 
 class TooManyEvents(Exception):
     """The body holds more events than one request may."""
 
 
-def decode(body: bytes, now: datetime, limits: Limits) -> Batch:
+def decode(body: bytes, now: datetime, limits: Limits, form: Form = PLAIN) -> Batch:
     """Every item of `body`, which is one object or an array of them, as an event or as rejected.
 
     Raises Malformed and TooManyEvents; nothing of such a body is taken.
@@ -82,13 +105,34 @@ def decode(body: bytes, now: datetime, limits: Limits) -> Batch:
     batch = Batch()
     for index, raw in enumerate(items):
         item: dict[str, Any] = {}
+        names: Mapping[str, str] = {}
         try:
             item = _read(raw)
             check(raw, item)
+            item = form.translate(index, item)
+            names = form.names
             batch.events.append(_event(index, item, now, limits))
         except Unfit as fault:
-            batch.rejected.append(reject(index, item.get("reference"), fault))
+            rejected = reject(index, item.get("reference") or item.get(form.id), fault)
+            batch.rejected.append(_renamed(rejected, names))
     return batch
+
+
+def in_the_words_of(form: Form, batch: Batch, rejected: Iterable[Rejected]) -> list[Rejected]:
+    """What was rejected of `batch`, meters' rejections included, with the sender's names for fields."""
+    told = {each.index for each in batch.rejected}
+    return [each if each.index in told else _renamed(each, form.names) for each in rejected]
+
+
+def _renamed(rejected: Rejected, names: Mapping[str, str]) -> Rejected:
+    ours = rejected.field
+    head, dot, rest = ours.partition(".")
+    theirs = names.get(ours) or (f"{names[head]}{dot}{rest}" if head in names else ours)
+    if theirs == ours:
+        return rejected
+    told = rejected.message.startswith(ours)
+    message = f"{theirs}{rejected.message.removeprefix(ours)}" if told else rejected.message
+    return replace(rejected, field=theirs, message=message)
 
 
 def reject(index: int, reference: object, fault: Unfit) -> Rejected:
@@ -178,8 +222,7 @@ def _timestamp(item: Mapping[str, Any], now: datetime, limits: Limits) -> dateti
     if limits.past is not None and instant < now - limits.past:
         raise Unfit(
             "too_old",
-            f"timestamp is {_shown_instant(instant)}, more than {limits.past.days} days before now: "
-            "use an API key with the scope “backfill”.",
+            f"timestamp is {_shown_instant(instant)}, more than {limits.past.days} days before now: {limits.older}.",
             "timestamp",
         )
     return instant

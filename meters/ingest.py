@@ -6,6 +6,7 @@ statement, buckets by (customer, series, hour).
 
 import random
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -58,18 +59,20 @@ class Outcome:
     rejected: list[Rejected]
 
 
-def accept(batch: Batch) -> Outcome:
+def accept(batch: Batch, note: Callable[[Outcome], None] | None = None) -> Outcome:
     """Store and count a batch, each (customer, reference) once for ever; on return it is committed.
+
+    `note` writes down what became of it in the same transaction; it is called again when that is tried again.
 
     Raises Django's OperationalError or InterfaceError when the database is away or too busy: then the same batch may be
     sent again, whatever became of it.
     """
     if not batch.events:
-        return Outcome(0, 0, batch.rejected)
+        return _nothing(batch, note)
     for attempt in range(1, ATTEMPTS + 1):
         try:
             definitions = registry.cached()
-            return _accept(prepare(batch, definitions.by_type), definitions.revision)
+            return _accept(prepare(batch, definitions.by_type), definitions.revision, note)
         except registry.DefinitionsChanged:
             registry.load()
         except (OperationalError, IntegrityError) as error:
@@ -79,15 +82,26 @@ def accept(batch: Batch) -> Outcome:
     raise OperationalError("The meters were changed again and again while the events were counted.")
 
 
-def _accept(prepared: Prepared, revision: UUID | None) -> Outcome:
+def _nothing(batch: Batch, note: Callable[[Outcome], None] | None) -> Outcome:
+    outcome = Outcome(0, 0, batch.rejected)
+    if note is not None:
+        with transaction.atomic(durable=True):
+            note(outcome)
+    return outcome
+
+
+def _accept(prepared: Prepared, revision: UUID | None, note: Callable[[Outcome], None] | None) -> Outcome:
     ids = interning.intern(prepared.series(), prepared.streams(), revision)
     with transaction.atomic(durable=True):
         stored = _store(prepared, revision)
+        duplicates = len(prepared.events) - len(stored) + prepared.repeated
+        outcome = Outcome(len(stored), duplicates, prepared.rejected)
+        if note is not None:
+            note(outcome)
         counted = count(prepared, stored, ids)
         if counted.tallies:
             _add(counted)
-    duplicates = len(prepared.events) - len(stored) + prepared.repeated
-    return Outcome(len(stored), duplicates, prepared.rejected)
+    return outcome
 
 
 def _store(prepared: Prepared, revision: UUID | None) -> set[tuple[str, str]]:

@@ -12,9 +12,12 @@ from billing_site.foundation.history import tracked
 from billing_site.foundation.models import ApiKey
 from meters import triggers
 from meters.exact_json import ExactDecoder
+from meters.upload_models import Upload, UploadKey, UploadPart, UploadResult
 
 if TYPE_CHECKING:
     from meters.unknown import Seen
+
+__all__ = ["Upload", "UploadKey", "UploadPart", "UploadResult"]
 
 CODE = RegexValidator(
     r"^[a-z0-9][a-z0-9_.-]*$", "Use lower-case letters, digits, “_”, “.” and “-”, beginning with a letter or digit."

@@ -36,14 +36,30 @@ def stop_after(module: Any, name: str) -> None:
     setattr(module, name, wrapped)
 
 
+def stop_at_part(module: Any, name: str, calls: int) -> None:
+    """After the call of that number."""
+    original: Callable[..., Any] = getattr(module, name)
+    left = iter(range(calls - 1, -1, -1))
+
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        result = original(*args, **kwargs)
+        if next(left) == 0:
+            stop()
+        return result
+
+    setattr(module, name, wrapped)
+
+
 def install(place: str) -> None:
     from invoicing import numbering, planning
-    from meters import usage
+    from meters import ingest, upload_work, usage
 
     {
         "after drafts": lambda: stop_before(planning, "_assign"),
         "inside rating": lambda: stop_after(usage, "read"),
         "after numbers, before commit": lambda: stop_after(numbering, "finalize"),
+        "upload: stored, before commit": lambda: stop_at_part(ingest, "_add", 5),
+        "upload: between two parts": lambda: stop_at_part(upload_work, "_load", 5),
     }[place]()
 
 

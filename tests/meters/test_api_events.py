@@ -180,7 +180,10 @@ def test_no_length(post: Sender) -> None:
         ("text/plain", {}, "unsupported_media_type"),
         ("application/x-www-form-urlencoded", {}, "unsupported_media_type"),
         ("application/json; charset=latin-1", {}, "unsupported_charset"),
-        ("application/json", {"Content-Encoding": "gzip"}, "unsupported_content_encoding"),
+        ("application/json", {"Content-Encoding": "br"}, "unsupported_content_encoding"),
+        ("application/json", {"Content-Encoding": "gzip, gzip"}, "unsupported_content_encoding"),
+        ("application/json", {"ce-specversion": "1.0"}, "unsupported_media_type"),
+        ("application/cloudevents+xml", {}, "unsupported_media_type"),
     ],
 )
 def test_another_kind_of_body(post: Sender, content_type: str, headers: dict[str, str], code: str) -> None:

@@ -1,0 +1,22 @@
+"""Uploads, as tasks. The table says what is to be done; a message is only a hint: a lost or a late one does no harm."""
+
+from celery import Task, shared_task
+
+from meters import upload_leases, upload_work
+
+# A hint that nobody took in a minute is dropped: beat has long given another.
+HINT_EXPIRES_SECONDS = 60
+
+
+@shared_task(name="meters.find_uploads")
+def find_uploads() -> None:
+    """By beat: hand out every upload that nobody works on, those of dead workers included."""
+    for upload in upload_leases.takeable():
+        work_upload.apply_async((upload,), expires=HINT_EXPIRES_SECONDS)
+
+
+@shared_task(name="meters.work_upload", bind=True)
+def work_upload(self: Task, upload: int) -> None:
+    """One turn; whoever has time next goes on."""
+    if upload_work.work(upload, worker=self.request.hostname or ""):
+        work_upload.apply_async((upload,), expires=HINT_EXPIRES_SECONDS)
