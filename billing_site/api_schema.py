@@ -17,7 +17,8 @@ however often it is sent.
 
 **Lists** come a page at a time: pass `next` as `after` until it is null.
 
-**Numbers** that are amounts, prices or quantities are strings of decimals, exact. Times are RFC 3339, in UTC.
+**Numbers** that are amounts, prices or quantities are strings of decimals, exact. Times are RFC 3339, in UTC unless
+they are the bounds of a window of usage, which carry the offset of the customer's timezone.
 """
 
 SETTINGS: dict[str, Any] = {
@@ -28,6 +29,7 @@ SETTINGS: dict[str, Any] = {
     "TAGS": [
         {"name": "events", "description": "Usage events: what your customers did."},
         {"name": "customers", "description": "Who is billed, and what they used."},
+        {"name": "usage", "description": "How much was used, by window of time and dimension."},
         {"name": "plans", "description": "What is sold, and its price lists."},
         {
             "name": "subscriptions",

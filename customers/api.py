@@ -27,6 +27,7 @@ from customers.serializers import (
     SubscriptionSerializer,
     UsageSerializer,
 )
+from customers.usage_api import Usage, listed
 
 SCOPES = {"GET": "read", "POST": "write", "PATCH": "write"}
 
@@ -109,6 +110,7 @@ class CustomerUsage(View):
 
     queryset = Customer.objects.all()
     serializer_class = UsageSerializer
+    further_errors = {"422": "A parameter names what does not exist, or asks for what cannot be."}
 
     @extend_schema(
         operation_id="retrieve_usage",
@@ -127,7 +129,7 @@ class CustomerUsage(View):
         customer = find_customer(reference)
         asked = request.query_params
         period = period_between(asked.get("from"), asked.get("to"), customer.timezone)
-        rows = periodic.used(customer, period, meters=_listed(request, "meter"), group_by=_listed(request, "group_by"))
+        rows = periodic.used(customer, period, meters=listed(request, "meter"), group_by=listed(request, "group_by"))
         answer = {"customer": customer.reference, "from": period.start, "to": period.end, "data": rows}
         return Response(UsageSerializer(answer).data)
 
@@ -239,13 +241,8 @@ def _valid(serializer: Any) -> dict[str, Any]:
     return dict(serializer.validated_data)
 
 
-def _listed(request: Request, name: str) -> list[str]:
-    """Values separated by commas, or the parameter given several times."""
-    texts = ",".join(request.query_params.getlist(name)).split(",")
-    return list(dict.fromkeys(text for text in texts if text))
-
-
 urlpatterns = [
+    path("usage", Usage.as_view(), name="usage"),
     path("customers", Customers.as_view(), name="customers"),
     path("customers/<reference:reference>/usage", CustomerUsage.as_view(), name="customer-usage"),
     path("customers/<reference:reference>/aliases", CustomerAliases.as_view(), name="customer-aliases"),

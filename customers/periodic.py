@@ -1,12 +1,13 @@
-"""How much a customer used in a period: quantities by meter and dimensions, whoever is billed for them."""
+"""How much customers used in periods: quantities by meter and dimensions, whoever is billed for them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal, localcontext
+from decimal import Decimal
+from typing import NamedTuple
 
 from billing_site.foundation.errors import Fault, Refused
-from billing_site.foundation.money import EXACT, ZERO
 from billing_site.foundation.periods import Period
+from customers.grouping import Place, place, regrouped
 from customers.models import Customer
 from meters import usage
 from meters.models import Dimension, Meter
@@ -22,6 +23,15 @@ class UsageRow:
     events: int
 
 
+class Cell(NamedTuple):
+    """One quantity to read, or one for each combination of values: `references` are all that mean the customer."""
+
+    references: tuple[str, ...]
+    meter: Meter
+    period: Period
+    place: Place
+
+
 def used(
     customer: Customer, period: Period, *, meters: Sequence[str] = (), group_by: Sequence[str] = ()
 ) -> list[UsageRow]:
@@ -30,15 +40,39 @@ def used(
     In the order of meters, then of values. Raises Refused for a meter or a dimension that does not exist. A constant
     number of queries.
     """
-    chosen = _meters(meters)
-    _check_dimensions(chosen, group_by)
-    references = tuple(customer.aliases.values_list("reference", flat=True))
-    windows = [usage.Window(key=meter.pk, customers=references, meter=meter.pk, period=period) for meter in chosen]
+    chosen = chosen_meters(meters)
+    check_dimensions(chosen, group_by, "group_by")
+    references = references_of(customer)
+    cells = [Cell(references, meter, period, place(group_by)) for meter in chosen]
+    return [row for rows in read(cells) for row in rows]
+
+
+def read(cells: Sequence[Cell]) -> list[list[UsageRow]]:
+    """The usage of each cell, in the order of values. Three queries, however many cells.
+
+    A cell's quantity is read for the whole of its period: those of two periods are never added up.
+    """
+    windows = [
+        usage.Window(key=number, customers=cell.references, meter=cell.meter.pk, period=cell.period)
+        for number, cell in enumerate(cells)
+    ]
     found = usage.read(windows)
-    return [row for meter in chosen for row in _grouped(meter, found.get(meter.pk, []), group_by)]
+    return [
+        [
+            UsageRow(cell.meter, dict(key), quantity, events)
+            for key, quantity, events in regrouped(found[number], cell.place)
+        ]
+        for number, cell in enumerate(cells)
+    ]
 
 
-def _meters(codes: Sequence[str]) -> list[Meter]:
+def references_of(customer: Customer) -> tuple[str, ...]:
+    """All references by which events name the customer. No query when its aliases were prefetched."""
+    return tuple(alias.reference for alias in customer.aliases.all())
+
+
+def chosen_meters(codes: Sequence[str]) -> list[Meter]:
+    """The meters of these codes, all when there are none, in the order of codes. Raises Refused. Two queries."""
     rows = list(Meter.objects.order_by("code").prefetch_related("dimensions"))
     known = {meter.code for meter in rows}
     unknown = [code for code in codes if code not in known]
@@ -51,28 +85,20 @@ def _meters(codes: Sequence[str]) -> list[Meter]:
     return [meter for meter in rows if not codes or meter.code in codes]
 
 
-def _check_dimensions(meters: Sequence[Meter], names: Sequence[str]) -> None:
-    known = {name for meter in meters for name in _recorded(meter)}
+def check_dimensions(meters: Sequence[Meter], names: Iterable[str], field: str) -> None:
+    """Raises Refused, naming `field`, when none of the meters has a dimension of one of these names."""
+    known = {name for meter in meters for name in recorded(meter)}
     unknown = [name for name in names if name not in known]
     if unknown:
         which = "these meters have" if len(meters) != 1 else f"the meter “{meters[0].code}” has"
         message = "There is no dimension “{}”: " + which + " " + (", ".join(sorted(known)) or "none") + "."
-        raise Refused(*[Fault("dimension_unknown", message.replace("{}", name), "group_by") for name in unknown])
+        raise Refused(*[Fault("dimension_unknown", message.replace("{}", name), field) for name in unknown])
 
 
-def _recorded(meter: Meter) -> list[str]:
+def recorded(meter: Meter) -> list[str]:
+    """The dimensions by which the meter keeps quantities apart. No query when its dimensions were prefetched."""
     names = [each.name for each in meter.dimensions.all() if each.status != Dimension.Status.RETIRED]
     return [*names, meter.label_dimension] if meter.label_dimension else names
-
-
-def _grouped(meter: Meter, rows: Sequence[usage.Usage], names: Sequence[str]) -> list[UsageRow]:
-    sums: dict[tuple[tuple[str, str], ...], tuple[Decimal, int]] = {}
-    with localcontext(EXACT):
-        for row in rows:
-            key = tuple((name, row.dimensions[name]) for name in names if name in row.dimensions)
-            quantity, events = sums.get(key, (ZERO, 0))
-            sums[key] = quantity + row.quantity, events + row.events
-    return [UsageRow(meter, dict(key), *totals) for key, totals in sorted(sums.items(), key=lambda item: item[0])]
 
 
 def _known(what: str, names: set[str]) -> str:

@@ -2,15 +2,17 @@
 
 import json
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, cast
 
 from rest_framework import serializers
 
 from billing_site.foundation import clock
 from billing_site.foundation.money import plain
-from billing_site.foundation.periods import Alignment, local_date
+from billing_site.foundation.periods import Alignment, in_zone, local_date
 from customers.models import Customer, Subscription
 from customers.periodic import UsageRow
+from customers.usage_pages import Row
 
 
 class StrictSerializer(serializers.Serializer[Any]):
@@ -220,3 +222,25 @@ class UsageSerializer(serializers.Serializer[Any]):
             "to": serializers.DateTimeField(),
             "data": UsageRowSerializer(many=True),
         }
+
+
+class WindowRowSerializer(serializers.Serializer[Row]):
+    """Usage in a window of time, [start, end), whose bounds carry the offset of the customer's timezone."""
+
+    customer = serializers.CharField(source="span.customer.reference")
+    meter = serializers.CharField(source="span.meter.code")
+    unit = serializers.CharField(source="span.meter.unit")
+    start = serializers.SerializerMethodField()
+    end = serializers.SerializerMethodField()
+    dimensions = serializers.DictField(source="usage.dimensions", child=serializers.CharField())
+    quantity = serializers.SerializerMethodField()
+    events = serializers.IntegerField(source="usage.events")
+
+    def get_start(self, row: Row) -> datetime:
+        return in_zone(row.span.period.start, row.span.customer.timezone)
+
+    def get_end(self, row: Row) -> datetime:
+        return in_zone(row.span.period.end, row.span.customer.timezone)
+
+    def get_quantity(self, row: Row) -> str:
+        return plain(row.usage.quantity)

@@ -1,8 +1,9 @@
 """The operator's pages, one module each."""
 
+from meters.explorer_admin import EventAdmin
 from meters.meter_admin import MeterAdmin
 from meters.unknown_admin import UnknownTypeAdmin
 from meters.upload_admin import UploadAdmin
-from meters.usage_admin import BucketAdmin, EventAdmin, SeriesAdmin
+from meters.usage_admin import BucketAdmin, SeriesAdmin
 
 __all__ = ["BucketAdmin", "EventAdmin", "MeterAdmin", "SeriesAdmin", "UnknownTypeAdmin", "UploadAdmin"]

@@ -1,26 +1,18 @@
-"""The operator's pages of what came in and what it was counted as: read-only, and quick however much there is."""
+"""The operator's pages of what events were counted as: read-only, and quick however much there is."""
 
 from datetime import UTC
 from typing import Any
 
-import msgspec
 from django.contrib import admin
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
-from django.template.loader import render_to_string
-from django.utils.html import format_html
-from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import RangeDateTimeFilter, TextFilter
 from unfold.decorators import display
 from unfold.utils import parse_datetime_str
 
 from billing_site.foundation.admin_base import BigTableAdmin
 from billing_site.foundation.money import grouped
-from meters import previews, registry
-from meters.exact_json import to_text
-from meters.models import Bucket, Event, Meter, Series, Stream
-
-TYPES_OFFERED = 200
+from meters.models import Bucket, Meter, Series
 
 
 class UtcRangeFilter(RangeDateTimeFilter):
@@ -43,23 +35,6 @@ class CustomerFilter(TextFilter):
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         return queryset.filter(customer=self.value()) if self.value() else queryset
-
-
-class TypeFilter(admin.SimpleListFilter):
-    """By event type. The customers who sent it come along, so that the index by customer, type and time serves."""
-
-    title = "type"
-    parameter_name = "type"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        types = Stream.objects.order_by("type").values_list("type", flat=True).distinct()
-        return [(name, name) for name in types[:TYPES_OFFERED]]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Event]) -> QuerySet[Event]:
-        if not self.value():
-            return queryset
-        customers = Stream.objects.filter(type=self.value()).values("customer")
-        return queryset.filter(type=self.value(), customer__in=customers)
 
 
 class MeterFilter(admin.SimpleListFilter):
@@ -94,56 +69,6 @@ class ExactSearch(BigTableAdmin):
 
     def found(self, term: str) -> Q:
         return Q(customer=term)
-
-
-@admin.register(Event)
-class EventAdmin(ExactSearch):
-    empty_text = "What programs send to /v1/events with an API key is listed here as it came, the newest first."
-    list_display = ("reference", "customer", "type", "timestamp", "shown_value", "shown_status")
-    list_filter = (CustomerFilter, TypeFilter, ("timestamp", UtcRangeFilter), "status")
-    list_filter_submit = True
-    search_help_text = "An event's reference, or a customer's, in full"
-    ordering = ("-id",)
-    fields = (
-        "reference",
-        "customer",
-        "type",
-        "timestamp",
-        "received_at",
-        "shown_status",
-        "shown_value",
-        "subscription",
-        "shown_properties",
-        "counted_as",
-    )
-    readonly_fields = fields
-
-    def found(self, term: str) -> Q:
-        """A reference is unique with its customer, and indexed so: it is looked for at each customer there is."""
-        return Q(customer=term) | Q(reference=term, customer__in=Stream.objects.values("customer"))
-
-    @display(description="Value")
-    def shown_value(self, event: Event) -> str:
-        return "–" if event.value is None else grouped(event.value)
-
-    @display(description="Status", label={"succeeded": "success", "failed": "danger"})
-    def shown_status(self, event: Event) -> str:
-        return event.status
-
-    @display(description="Properties")
-    def shown_properties(self, event: Event) -> SafeString:
-        return format_html(
-            '<pre class="tb-code">{}</pre>', msgspec.json.format(to_text(event.properties).encode(), indent=2).decode()
-        )
-
-    @display(description="Counted as")
-    def counted_as(self, event: Event) -> SafeString:
-        rows = [
-            {"meter": meter.code, "read": read, "reason": reason}
-            for meter in registry.current().by_type.get(event.type, ())
-            for read, reason in [previews.reading(meter, event.value, event.status, event.properties)]
-        ]
-        return render_to_string("admin/meters/event/_counted.html", {"rows": rows})
 
 
 @admin.register(Series)

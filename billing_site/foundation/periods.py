@@ -63,6 +63,11 @@ def midnight(day: date, timezone: str) -> datetime:
     return datetime.combine(day, time(), tzinfo=ZoneInfo(timezone)).astimezone(UTC)
 
 
+def in_zone(instant: datetime, timezone: str) -> datetime:
+    """The same instant as clocks of `timezone` show it."""
+    return instant.astimezone(ZoneInfo(timezone))
+
+
 def local_date(instant: datetime, timezone: str) -> date:
     """The day that `instant` belongs to in `timezone`: the last one that has begun by then.
 

@@ -89,6 +89,7 @@ class ApiSchema(AutoSchema):
             errors |= LISTS
         if "{" in self.path:
             errors |= ONE
+        errors |= getattr(self.view, "further_errors", {})
         for status, description in errors.items():
             responses.setdefault(status, self._errors_response(description))
 

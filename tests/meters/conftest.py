@@ -1,10 +1,12 @@
-"""A sender of events, with a key of the scopes that a test asks for."""
+"""A sender of events, with a key of the scopes that a test asks for, and an operator in the admin."""
 
 import json
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.contrib.auth import get_user_model
+from django.test import Client
 from rest_framework.response import Response
 from rest_framework.test import APIClient
 
@@ -34,3 +36,10 @@ def sender() -> Callable[..., Sender]:
         return post
 
     return with_scopes
+
+
+@pytest.fixture
+def operator(db: None) -> Client:
+    client = Client()
+    client.force_login(get_user_model().objects.create_superuser("operator", "operator@example.com", "a long password"))
+    return client

@@ -1,0 +1,131 @@
+"""The operator's explorer of events: what came in, found again among millions."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+from django.contrib import admin
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from django.template.loader import render_to_string
+from django.template.response import TemplateResponse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from unfold.decorators import display
+
+from billing_site.foundation.admin_base import ReadOnlyAdmin
+from billing_site.foundation.money import grouped
+from meters import previews, registry
+from meters.exact_json import to_text
+from meters.explorer_form import forms_of, search_of
+from meters.exploring import LOOKED_THROUGH, TYPES_AT_ONCE, Position, TooManyTypes, find
+from meters.models import Event
+from meters.values import as_text
+
+PROPERTIES_SHOWN = 6
+TEXT_SHOWN = 60
+
+
+@admin.register(Event)
+class EventAdmin(ReadOnlyAdmin):
+    fields = (
+        "reference",
+        "customer",
+        "type",
+        "timestamp",
+        "received_at",
+        "shown_status",
+        "shown_value",
+        "subscription",
+        "shown_properties",
+        "counted_as",
+    )
+    readonly_fields = fields
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """The search, and a page of what it found. Everything that is asked stands in the address."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        form, conditions = forms_of(request.GET)
+        page = None
+        if form.is_valid() & conditions.is_valid():
+            try:
+                page = find(search_of(form, conditions), _position(request.GET.get("after", "")))
+            except TooManyTypes:
+                form.add_error("type", f"This customer has more than {TYPES_AT_ONCE} types of event: name one of them.")
+        context = {
+            **self.admin_site.each_context(request),
+            "title": "Events",
+            "opts": self.opts,
+            "form": form,
+            "conditions": conditions,
+            "page": page,
+            "rows": [_row(event) for event in page.events] if page else [],
+            "asked": any(request.GET.values()),
+            "looked_through": f"{LOOKED_THROUGH:,}",
+            "newest": _address(request, None) if request.GET.get("after") else None,
+            "older": _address(request, page.next) if page and page.next else None,
+            **(extra_context or {}),
+        }
+        request.current_app = self.admin_site.name
+        return TemplateResponse(request, "admin/meters/event/explorer.html", context)
+
+    @display(description="Value")
+    def shown_value(self, event: Event) -> str:
+        return "–" if event.value is None else grouped(event.value)
+
+    @display(description="Status", label={"succeeded": "success", "failed": "danger"})
+    def shown_status(self, event: Event) -> str:
+        return event.status
+
+    @display(description="Properties")
+    def shown_properties(self, event: Event) -> SafeString:
+        return format_html(
+            '<pre class="tb-code">{}</pre>', msgspec.json.format(to_text(event.properties).encode(), indent=2).decode()
+        )
+
+    @display(description="Counted as")
+    def counted_as(self, event: Event) -> SafeString:
+        rows = [
+            {"meter": meter.code, "read": read, "reason": reason}
+            for meter in registry.current().by_type.get(event.type, ())
+            for read, reason in [previews.reading(meter, event.value, event.status, event.properties)]
+        ]
+        return render_to_string("admin/meters/event/_counted.html", {"rows": rows})
+
+
+def _row(event: Any) -> dict[str, Any]:
+    return {
+        "event": event,
+        "value": "" if event.value is None else grouped(event.value),
+        "properties": [(name, _brief(value)) for name, value in list(event.properties.items())[:PROPERTIES_SHOWN]],
+        "more": max(0, len(event.properties) - PROPERTIES_SHOWN),
+    }
+
+
+def _brief(value: Any) -> str:
+    text = as_text(value)
+    if text is None:
+        text = "none" if value is None else to_text({"": value})[4:-1]
+    return text if len(text) <= TEXT_SHOWN else f"{text[:TEXT_SHOWN]}…"
+
+
+def _address(request: HttpRequest, position: Position | None) -> str:
+    query = request.GET.copy()
+    query.pop("after", None)
+    for name in [name for name, value in query.items() if not value]:
+        del query[name]
+    if position is not None:
+        query["after"] = f"{position.timestamp.isoformat()}~{position.id}"
+    return f"?{query.urlencode()}"
+
+
+def _position(text: str) -> Position | None:
+    """None for what is no position: then the newest are shown."""
+    instant, _, number = text.partition("~")
+    try:
+        timestamp = datetime.fromisoformat(instant)
+    except ValueError:
+        return None
+    sane = timestamp.utcoffset() == timedelta(0) and number.isascii() and number.isdigit() and len(number) < 19
+    return Position(timestamp, int(number)) if sane else None
