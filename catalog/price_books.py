@@ -7,6 +7,7 @@ from catalog.models import Charge, PlanVersion
 from catalog.priceable import priceable
 from catalog.pricing.book import FlatCharge, PriceBook, Row, Timing, Unmatched, UsageCharge
 from catalog.pricing.per_unit import PerUnit
+from meters.metering import adds_up
 
 
 def load(version_ids: Collection[int]) -> dict[int, PriceBook]:
@@ -59,4 +60,5 @@ def _usage(charge: Charge) -> UsageCharge:
         dimensions=priceable(charge.meter).dimensions,
         rows=tuple(Row(cell.pk, cell.position, cell.match, PerUnit(cell.unit_price)) for cell in charge.cells.all()),
         unmatched=Unmatched(charge.unmatched),
+        adds_up=adds_up(charge.meter),
     )

@@ -1,43 +1,28 @@
-"""Usage at the dimension values that are asked for, of usage at all values that are recorded."""
+"""At which of the recorded dimension values usage is read. Pure."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from decimal import Decimal, localcontext
-
-from billing_site.foundation.money import EXACT, ZERO
-from meters.usage import Usage
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 Key = tuple[tuple[str, str], ...]
 """(dimension, value) in the order in which the dimensions were asked for; a missing value is left out."""
 
-Place = Callable[[Mapping[str, str]], Key | None]
-"""Where usage at some dimension values is counted; None: nowhere."""
 
+@dataclass(frozen=True)
+class Place:
+    """Where usage at some dimension values is counted: apart by `group_by`, whatever others are recorded.
 
-def place(group_by: Sequence[str] = (), filters: Mapping[str, frozenset[str]] | None = None) -> Place:
-    """Apart by the dimensions `group_by`; only usage at one of the values that `filters` names for a dimension.
-
-    An empty value among them stands for a missing one.
+    Only usage at one of the values that `filters` names for a dimension; an empty value among them stands for a missing
+    one.
     """
-    wanted = dict(filters or {})
 
-    def placed(dimensions: Mapping[str, str]) -> Key | None:
-        if any(dimensions.get(name, "") not in values for name, values in wanted.items()):
+    group_by: tuple[str, ...] = ()
+    filters: Mapping[str, frozenset[str]] = field(default_factory=dict)
+
+    def __call__(self, dimensions: Mapping[str, str]) -> Mapping[str, str] | None:
+        """None: nowhere."""
+        if any(dimensions.get(name, "") not in values for name, values in self.filters.items()):
             return None
-        return tuple((name, dimensions[name]) for name in group_by if name in dimensions)
+        return dict(self.key(dimensions))
 
-    return placed
-
-
-def regrouped(rows: Iterable[Usage], placed: Place) -> list[tuple[Key, Decimal, int]]:
-    """(values, quantity, events) in the order of values. The only place where usage of several series is put together.
-
-    Right for quantities that add up, as all do that a meter can make today.
-    """
-    sums: dict[Key, tuple[Decimal, int]] = {}
-    with localcontext(EXACT):
-        for row in rows:
-            key = placed(row.dimensions)
-            if key is not None:
-                quantity, events = sums.get(key, (ZERO, 0))
-                sums[key] = quantity + row.quantity, events + row.events
-    return [(key, *sums[key]) for key in sorted(sums)]
+    def key(self, dimensions: Mapping[str, str]) -> Key:
+        return tuple((name, dimensions[name]) for name in self.group_by if name in dimensions)

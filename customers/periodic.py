@@ -3,11 +3,12 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from operator import itemgetter
 from typing import NamedTuple
 
 from billing_site.foundation.errors import Fault, Refused
 from billing_site.foundation.periods import Period
-from customers.grouping import Place, place, regrouped
+from customers.grouping import Place
 from customers.models import Customer
 from meters import usage
 from meters.models import Dimension, Meter
@@ -43,7 +44,7 @@ def used(
     chosen = chosen_meters(meters)
     check_dimensions(chosen, group_by, "group_by")
     references = references_of(customer)
-    cells = [Cell(references, meter, period, place(group_by)) for meter in chosen]
+    cells = [Cell(references, meter, period, Place(tuple(group_by))) for meter in chosen]
     return [row for rows in read(cells) for row in rows]
 
 
@@ -53,17 +54,16 @@ def read(cells: Sequence[Cell]) -> list[list[UsageRow]]:
     A cell's quantity is read for the whole of its period: those of two periods are never added up.
     """
     windows = [
-        usage.Window(key=number, customers=cell.references, meter=cell.meter.pk, period=cell.period)
+        usage.Window(number, cell.references, cell.meter.pk, cell.period, grouping=cell.place)
         for number, cell in enumerate(cells)
     ]
     found = usage.read(windows)
-    return [
-        [
-            UsageRow(cell.meter, dict(key), quantity, events)
-            for key, quantity, events in regrouped(found[number], cell.place)
-        ]
-        for number, cell in enumerate(cells)
-    ]
+    return [_rows(cell, found[number]) for number, cell in enumerate(cells)]
+
+
+def _rows(cell: Cell, found: Sequence[usage.Usage]) -> list[UsageRow]:
+    keyed = sorted(((cell.place.key(each.dimensions), each) for each in found), key=itemgetter(0))
+    return [UsageRow(cell.meter, dict(key), each.quantity, each.events) for key, each in keyed]
 
 
 def references_of(customer: Customer) -> tuple[str, ...]:

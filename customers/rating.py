@@ -31,7 +31,7 @@ logger = structlog.get_logger(__name__)
 AMOUNT_LIMIT, QUANTITY_LIMIT, UNIT_PRICE_LIMIT = Decimal(10) ** 16, Decimal(10) ** 26, Decimal(10) ** 15
 
 Measured = Mapping[int, Sequence[usage.Usage]]
-"""Usage by meter."""
+"""Usage by charge."""
 
 
 class TooLarge(Exception):
@@ -59,8 +59,8 @@ def rate(requests: Sequence[Request]) -> dict[int, Rated]:
     rated: the error is raised.
     """
     terms, rated = _gather(requests)
-    measured = _measure(terms)
-    matrices: dict[int, Matrix] = {}
+    matrices = _matrices(terms)
+    measured = _measure(terms, matrices)
     with localcontext(EXACT):
         for each in terms:
             try:
@@ -76,12 +76,12 @@ def measure(requests: Sequence[Request]) -> dict[int, dict[int, list[Combination
     A constant number of queries. A request whose subscription cannot be read at all is left out, and logged.
     """
     terms, _ = _gather(requests)
-    measured = _measure(terms)
+    measured = _measure(terms, _matrices(terms))
     return {
         each.key: {
-            charge.id: combine(measured[each.key][charge.meter], charge.dimensions)
-            for charge in each.book.charges
-            if isinstance(charge, UsageCharge) and each.arrears is not None
+            charge.id: combine(measured[each.key][charge.id], charge.dimensions)
+            for charge in _usage_charges(each)
+            if each.arrears is not None
         }
         for each in terms
     }
@@ -160,30 +160,49 @@ def _terms(
     )
 
 
-def _measure(terms: Iterable[Terms]) -> dict[int, Measured]:
-    """By request and meter. A meter that two charges of a version price is read once."""
-    read = [
-        (each.key, replace(each.window, meter=meter, named_elsewhere=each.named.get(meter, {})))
-        for each in terms
-        if each.window is not None
-        for meter in sorted({charge.meter for charge in each.book.charges if isinstance(charge, UsageCharge)})
-    ]
-    found = usage.read([replace(window, key=number) for number, (_, window) in enumerate(read)])
+def _usage_charges(terms: Terms) -> Iterator[UsageCharge]:
+    return (charge for charge in terms.book.charges if isinstance(charge, UsageCharge))
+
+
+def _matrices(terms: Iterable[Terms]) -> dict[int, Matrix]:
+    """By charge, each made once for all subscriptions of its version."""
+    charges = {charge.id: charge for each in terms for charge in _usage_charges(each)}
+    return {key: Matrix(charge) for key, charge in charges.items()}
+
+
+def _measure(terms: Iterable[Terms], matrices: Mapping[int, Matrix]) -> dict[int, Measured]:
+    """By request and charge. A meter that two charges of a version price is read once, when its quantities add up.
+
+    Otherwise each charge reads it by its own rows, so that what a row takes is one quantity.
+    """
+    windows: dict[tuple[int, int, int], usage.Window] = {}
+    read: list[tuple[int, int, int]] = []
+    for each in terms:
+        if each.window is None:
+            continue
+        for charge in _usage_charges(each):
+            grouping = None if charge.adds_up else matrices[charge.id].group
+            place = (each.key, charge.meter, 0 if charge.adds_up else charge.id)
+            named = each.named.get(charge.meter, {})
+            window = replace(
+                each.window, key=len(windows), meter=charge.meter, named_elsewhere=named, grouping=grouping
+            )
+            read.append((each.key, charge.id, windows.setdefault(place, window).key))
+    found = usage.read(list(windows.values()))
     measured: dict[int, dict[int, Sequence[usage.Usage]]] = defaultdict(dict)
-    for number, (key, window) in enumerate(read):
-        measured[key][window.meter] = found.get(number, ())
+    for key, charge_id, number in read:
+        measured[key][charge_id] = found.get(number, ())
     return measured  # type: ignore[return-value]
 
 
-def _rated(terms: Terms, measured: Measured, matrices: dict[int, Matrix]) -> Rated:
+def _rated(terms: Terms, measured: Measured, matrices: Mapping[int, Matrix]) -> Rated:
     lines: list[RatedLine] = []
     problems: list[str] = []
     for charge in sorted(terms.book.charges, key=lambda charge: (charge.position, charge.id)):
         if isinstance(charge, FlatCharge):
             lines.extend(_fee(terms, charge))
         elif terms.arrears is not None:
-            matrix = matrices.get(charge.id) or matrices.setdefault(charge.id, Matrix(charge))
-            made, held = usage_lines(terms.book, matrix, measured[charge.meter], terms.arrears)
+            made, held = usage_lines(terms.book, matrices[charge.id], measured[charge.id], terms.arrears)
             lines.extend(made)
             problems.extend(held)
     _check_sizes(lines)

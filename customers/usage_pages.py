@@ -5,7 +5,7 @@ have been read, whichever comes first: one of windows without usage may be empty
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
 from typing import NamedTuple
@@ -13,7 +13,7 @@ from typing import NamedTuple
 from billing_site.foundation.errors import Fault, Refused
 from billing_site.foundation.periods import Period
 from customers.bounds import period_between
-from customers.grouping import Key, Place, place
+from customers.grouping import Key, Place
 from customers.models import Alias, Customer
 from customers.periodic import Cell, UsageRow, check_dimensions, chosen_meters, read, references_of
 from customers.windows import Step, at_least, check_number, step_named, windows
@@ -38,7 +38,7 @@ class Asked:
     windows: int
     step: Step | None = None
     group_by: tuple[str, ...] = ()
-    filters: Mapping[str, frozenset[str]] | None = None
+    filters: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     def period(self, customer: Customer) -> Period:
         return period_between(self.start, self.end, customer.timezone)
@@ -114,7 +114,7 @@ def ask(
         windows=min(at_least(period, named) for period in periods),
         step=named,
         group_by=tuple(group_by),
-        filters=filters,
+        filters=filters or {},
     )
 
 
@@ -125,7 +125,7 @@ def read_page(asked: Asked, after: Position | None, limit: int) -> Page:
     del spans[CELLS_AT_ONCE:]
     pairs = list({(span.customer.pk, span.meter.pk): span for span in spans}.values())
     wholes = [Span(span.customer, span.meter, asked.period(span.customer)) for span in pairs]
-    apart, together = place(asked.group_by, asked.filters), place((), asked.filters)
+    apart, together = Place(asked.group_by, asked.filters), Place((), asked.filters)
     usages = read([*(span.cell(apart) for span in spans), *(span.cell(together) for span in wholes)])
     rows = [Row(span, usage) for span, found in zip(spans, usages, strict=False) for usage in found]
     if after is not None:

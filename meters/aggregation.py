@@ -1,74 +1,124 @@
-"""How the quantities of events fold into one number, and partial numbers into a whole. Pure.
+"""How the values of many events come to one quantity, and how a quantity is rounded. Pure.
 
-Folding and merging must not depend on order or grouping: a bucket holds what was folded so far, and buckets are merged
-on reading.
+Nothing here depends on the order in which events arrive or on how they are split: a bucket holds what the events of an
+hour have folded into so far, and buckets, points and values are merged on reading. Rules: `docs/rules.md`,
+"Aggregation".
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
-from decimal import Decimal
-from typing import Protocol
+from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_UP, Decimal
+from enum import StrEnum
 
-from billing_site.foundation.money import EXACT, ZERO
+from billing_site.foundation.money import EXACT, ZERO, round_to
+
+# What a quantity holds: an average or a share of time is rounded to it, half away from zero.
+QUANTITY_PLACES = 12
+MAX_ROUNDING_PLACES = 12
+LEVEL, DELTA = "level", "delta"
 
 
-class Aggregation(Protocol):
-    """One way to make a quantity of many events."""
+class Hourly(StrEnum):
+    """What a bucket keeps of the values of its hour; the name is PostgreSQL's aggregate that merges buckets."""
 
-    @property
-    def key(self) -> str:
-        """The name under which a meter asks for it."""
+    SUM = "sum"
+    MAX = "max"
+    MIN = "min"
+    NOTHING = ""
 
-    @property
-    def takes_values(self) -> bool:
-        """Whether a meter may name properties that hold the value."""
 
-    @property
-    def absent(self) -> Decimal | None:
-        """What an event without a value of its own stands for; None: nothing, the event is not counted."""
+class Keeps(StrEnum):
+    """What is kept beside buckets, for a quantity that no single number of an hour can give."""
 
-    def start(self) -> Decimal:
-        """The state before any event."""
+    NOTHING = ""
+    POINTS = "points"  # every value at its instant
+    VALUES = "values"  # every value of an hour, once
 
-    def fold(self, state: Decimal, value: Decimal) -> Decimal:
-        """The state after one more event."""
 
-    def merge(self, state: Decimal, other: Decimal) -> Decimal:
-        """The state of two disjoint sets of events."""
-
-    def quantity(self, state: Decimal) -> Decimal:
-        """The quantity, in the meter's unit."""
+_FOLDS: dict[Hourly, Callable[[Decimal, Decimal], Decimal]] = {Hourly.SUM: EXACT.add, Hourly.MAX: max, Hourly.MIN: min}
 
 
 @dataclass(frozen=True)
-class Additive:
-    """Quantities that add up: merging is adding, so the database may add them too."""
+class Aggregation:
+    """One way to make a quantity of many events.
+
+    `absent`: what an event without a value of its own stands for; None: it is not counted. `adds_up`: the quantities of
+    disjoint events add up to that of all of them, so that a line may show a part.
+    """
 
     key: str
-    takes_values: bool
-    absent: Decimal | None
+    hourly: Hourly
+    keeps: Keeps = Keeps.NOTHING
+    absent: Decimal | None = None
+    adds_up: bool = False
+    averages: bool = False
 
-    def start(self) -> Decimal:
-        return ZERO
+    def start(self, value: Decimal) -> Decimal | None:
+        """What a bucket keeps of one event."""
+        return value if self.hourly else None
 
-    def fold(self, state: Decimal, value: Decimal) -> Decimal:
-        return EXACT.add(state, value)
+    def merge(self, one: Decimal | None, other: Decimal | None) -> Decimal | None:
+        """What is kept of two disjoint sets of events."""
+        return None if one is None or other is None else _FOLDS[self.hourly](one, other)
 
-    def merge(self, state: Decimal, other: Decimal) -> Decimal:
-        return EXACT.add(state, other)
-
-    def quantity(self, state: Decimal) -> Decimal:
-        return state
-
-
-COUNT = Additive("count", takes_values=False, absent=Decimal(1))
-SUM = Additive("sum", takes_values=True, absent=None)
-AGGREGATIONS: dict[str, Aggregation] = {aggregation.key: aggregation for aggregation in (COUNT, SUM)}
+    def quantity(self, kept: Decimal, events: int) -> Decimal:
+        """The quantity of so many events, in the meter's unit, of what buckets kept of them all."""
+        return round_to(EXACT.divide(kept, Decimal(events)), QUANTITY_PLACES) if self.averages else kept
 
 
-def total(aggregation: Aggregation, values: Iterable[Decimal]) -> Decimal:
-    """The quantity of all `values`."""
-    state = aggregation.start()
-    for value in values:
-        state = aggregation.fold(state, value)
-    return aggregation.quantity(state)
+COUNT = Aggregation("count", Hourly.SUM, absent=Decimal(1), adds_up=True)
+SUM = Aggregation("sum", Hourly.SUM, adds_up=True)
+MAX = Aggregation("max", Hourly.MAX)
+MIN = Aggregation("min", Hourly.MIN)
+AVERAGE = Aggregation("average", Hourly.SUM, averages=True)
+LATEST = Aggregation("latest", Hourly.NOTHING, Keeps.POINTS)
+UNIQUE_COUNT = Aggregation("unique_count", Hourly.NOTHING, Keeps.VALUES)
+# Levels replace each other in time. Changes of a level add up: the sum of an hour is what it passes on to the next.
+WEIGHTED_LEVELS = Aggregation("weighted_sum", Hourly.NOTHING, Keeps.POINTS)
+WEIGHTED_DELTAS = Aggregation("weighted_sum", Hourly.SUM, Keeps.POINTS)
+
+_PLAIN = {each.key: each for each in (COUNT, SUM, MAX, MIN, AVERAGE, LATEST, UNIQUE_COUNT)}
+_WEIGHTED = {LEVEL: WEIGHTED_LEVELS, DELTA: WEIGHTED_DELTAS}
+AGGREGATIONS = (*_PLAIN, "weighted_sum")
+VALUE_KINDS = tuple(_WEIGHTED)
+
+
+def aggregation_for(key: str, value_kind: str = "") -> Aggregation:
+    """The aggregation that a meter names; `value_kind`, level or delta, is what values of a weighted sum are."""
+    return _WEIGHTED[value_kind] if key == "weighted_sum" else _PLAIN[key]
+
+
+def time_weighted(area: Decimal, microseconds: int) -> Decimal:
+    """The average level over a period of so many microseconds; `area`: Σ level × the microseconds for which it held."""
+    return round_to(EXACT.divide(area, Decimal(microseconds)), QUANTITY_PLACES)
+
+
+class RoundingMode(StrEnum):
+    NONE = "none"
+    CEIL = "ceil"
+    FLOOR = "floor"
+    HALF_UP = "half_up"
+
+
+_MODES = {
+    RoundingMode.CEIL: ROUND_CEILING,
+    RoundingMode.FLOOR: ROUND_FLOOR,
+    RoundingMode.HALF_UP: ROUND_HALF_UP,  # away from zero, like all other rounding here
+}
+
+
+@dataclass(frozen=True)
+class Rounding:
+    """How a meter rounds a quantity before it is priced. `places` below zero round to tens, hundreds …"""
+
+    mode: RoundingMode = RoundingMode.NONE
+    places: int = 0
+
+    def apply(self, quantity: Decimal) -> Decimal:
+        if self.mode is RoundingMode.NONE:
+            return quantity
+        rounded = quantity.quantize(Decimal(1).scaleb(-self.places), rounding=_MODES[self.mode], context=EXACT)
+        return EXACT.add(rounded, ZERO)  # zero has no sign
+
+
+NOT_ROUNDED = Rounding()

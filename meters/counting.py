@@ -1,11 +1,12 @@
 """What events add to buckets. Pure."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
 
+from meters.aggregation import Aggregation, Hourly, Keeps
 from meters.decoding import Batch, Rejected, SentEvent, reject
 from meters.extraction import Definition, quantities
 from meters.values import Unfit
@@ -28,13 +29,25 @@ class Part(NamedTuple):
     series: SeriesKey
     definition: Definition
     quantity: Decimal
+    text: str
 
 
 class Tally(NamedTuple):
-    """What a bucket holds: the aggregation's state, and how many events went into it."""
+    """What a bucket holds: what is kept of the values, and how many events went into it.
 
-    quantity: Decimal
+    `quantity` None: the hour by itself says nothing, points or values are kept beside it.
+    """
+
+    quantity: Decimal | None
     events: int
+
+
+class Point(NamedTuple):
+    """A value at its instant. Of two at one instant the one of the greater `event` came later."""
+
+    timestamp: datetime
+    event: int
+    value: Decimal
 
 
 @dataclass
@@ -49,6 +62,10 @@ class Prepared:
     rejected: list[Rejected]
     repeated: int
 
+    def needs_order(self) -> bool:
+        """Whether any event gives a value that must be told from another at the same instant."""
+        return any(part.definition.aggregation.keeps is Keeps.POINTS for parts in self.parts for part in parts)
+
     def series(self) -> set[SeriesKey]:
         return {part.series for parts in self.parts for part in parts}
 
@@ -56,11 +73,20 @@ class Prepared:
         return {(event.customer, event.type) for event in self.events}
 
 
+SeriesHour = tuple[str, int, datetime]
+"""Customer, series id, hour."""
+
+
 @dataclass
 class Counted:
-    """What to add: by (customer, series, hour), and the earliest hour changed by (customer, meter)."""
+    """What to add, each in the order in which to lock, and the earliest hour changed by (customer, meter).
 
-    tallies: dict[tuple[str, int, datetime], Tally] = field(default_factory=dict)
+    `tallies` by what their buckets keep; `points` and `values` of the meters that keep them.
+    """
+
+    tallies: dict[Hourly, dict[SeriesHour, Tally]] = field(default_factory=dict)
+    points: list[tuple[str, int, Point]] = field(default_factory=list)
+    values: set[tuple[str, int, datetime, str]] = field(default_factory=set)
     changes: dict[tuple[str, int], datetime] = field(default_factory=dict)
 
 
@@ -86,36 +112,43 @@ def parts_of(event: Any, definitions: Iterable[Definition], *, strict: bool) -> 
     if event.status != COUNTED:
         return
     for definition in definitions:
-        for dimensions, quantity in quantities(definition, event.value, event.properties, strict=strict):
-            yield Part(SeriesKey(event.customer, definition.id, event.subscription, dimensions), definition, quantity)
+        for dimensions, quantity, text in quantities(definition, event.value, event.properties, strict=strict):
+            series = SeriesKey(event.customer, definition.id, event.subscription, dimensions)
+            yield Part(series, definition, quantity, text)
 
 
 def hour_of(instant: datetime) -> datetime:
     return instant.replace(minute=0, second=0, microsecond=0)
 
 
-def count(prepared: Prepared, stored: Collection[tuple[str, str]], ids: Mapping[SeriesKey, int]) -> Counted:
-    """Fold what the events add whose (customer, reference) is in `stored`. Keys come in the order in which to lock."""
+def count(prepared: Prepared, stored: Mapping[tuple[str, str], int], ids: Mapping[SeriesKey, int]) -> Counted:
+    """Fold what the events add whose (customer, reference) is in `stored`, which has their ids."""
     counted = Counted()
-    tallies, changes = counted.tallies, counted.changes
+    changes, kinds = counted.changes, counted.tallies
     for event, parts in zip(prepared.events, prepared.parts, strict=True):
-        if not parts or (event.customer, event.reference) not in stored:
+        reference = (event.customer, event.reference)
+        if not parts or reference not in stored:
             continue
         hour = hour_of(event.timestamp)
-        for series, definition, quantity in parts:
-            key = (event.customer, ids[series], hour)
-            add(tallies, key, definition, quantity)
+        for series, definition, quantity, text in parts:
+            aggregation, key = definition.aggregation, (event.customer, ids[series], hour)
+            add(kinds.setdefault(aggregation.hourly, {}), key, aggregation, quantity)
+            if aggregation.keeps is Keeps.POINTS:
+                point = Point(event.timestamp, stored[reference], quantity)
+                counted.points.append((event.customer, ids[series], point))
+            elif aggregation.keeps is Keeps.VALUES:
+                counted.values.add((*key, text))
             changed = (event.customer, definition.id)
             if changes.setdefault(changed, hour) > hour:
                 changes[changed] = hour
-    counted.tallies = {key: tallies[key] for key in sorted(tallies)}
+    counted.tallies = {kind: {key: tallies[key] for key in sorted(tallies)} for kind, tallies in sorted(kinds.items())}
     return counted
 
 
-def add(tallies: dict[Any, Tally], key: Any, definition: Definition, quantity: Decimal) -> None:
+def add(tallies: dict[Any, Tally], key: Any, aggregation: Aggregation, quantity: Decimal) -> None:
     """Fold one more quantity into the tally at `key`."""
-    aggregation, tally = definition.aggregation, tallies.get(key)
+    tally = tallies.get(key)
     if tally is None:
-        tallies[key] = Tally(aggregation.fold(aggregation.start(), quantity), 1)
+        tallies[key] = Tally(aggregation.start(quantity), 1)
     else:
-        tallies[key] = Tally(aggregation.fold(tally.quantity, quantity), tally.events + 1)
+        tallies[key] = Tally(aggregation.merge(tally.quantity, quantity), tally.events + 1)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from billing_site.foundation.errors import Fault
-from meters.aggregation import AGGREGATIONS
+from meters.aggregation import AGGREGATIONS, COUNT, MAX_ROUNDING_PLACES, UNIQUE_COUNT, VALUE_KINDS, RoundingMode
 from meters.extraction import Operator
 from meters.values import MAX_TEXT
 
@@ -20,6 +20,7 @@ _CODE_MEND = "use lower-case letters, digits, “_”, “.” and “-”, begi
 class ValueDraft:
     label: str
     property: str
+    plus: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,10 @@ class MeterDraft:
     unit: str
     description: str = ""
     label_dimension: str = ""
+    value_kind: str = ""
+    recurring: bool = False
+    rounding: str = RoundingMode.NONE.value
+    rounding_places: int = 0
     values: tuple[ValueDraft, ...] = ()
     dimensions: tuple[DimensionDraft, ...] = ()
     filters: tuple[FilterDraft, ...] = ()
@@ -54,6 +59,8 @@ def faults(draft: MeterDraft) -> list[Fault]:
     """All that is wrong; `field` is a field of the draft, or “dimensions.0.name” for one inside a list."""
     return [
         *_text_faults(draft),
+        *_kind_faults(draft),
+        *_rounding_faults(draft),
         *value_faults(draft.aggregation, draft.label_dimension, draft.values),
         *dimension_faults(draft.label_dimension, draft.dimensions),
         *filter_faults(draft.filters),
@@ -73,10 +80,33 @@ def _text_faults(draft: MeterDraft) -> Iterator[Fault]:
         )
 
 
+def _kind_faults(draft: MeterDraft) -> Iterator[Fault]:
+    """What values are, levels or deltas, matters to a weighted sum alone."""
+    weighted = draft.aggregation == "weighted_sum"
+    if weighted and draft.value_kind not in VALUE_KINDS:
+        message = f"“{draft.value_kind}” says not what the values are; use {' or '.join(VALUE_KINDS)}."
+        yield Fault("value_kind_missing", message, "value_kind")
+    for field, given in (("value_kind", draft.value_kind), ("recurring", draft.recurring)):
+        if given and not weighted:
+            message = f"“{draft.aggregation}” has no level that could be held or carried over: leave it out."
+            yield Fault("only_for_weighted_sum", message, field)
+
+
+def _rounding_faults(draft: MeterDraft) -> Iterator[Fault]:
+    if draft.rounding not in set(RoundingMode):
+        message = f"“{draft.rounding}” is no rounding; use one of {', '.join(RoundingMode)}."
+        yield Fault("unknown_rounding", message, "rounding")
+    elif draft.rounding == RoundingMode.NONE and draft.rounding_places:
+        message = "Nothing is rounded, so decimal places mean nothing: choose a rounding, or give 0 places."
+        yield Fault("rounding_places_unused", message, "rounding_places")
+    elif abs(draft.rounding_places) > MAX_ROUNDING_PLACES:
+        message = f"A quantity is rounded to {-MAX_ROUNDING_PLACES} to {MAX_ROUNDING_PLACES} decimal places."
+        yield Fault("rounding_places_out_of_range", message, "rounding_places")
+
+
 def value_faults(aggregation: str, label_dimension: str, values: Sequence[ValueDraft]) -> Iterator[Fault]:
     """Several values need a label each, and the dimension that tells them apart."""
-    known = AGGREGATIONS.get(aggregation)
-    if values and known is not None and not known.takes_values:
+    if values and aggregation == COUNT.key:
         yield Fault(
             "values_not_read",
             f"“{aggregation}” counts events and reads no property: leave the values out, or use “sum”.",
@@ -104,7 +134,17 @@ def value_faults(aggregation: str, label_dimension: str, values: Sequence[ValueD
             )
         yield from _length(value.label, f"values.{index}.label", MAX_NAME)
         yield from _length(value.property, f"values.{index}.property", MAX_PROPERTY)
+        yield from _plus_faults(aggregation, value, f"values.{index}.plus")
     yield from _repeated([value.label for value in values if value.label], "values", "label")
+
+
+def _plus_faults(aggregation: str, value: ValueDraft, field: str) -> Iterator[Fault]:
+    """Only numbers are added, each property once."""
+    if value.plus and aggregation == UNIQUE_COUNT.key:
+        yield Fault("plus_not_read", f"“{aggregation}” tells values apart and adds nothing to them.", field)
+    for name in value.plus:
+        yield from _text(name, field, MAX_PROPERTY)
+    yield from _repeated([value.property, *value.plus], field, "property")
 
 
 def dimension_faults(label_dimension: str, dimensions: Sequence[DimensionDraft]) -> Iterator[Fault]:

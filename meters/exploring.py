@@ -111,6 +111,7 @@ _OF_TYPE = """
         AND timestamp <= %s::timestamptz AND (timestamp, id) < (%s::timestamptz, %s::bigint)
     ORDER BY timestamp DESC, id DESC LIMIT %s)
 """
+_MERGED = "SELECT * FROM ({together}) AS merged ORDER BY timestamp DESC, id DESC"
 # By the primary key, backwards.
 _ARRIVED = "SELECT * FROM meters_event WHERE id < %s ORDER BY id DESC"
 _READ = """
@@ -200,7 +201,7 @@ def _of_customer(search: Search, after: Position, bound: int) -> tuple[str, list
     for name in types:
         given += [search.customer, name, search.start, search.end, after.timestamp, after.timestamp, after.id, bound]
     together = " UNION ALL ".join([_OF_TYPE] * len(types))
-    return (f"SELECT * FROM ({together}) AS merged ORDER BY {_BY_TIME}" if types else ""), given, _BY_TIME
+    return (_MERGED.format(together=together) if types else ""), given, _BY_TIME
 
 
 def _picked(search: Search) -> tuple[str, list[object]]:

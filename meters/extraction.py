@@ -1,16 +1,18 @@
 """From one event to the quantities that a meter reads from it. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from meters.aggregation import Aggregation
+from billing_site.foundation.money import EXACT
+from meters.aggregation import NOT_ROUNDED, Aggregation, Keeps, Rounding
 from meters.values import MAX_TEXT, Unfit, as_number, as_text, check_quantity, lookup
 
 OWN_VALUE = "value"
+ONE = Decimal(1)
 
 
 class Operator(StrEnum):
@@ -39,10 +41,17 @@ class Condition:
 
 @dataclass(frozen=True)
 class Value:
-    """Where a quantity stands; `property` empty: the event's own value. `label` empty: the only one."""
+    """Where a quantity stands; `property` empty: the event's own value. `label` empty: the only one.
+
+    `plus`: further properties that are added to it, so that one event gives input, output and their total.
+    """
 
     label: str
     property: str
+    plus: tuple[str, ...] = ()
+
+
+_OWN = (Value("", ""),)
 
 
 @dataclass(frozen=True)
@@ -53,7 +62,10 @@ class DimensionSource:
 
 @dataclass(frozen=True)
 class Definition:
-    """A meter as values. `dimensions`: those that are recorded, in order."""
+    """A meter as values. `dimensions`: those that are recorded, in order.
+
+    `recurring`: the level at the end of a period is the level at the start of the next.
+    """
 
     id: int
     code: str
@@ -63,13 +75,19 @@ class Definition:
     values: tuple[Value, ...] = ()
     label_dimension: str = ""
     dimensions: tuple[DimensionSource, ...] = ()
+    rounding: Rounding = NOT_ROUNDED
+    recurring: bool = False
 
 
 class Quantity(NamedTuple):
-    """What one event adds at one combination of dimension values; `dimensions` are (name, value) in order of name."""
+    """What one event adds at one combination of dimension values; `dimensions` are (name, value) in order of name.
+
+    `text`: the value as a meter of unique values tells it apart, which counts it as one; empty for other meters.
+    """
 
     dimensions: tuple[tuple[str, str], ...]
     quantity: Decimal
+    text: str = ""
 
 
 def quantities(
@@ -83,11 +101,12 @@ def quantities(
     """
     if not all(condition.holds(properties) for condition in definition.conditions):
         return []
-    found = _numbers(definition, value, properties, strict=strict)
+    unique = definition.aggregation.keeps is Keeps.VALUES
+    found = (_texts if unique else _numbers)(definition, value, properties, strict=strict)
     if not found:
         return []
     base = _dimensions(definition, properties, strict=strict)
-    return [Quantity(_labelled(base, definition.label_dimension, label), number) for label, number in found]
+    return [Quantity(_labelled(base, definition.label_dimension, label), *read) for label, *read in found]
 
 
 @lru_cache(maxsize=10_000)
@@ -100,20 +119,55 @@ def _numbers(
     definition: Definition, value: Decimal | None, properties: Mapping[str, Any], *, strict: bool
 ) -> list[tuple[str, Decimal]]:
     found = []
-    for source in definition.values or (Value("", ""),):
+    for source in definition.values or _OWN:
         number = as_number(lookup(properties, source.property)) if source.property else value
         if number is None and not source.property:
             number = definition.aggregation.absent
+        if source.plus:
+            number = _added(number, source.plus, properties)
         if number is None:
             continue
         try:
-            check_quantity(number, f"properties.{source.property}" if source.property else OWN_VALUE)
+            check_quantity(number, _field(source))
         except Unfit:
             if strict:
                 raise
             continue
         found.append((source.label, number))
     return found
+
+
+def _added(number: Decimal | None, names: Iterable[str], properties: Mapping[str, Any]) -> Decimal | None:
+    """The sum of what is there; None when nothing is."""
+    for name in names:
+        other = as_number(lookup(properties, name))
+        if other is not None:
+            number = other if number is None else EXACT.add(number, other)
+    return number
+
+
+def _texts(
+    definition: Definition, value: Decimal | None, properties: Mapping[str, Any], *, strict: bool
+) -> list[tuple[str, Decimal, str]]:
+    found = []
+    for source in definition.values or _OWN:
+        text = as_text(lookup(properties, source.property) if source.property else value)
+        if not text:
+            continue
+        if len(text) <= MAX_TEXT:
+            found.append((source.label, ONE, text))
+        elif strict:
+            raise Unfit(
+                "value_too_long",
+                f"{_field(source)} has {len(text)} characters and is told apart by the meter “{definition.code}”: at "
+                f"most {MAX_TEXT} are taken. Send a short id.",
+                _field(source),
+            )
+    return found
+
+
+def _field(source: Value) -> str:
+    return f"properties.{source.property}" if source.property else OWN_VALUE
 
 
 def _dimensions(definition: Definition, properties: Mapping[str, Any], *, strict: bool) -> tuple[tuple[str, str], ...]:

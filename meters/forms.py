@@ -11,7 +11,7 @@ from unfold.widgets import UnfoldAdminTextInputWidget
 from billing_site.foundation.errors import Fault
 from meters import drafts
 from meters.drafts import DimensionDraft, FilterDraft, ValueDraft
-from meters.models import MeterFilter
+from meters.models import Aggregation, MeterFilter, MeterValue, Rounding
 
 
 class PartFormSet(BaseInlineFormSet):  # type: ignore[type-arg]
@@ -54,7 +54,7 @@ def _given(form: forms.ModelForm, name: str) -> Any:
 
 
 class ValueFormSet(PartFormSet):
-    draft, names = ValueDraft, ("label", "property")
+    draft, names = ValueDraft, ("label", "property", "plus")
 
     def faults(self) -> Iterable[Fault]:
         return drafts.value_faults(self.instance.aggregation, self.instance.label_dimension, self.drafted())
@@ -71,6 +71,29 @@ class FilterFormSet(PartFormSet):
     """Its one rule is a constraint of the model, which its form says."""
 
     draft, names = FilterDraft, ("property", "operator", "values")
+
+
+class MeterForm(forms.ModelForm):
+    """Fields that do not matter to the aggregation are not shown, and mean nothing whatever they hold."""
+
+    def clean(self) -> dict[str, Any]:
+        given: dict[str, Any] = super().clean() or self.cleaned_data
+        if "aggregation" in given and given["aggregation"] != Aggregation.WEIGHTED_SUM:
+            given |= {"value_kind": "", "recurring": False}
+        if given.get("rounding") == Rounding.NONE:
+            given["rounding_places"] = 0
+        elif given.get("rounding_places", 0) is None:
+            self.add_error("rounding_places", "Say to how many decimal places: 0 rounds to whole numbers.")
+        if given.get("aggregation") == Aggregation.WEIGHTED_SUM and not given.get("value_kind"):
+            self.add_error("value_kind", "Say whether the values of events are levels or deltas.")
+        return given
+
+
+class ValueForm(forms.ModelForm):
+    class Meta:
+        model = MeterValue
+        fields = ("label", "property", "plus")
+        widgets = {"plus": UnfoldAdminTextInputWidget}
 
 
 class FilterForm(forms.ModelForm):

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from django.db import IntegrityError, OperationalError, connection, transaction
 
-from meters import interning, registry
+from meters import buckets, interning, registry
 from meters.counting import Counted, Prepared, count, prepare
 from meters.database import columns, pipeline, rows, send
 from meters.decoding import Batch, Rejected
@@ -35,18 +35,28 @@ _INSERT_EVENTS = """
     ON CONFLICT (customer, reference) DO NOTHING
     RETURNING customer, reference
 """
+# Likewise, when values at one instant must be told apart: ids are given in the order of the body, which is the order in
+# which events were received, and rows are locked in the order of references.
+_INSERT_EVENTS_IN_ORDER = """
+    INSERT INTO meters_event (id, customer, reference, type, timestamp, value, status, subscription, properties)
+    SELECT id, customer, reference, type, timestamp, value, status, subscription, properties::jsonb
+    FROM (
+        SELECT nextval(pg_get_serial_sequence('meters_event', 'id')) AS id, sent.*
+        FROM (
+            SELECT * FROM unnest(
+                %b::text[], %b::text[], %b::text[], %b::timestamptz[], %b::numeric[], %b::text[], %b::text[],
+                %b::text[], %b::int[]
+            ) AS sent (customer, reference, type, timestamp, value, status, subscription, properties, place)
+            ORDER BY place
+        ) AS sent
+    ) AS new
+    ORDER BY customer COLLATE "C", reference COLLATE "C"
+    ON CONFLICT (customer, reference) DO NOTHING
+    RETURNING customer, reference, id
+"""
 _INSERT_CHANGES = """
     INSERT INTO meters_usagechange (customer, meter_id, hour)
     SELECT * FROM unnest(%b::text[], %b::bigint[], %b::timestamptz[])
-"""
-# Uses the unique index bucket_once.
-_ADD_TO_BUCKETS = """
-    INSERT INTO meters_bucket AS bucket (customer, series_id, hour, slot, quantity, events)
-    SELECT customer, series, hour, %b::smallint, quantity, events
-    FROM unnest(%b::text[], %b::bigint[], %b::timestamptz[], %b::numeric[], %b::bigint[])
-        AS new (customer, series, hour, quantity, events)
-    ON CONFLICT (customer, series_id, hour, slot) DO UPDATE
-    SET quantity = bucket.quantity + excluded.quantity, events = bucket.events + excluded.events
 """
 
 
@@ -104,8 +114,8 @@ def _accept(prepared: Prepared, revision: UUID | None, note: Callable[[Outcome],
     return outcome
 
 
-def _store(prepared: Prepared, revision: UUID | None) -> set[tuple[str, str]]:
-    """Insert the events; the (customer, reference) of those that were not there.
+def _store(prepared: Prepared, revision: UUID | None) -> dict[tuple[str, str], int]:
+    """Insert the events; the (customer, reference) of those that were not there, with their ids where they matter.
 
     Raises DefinitionsChanged when `revision`, by which the events were read, is no longer in force.
     """
@@ -124,18 +134,23 @@ def _store(prepared: Prepared, revision: UUID | None) -> set[tuple[str, str]]:
     ]
     with pipeline():
         in_force = registry.send_shared_lock()
-        stored = send(_INSERT_EVENTS, *columns(table, 8))
+        in_order = prepared.needs_order()
+        places = [[event.index for event in prepared.events]] if in_order else []
+        stored = send(_INSERT_EVENTS_IN_ORDER if in_order else _INSERT_EVENTS, *columns(table, 8), *places)
     registry.check(in_force, revision)
-    return set(rows(stored))
+    if in_order:
+        return {(customer, reference): key for customer, reference, key in rows(stored)}
+    return dict.fromkeys(rows(stored), 0)
 
 
 def _add(counted: Counted) -> None:
     changes = [(customer, meter, hour) for (customer, meter), hour in counted.changes.items()]
-    buckets = [(*key, tally.quantity, tally.events) for key, tally in counted.tallies.items()]
     slot = connection.connection.info.backend_pid % SLOTS
     with pipeline():
         send(_INSERT_CHANGES, *columns(changes, 3))
-        send(_ADD_TO_BUCKETS, slot, *columns(buckets, 5))
+        buckets.send_points(counted.points)
+        buckets.send_values(counted.values)
+        buckets.send_tallies(counted.tallies, slot)
 
 
 def _may_work_again(error: OperationalError | IntegrityError) -> bool:

@@ -14,10 +14,16 @@ from billing_site.foundation.admin_base import ConfigurationAdmin
 from billing_site.foundation.errors import Refused
 from meters import metering, previews, registry
 from meters.drafts import MeterDraft
-from meters.forms import DimensionFormSet, FilterForm, FilterFormSet, PartFormSet, ValueFormSet
+from meters.forms import DimensionFormSet, FilterForm, FilterFormSet, MeterForm, PartFormSet, ValueForm, ValueFormSet
 from meters.models import Dimension, Meter, MeterFilter, MeterValue
 
-COUNTED = ("code", "event_type", "aggregation", "label_dimension", "unit")
+COUNTED = (
+    *("code", "event_type", "aggregation", "value_kind", "recurring", "label_dimension", "unit", "rounding"),
+    "rounding_places",
+)
+# In the browser's words, of the form's fields; a frozen meter's page has none of them.
+WEIGHTED = "typeof aggregation == 'undefined' || aggregation == 'weighted_sum'"
+ROUNDED = "typeof rounding == 'undefined' || rounding != 'none'"
 PARTS = {MeterValue: "values", Dimension: "dimensions", MeterFilter: "filters"}
 
 
@@ -39,10 +45,11 @@ class PartInline(TabularInline):
 
 class ValueInline(PartInline):
     model = MeterValue
+    form = ValueForm
     formset = ValueFormSet
-    fields = ("label", "property")
+    fields = ("label", "property", "plus")
     verbose_name = "value"
-    verbose_name_plural = "values: which numbers are added up (for “sum”; none: the event's own value)"
+    verbose_name_plural = "values: which properties are read (none: the event's own value; a count reads none)"
 
 
 class DimensionInline(PartInline):
@@ -74,6 +81,8 @@ class FrozenFilter(admin.SimpleListFilter):
 
 @admin.register(Meter)
 class MeterAdmin(ConfigurationAdmin):
+    form = MeterForm
+    conditional_fields = {"value_kind": WEIGHTED, "recurring": WEIGHTED, "rounding_places": ROUNDED}
     inlines = (ValueInline, DimensionInline, FilterInline)
     empty_text = "A meter says which events are counted or added up, and what the quantity is told apart by."
     list_display = ("name", "code", "event_type", "aggregation", "unit", "state")
@@ -84,7 +93,11 @@ class MeterAdmin(ConfigurationAdmin):
     change_form_after_template = "admin/meters/meter/_preview.html"
     fieldsets = (
         (None, {"fields": ("name", "code", "description")}),
-        ("What it counts", {"fields": ("event_type", "aggregation", "label_dimension", "unit")}),
+        (
+            "What it counts",
+            {"fields": ("event_type", "aggregation", "value_kind", "recurring", "label_dimension", "unit")},
+        ),
+        ("Rounding, before it is priced", {"fields": ("rounding", "rounding_places")}),
     )
 
     def get_prepopulated_fields(self, request: HttpRequest, obj: Meter | None = None) -> dict[str, tuple[str, ...]]:

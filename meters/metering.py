@@ -1,12 +1,14 @@
 """Meters are made and changed here, and counted anew over the events that are there."""
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from django.db import transaction
 from django.db.models import ProtectedError
 
 from billing_site.foundation.errors import Fault, Refused
 from meters import drafts, registry
+from meters.aggregation import aggregation_for
 from meters.corrections import rebuild
 from meters.drafts import DimensionDraft, FilterDraft, MeterDraft, ValueDraft
 from meters.models import Dimension, Meter, MeterFilter, MeterValue, Stream
@@ -25,14 +27,18 @@ def define_meter(
     unit: str,
     description: str = "",
     label_dimension: str = "",
-    values: Iterable[Sequence[str]] = (),
+    value_kind: str = "",
+    recurring: bool = False,
+    rounding: tuple[str, int] = ("none", 0),
+    values: Iterable[tuple[str, str] | tuple[str, str, Sequence[str]]] = (),
     dimensions: Iterable[Sequence[str]] = (),
     filters: Iterable[tuple[str, str, Sequence[str]]] = (),
 ) -> Meter:
     """Make a meter; what was sent already is counted at once.
 
-    `values`: (label, property); `dimensions`: (name, property) or (name, property, status); `filters`: (property,
-    operator, values). Raises Refused.
+    `values`: (label, property) or (label, property, further properties that are added to it); `value_kind`: level or
+    delta, for a weighted sum; `rounding`: none, ceil, floor or half_up, and to how many places; `dimensions`: (name,
+    property) or (name, property, status); `filters`: (property, operator, values). Raises Refused.
     """
     return create(
         MeterDraft(
@@ -43,7 +49,11 @@ def define_meter(
             unit=unit,
             description=description,
             label_dimension=label_dimension,
-            values=tuple(ValueDraft(*each) for each in values),
+            value_kind=value_kind,
+            recurring=recurring,
+            rounding=rounding[0],
+            rounding_places=rounding[1],
+            values=tuple(ValueDraft(each[0], each[1], tuple(*each[2:])) for each in values),
             dimensions=tuple(DimensionDraft(*each) for each in dimensions),
             filters=tuple(FilterDraft(name, operator, tuple(given)) for name, operator, given in filters),
         )
@@ -103,17 +113,25 @@ def draft_of(meter: Meter) -> MeterDraft:
     """The meter as it is."""
     return MeterDraft(
         **{column: getattr(meter, column) for column in _COLUMNS},
-        values=tuple(ValueDraft(each.label, each.property) for each in meter.values.all()),
+        values=tuple(ValueDraft(each.label, each.property, tuple(each.plus)) for each in meter.values.all()),
         dimensions=tuple(DimensionDraft(each.name, each.property, each.status) for each in meter.dimensions.all()),
         filters=tuple(FilterDraft(each.property, each.operator, tuple(each.values)) for each in meter.filters.all()),
     )
 
 
-_COLUMNS = ("code", "name", "event_type", "aggregation", "unit", "description", "label_dimension")
+def adds_up(meter: Meter) -> bool:
+    """Whether the meter's quantities of parts add up to that of the whole: neither non-additive nor rounded."""
+    return meter.rounding == "none" and aggregation_for(meter.aggregation, meter.value_kind).adds_up
+
+
+_COLUMNS = (
+    *("code", "name", "event_type", "aggregation", "value_kind", "recurring", "rounding", "rounding_places"),
+    *("unit", "description", "label_dimension"),
+)
 _FREE = ("name", "description")
 
 
-def _columns(draft: MeterDraft) -> dict[str, str]:
+def _columns(draft: MeterDraft) -> dict[str, Any]:
     return {column: getattr(draft, column) for column in _COLUMNS}
 
 
@@ -147,12 +165,12 @@ def _write_parts(meter: Meter, draft: MeterDraft) -> None:
     meter.values.exclude(label__in=[each.label for each in draft.values]).delete()
     MeterValue.objects.bulk_create(
         [
-            MeterValue(meter=meter, label=each.label, property=each.property, position=position)
+            MeterValue(meter=meter, label=each.label, property=each.property, plus=list(each.plus), position=position)
             for position, each in enumerate(draft.values)
         ],
         update_conflicts=True,
         unique_fields=["meter", "label"],
-        update_fields=["property", "position"],
+        update_fields=["property", "plus", "position"],
     )
     meter.dimensions.exclude(name__in=[each.name for each in draft.dimensions]).delete()
     Dimension.objects.bulk_create(

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from django.contrib.postgres.fields import ArrayField
-from django.core.validators import RegexValidator
+from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import MD5, Cast, Now
@@ -11,6 +11,7 @@ from django.db.models.functions import MD5, Cast, Now
 from billing_site.foundation.history import tracked
 from billing_site.foundation.models import ApiKey
 from meters import triggers
+from meters.aggregation import AGGREGATIONS, MAX_ROUNDING_PLACES, VALUE_KINDS
 from meters.exact_json import ExactDecoder
 from meters.upload_models import Upload, UploadKey, UploadPart, UploadResult
 
@@ -28,6 +29,27 @@ PROPERTY_HELP = "Name of the property on the event; “a.b” is the property of
 class Aggregation(models.TextChoices):
     COUNT = "count", "Count: how many events"
     SUM = "sum", "Sum: add up the values"
+    MAX = "max", "Maximum: the greatest value of the period"
+    MIN = "min", "Minimum: the smallest value of the period"
+    AVERAGE = "average", "Average: the values added up, divided by how many there are"
+    LATEST = "latest", "Latest: the last value of the period"
+    UNIQUE_COUNT = "unique_count", "Unique count: how many different values"
+    WEIGHTED_SUM = "weighted_sum", "Time-weighted sum: each value weighted by how long it holds, such as storage"
+
+
+class ValueKind(models.TextChoices):
+    LEVEL = "level", "Level: an event says what there is from now on"
+    DELTA = "delta", "Delta: an event says how much is added, or with a minus taken away"
+
+
+class Rounding(models.TextChoices):
+    NONE = "none", "None: to the last digit"
+    CEIL = "ceil", "Up: to the next greater number"
+    FLOOR = "floor", "Down: to the next smaller number"
+    HALF_UP = "half_up", "Half up: to the nearest number"
+
+
+PLACES = MaxValueValidator(MAX_ROUNDING_PLACES), MinValueValidator(-MAX_ROUNDING_PLACES)
 
 
 @tracked(exclude=["updated_at"])
@@ -47,6 +69,31 @@ class Meter(models.Model):
         max_length=255, db_collation="C", help_text="Only events of this type are counted, for example llm.request."
     )
     aggregation = models.CharField(max_length=20, choices=Aggregation.choices, default=Aggregation.COUNT)
+    value_kind = models.CharField(
+        "values are",
+        max_length=10,
+        choices=ValueKind.choices,
+        blank=True,
+        help_text="Levels replace each other, deltas add up. Each combination of dimension values has a level of its "
+        "own; over several of them the levels add up.",
+    )
+    recurring = models.BooleanField(
+        "carried over",
+        default=False,
+        help_text="A period begins with the level at which the one before ended. Without it, it begins with nothing.",
+    )
+    rounding = models.CharField(
+        max_length=10,
+        choices=Rounding.choices,
+        default=Rounding.NONE,
+        help_text="How a quantity is rounded before it is priced.",
+    )
+    rounding_places = models.SmallIntegerField(
+        "decimal places",
+        default=0,
+        validators=PLACES,
+        help_text="0 rounds to whole numbers, 2 to hundredths, -3 to thousands.",
+    )
     unit = models.CharField(
         max_length=50, help_text="What one of the quantity is called, for example token or request."
     )
@@ -67,7 +114,21 @@ class Meter(models.Model):
         ordering = ["code"]
         triggers = [triggers.FROZEN_METER, triggers.METER_CHANGES, triggers.NO_TRUNCATE]
         constraints = [
-            models.CheckConstraint(condition=Q(aggregation__in=["count", "sum"]), name="meter_aggregation_is_known"),
+            models.CheckConstraint(condition=Q(aggregation__in=AGGREGATIONS), name="meter_aggregation_is_known"),
+            models.CheckConstraint(
+                condition=Q(aggregation="weighted_sum", value_kind__in=VALUE_KINDS)
+                | ~Q(aggregation="weighted_sum") & Q(value_kind="", recurring=False),
+                name="meter_value_kind_fits_aggregation",
+                violation_error_message="A time-weighted sum needs to know whether values are levels or deltas; "
+                "nothing else does.",
+            ),
+            models.CheckConstraint(
+                condition=Q(rounding="none", rounding_places=0)
+                | Q(rounding__in=["ceil", "floor", "half_up"])
+                & Q(rounding_places__gte=-MAX_ROUNDING_PLACES, rounding_places__lte=MAX_ROUNDING_PLACES),
+                name="meter_rounding_is_known",
+                violation_error_message="Decimal places go with a rounding, and lie between -12 and 12.",
+            ),
             models.CheckConstraint(condition=~Q(code="") & ~Q(event_type=""), name="meter_code_and_type_not_empty"),
         ]
 
@@ -88,6 +149,13 @@ class MeterValue(models.Model):
     )
     property = models.CharField(
         max_length=200, db_collation="C", blank=True, help_text=PROPERTY_HELP + " Empty: the event's own value."
+    )
+    plus = ArrayField(
+        models.CharField(max_length=200),
+        blank=True,
+        default=list,
+        help_text="Further properties that are added to it, separated by commas: “total” is input_tokens plus "
+        "output_tokens.",
     )
     position = models.PositiveSmallIntegerField(default=0)
 
@@ -260,13 +328,17 @@ class Series(models.Model):
 
 
 class Bucket(models.Model):
-    """Usage of a series in one UTC hour, in a few slots that are summed on reading: a cache of events."""
+    """Usage of a series in one UTC hour, in a few slots that are merged on reading: a cache of events.
+
+    `quantity` is the sum, the greatest or the smallest of the hour's values, as the meter aggregates; NULL when an hour
+    by itself says nothing: then points or values are kept beside it.
+    """
 
     customer = models.CharField(max_length=255, db_collation="C")
     series = models.ForeignKey(Series, on_delete=models.PROTECT, related_name="buckets", db_index=False)
     hour = models.DateTimeField()
     slot = models.PositiveSmallIntegerField()
-    quantity = models.DecimalField(max_digits=38, decimal_places=12)
+    quantity = models.DecimalField(max_digits=38, decimal_places=12, null=True)
     events = models.BigIntegerField()
 
     class Meta:
@@ -275,6 +347,45 @@ class Bucket(models.Model):
 
     def __str__(self) -> str:
         return f"{self.series_id} · {self.hour:%Y-%m-%d %H}h"
+
+
+class Point(models.Model):
+    """A value at its instant, of a meter whose quantity depends on time: a cache of events.
+
+    The unique index gives a series' points in order: the later instant, then the event received later, is the last.
+    """
+
+    customer = models.CharField(max_length=255, db_collation="C")
+    series = models.ForeignKey(Series, on_delete=models.PROTECT, related_name="points", db_index=False)
+    timestamp = models.DateTimeField()
+    # No constraint in the database: events are never deleted, and looking each up again costs.
+    event = models.ForeignKey(Event, on_delete=models.PROTECT, related_name="+", db_index=False, db_constraint=False)
+    value = models.DecimalField(max_digits=38, decimal_places=12)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["customer", "series", "timestamp", "event"], include=["value"], name="point_once"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.series_id} · {self.timestamp:%Y-%m-%d %H:%M:%S}"
+
+
+class UniqueValue(models.Model):
+    """A value that a series had in one UTC hour, once, of a meter that counts different values: a cache of events."""
+
+    customer = models.CharField(max_length=255, db_collation="C")
+    series = models.ForeignKey(Series, on_delete=models.PROTECT, related_name="values", db_index=False)
+    hour = models.DateTimeField()
+    value = models.CharField(max_length=255, db_collation="C")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["customer", "series", "hour", "value"], name="value_once")]
+
+    def __str__(self) -> str:
+        return f"{self.series_id} · {self.hour:%Y-%m-%d %H}h · {self.value}"
 
 
 class UsageChange(models.Model):

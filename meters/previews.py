@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from billing_site.foundation.money import grouped
+from meters.aggregation import Keeps
 from meters.counting import COUNTED
 from meters.database import fetch
 from meters.exact_json import from_text
@@ -76,11 +77,12 @@ def reading(
         return [], "The event failed: it is never counted."
     found = quantities(definition, value, properties)
     if found:
-        return [f"{grouped(each.quantity)} {_dimensions(each.dimensions)}".strip() for each in found], ""
+        return [f"{each.text or grouped(each.quantity)} {_dimensions(each.dimensions)}".strip() for each in found], ""
     if not all(condition.holds(properties) for condition in definition.conditions):
         return [], "A filter does not hold."
-    wanted = ", ".join(source.property or "value" for source in definition.values) or "value"
-    return [], f"There is no number in: {wanted}."
+    wanted = ", ".join(name for source in definition.values for name in (source.property or "value", *source.plus))
+    what = "value" if definition.aggregation.keeps is Keeps.VALUES else "number"
+    return [], f"There is no {what} in: {wanted or 'value'}."
 
 
 def _dimensions(dimensions: Iterable[tuple[str, str]]) -> str:

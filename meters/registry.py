@@ -9,7 +9,7 @@ from uuid import UUID
 import psycopg
 from django.db.models import QuerySet
 
-from meters.aggregation import AGGREGATIONS
+from meters.aggregation import Rounding, RoundingMode, aggregation_for
 from meters.database import fetch, rows, send
 from meters.extraction import Condition, Definition, DimensionSource, Operator, Value
 from meters.models import Dimension, Meter
@@ -104,15 +104,17 @@ def _definition(meter: Meter) -> Definition:
         id=meter.pk,
         code=meter.code,
         event_type=meter.event_type,
-        aggregation=AGGREGATIONS[meter.aggregation],
+        aggregation=aggregation_for(meter.aggregation, meter.value_kind),
         conditions=tuple(
             Condition(each.property, Operator(each.operator), frozenset(each.values)) for each in meter.filters.all()
         ),
-        values=tuple(Value(each.label, each.property) for each in meter.values.all()),
+        values=tuple(Value(each.label, each.property, tuple(each.plus)) for each in meter.values.all()),
         label_dimension=meter.label_dimension,
         dimensions=tuple(
             DimensionSource(each.name, each.property)
             for each in meter.dimensions.all()
             if each.status != Dimension.Status.RETIRED
         ),
+        rounding=Rounding(RoundingMode(meter.rounding), meter.rounding_places),
+        recurring=meter.recurring,
     )

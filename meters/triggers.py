@@ -38,9 +38,11 @@ FROZEN_METER = pgtrigger.Trigger(
     condition=pgtrigger.Q(old__frozen_at__isnull=False),
     func="""
         IF TG_OP = 'UPDATE' AND (
-            (OLD.id, OLD.code, OLD.event_type, OLD.aggregation, OLD.unit, OLD.label_dimension, OLD.frozen_at)
+            (OLD.id, OLD.code, OLD.event_type, OLD.aggregation, OLD.value_kind, OLD.recurring,
+            OLD.rounding, OLD.rounding_places, OLD.unit, OLD.label_dimension, OLD.frozen_at)
             IS NOT DISTINCT FROM
-            (NEW.id, NEW.code, NEW.event_type, NEW.aggregation, NEW.unit, NEW.label_dimension, NEW.frozen_at)
+            (NEW.id, NEW.code, NEW.event_type, NEW.aggregation, NEW.value_kind, NEW.recurring,
+            NEW.rounding, NEW.rounding_places, NEW.unit, NEW.label_dimension, NEW.frozen_at)
         ) THEN
             RETURN NEW;
         END IF;
@@ -92,6 +94,10 @@ def definition_changes(operation: pgtrigger.Operation) -> pgtrigger.Trigger:
 
 
 METER_CHANGES = definition_changes(
-    pgtrigger.Insert | pgtrigger.Delete | pgtrigger.UpdateOf("event_type", "aggregation", "label_dimension")
+    pgtrigger.Insert
+    | pgtrigger.Delete
+    | pgtrigger.UpdateOf(
+        "event_type", "aggregation", "value_kind", "recurring", "rounding", "rounding_places", "label_dimension"
+    )
 )
 PART_CHANGES = definition_changes(pgtrigger.Insert | pgtrigger.Update | pgtrigger.Delete)

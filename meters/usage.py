@@ -1,66 +1,31 @@
-"""Quantities by customer, period and dimension: the only reader of buckets."""
+"""Quantities by customer, period and dimension: the only reader of buckets, points and values.
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+Usage is merged at the dimension values that are asked for, from what is kept of the events themselves: a maximum of
+maxima, a union of values, the latest of all. Quantities of parts are never added up into that of the whole.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import NamedTuple
 
-from billing_site.foundation.periods import Period
-from meters import registry
-from meters.aggregation import Aggregation
-from meters.counting import COUNTED, Tally, hour_of
+from meters import points, registry, uniques
+from meters.aggregation import Hourly, Keeps
+from meters.counting import COUNTED, Tally
 from meters.database import columns, fetch
 from meters.exact_json import from_text
 from meters.extraction import Definition, quantities
+from meters.windows import Grouping, Part, Values, Window, only, parts_of_hours, whole_hours
 
-HOUR = timedelta(hours=1)
-
-
-@dataclass(frozen=True)
-class Window:
-    """What to read: one meter's usage by some customer references in a period.
-
-    `subscription` empty: all events, but for those that name one of `named_elsewhere` within its period. Not empty:
-    only events that name it.
-    """
-
-    key: int
-    customers: tuple[str, ...]
-    meter: int
-    period: Period
-    subscription: str = ""
-    named_elsewhere: Mapping[str, Period] = field(default_factory=dict)
-
-    def parts(self) -> Iterator["Part"]:
-        """What to read for it: no event lies in two of them."""
-        if self.subscription:
-            yield Part(self, self.period, self.subscription)
-            return
-        elsewhere = {name: self.period.clip(taken.start, taken.end) for name, taken in self.named_elsewhere.items()}
-        yield Part(self, self.period, but=frozenset(elsewhere))
-        for name, taken in elsewhere.items():
-            yield Part(self, Period(self.period.start, taken.start), name)
-            yield Part(self, Period(taken.end, self.period.end), name)
-
-
-@dataclass(frozen=True)
-class Part:
-    """A period of a window: of the events that name `only`, or, when it is empty, of all that name none of `but`."""
-
-    window: Window
-    period: Period
-    only: str = ""
-    but: frozenset[str] = frozenset()
-
-    def takes(self, subscription: str) -> bool:
-        """Whether events that name `subscription`, or none when it is empty, belong to this part."""
-        return subscription == self.only if self.only else subscription not in self.but
+__all__ = ["Grouping", "Part", "Usage", "Window", "only", "parts_of_hours", "read", "whole_hours"]
 
 
 @dataclass(frozen=True)
 class Usage:
-    """A quantity, in the meter's unit, at one combination of dimension values."""
+    """A quantity, in the meter's unit and rounded as it says, at one combination of dimension values.
+
+    `events` is 0 when all of it is a level carried over from before the period.
+    """
 
     dimensions: Mapping[str, str]
     quantity: Decimal
@@ -68,17 +33,32 @@ class Usage:
 
 
 class _Found(NamedTuple):
-    """Some of a window's usage: what a series' buckets hold, or what one event adds."""
+    """Some of a window's usage: what a series' buckets hold, or what one event adds.
+
+    `series` or `text`: where different values are to be looked up, or the one value.
+    """
 
     window: Window
-    dimensions: tuple[tuple[str, str], ...]
+    place: Values
     tally: Tally
+    series: uniques.SeriesHours | None
+    text: str
+
+
+@dataclass
+class _Whole:
+    """All of a window's usage at one combination, so far."""
+
+    tally: Tally
+    series: list[uniques.SeriesHours] = field(default_factory=list)
+    texts: set[str] = field(default_factory=set)
 
 
 # A part's series by the index series_once (customer, meter), then each one's hours by bucket_once (customer, series,
 # hour). LATERAL, so that no estimate of the planner's ever makes it read other hours than those.
 _BUCKETS = """
-    SELECT wanted.ordinal, series.subscription, series.dimensions::text, used.quantity, used.events
+    SELECT wanted.ordinal, series.customer, series.id, series.subscription, series.dimensions::text,
+        used.quantity, used.events
     FROM unnest(%b::bigint[], %b::text[], %b::bigint[], %b::text[], %b::timestamptz[], %b::timestamptz[])
         AS wanted (ordinal, customer, meter, subscription, first_hour, end_hour)
     JOIN meters_series AS series
@@ -95,6 +75,9 @@ _BUCKETS = """
     ) AS used
     WHERE used.events > 0
 """
+_MERGED_BY = {
+    kind: _BUCKETS.replace("sum(bucket.quantity)", f"{kind or Hourly.SUM}(bucket.quantity)") for kind in Hourly
+}
 
 # The part of an hour at a bound by the index event_customer_type_time (customer, type, timestamp). OFFSET 0 keeps the
 # planner from making a join of it, which may read all events there are.
@@ -119,42 +102,72 @@ _EVENTS = """
 def read(windows: Sequence[Window]) -> dict[int, list[Usage]]:
     """Usage of every window, by its key, ordered by dimension values. The number of queries does not grow.
 
-    Whole UTC hours come from buckets; the part of an hour at a bound comes from the raw events of that hour. Raises
-    KeyError for a meter that does not exist.
+    Whole UTC hours come from buckets; the part of an hour at a bound comes from the raw events of that hour; what
+    depends on time comes from points. Raises KeyError for a meter that does not exist.
     """
     by_id = registry.current().by_id
     definitions = {window.meter: by_id[window.meter] for window in windows}
-    found: dict[int, dict[tuple[tuple[str, str], ...], Tally]] = {window.key: {} for window in windows}
-    parts = [part for window in windows for part in window.parts() if part.period.start < part.period.end]
-    for window, dimensions, tally in (*_of_buckets(parts), *_of_events(parts, definitions)):
-        tallies = found[window.key]
-        tallies[dimensions] = _merged(definitions[window.meter].aggregation, tallies.get(dimensions), tally)
-    return {
-        window.key: [
-            Usage(dict(dimensions), definitions[window.meter].aggregation.quantity(tally.quantity), tally.events)
-            for dimensions, tally in sorted(found[window.key].items())
-        ]
-        for window in windows
+    found: dict[int, list[Usage]] = {window.key: [] for window in windows}
+    in_time = [each for each in windows if definitions[each.meter].aggregation.keeps is Keeps.POINTS]
+    in_hours = [each for each in windows if definitions[each.meter].aggregation.keeps is not Keeps.POINTS]
+    for window, place, quantity, events in (
+        *(_of_hours(in_hours, definitions) if in_hours else ()),
+        *(points.read(in_time, definitions) if in_time else ()),
+    ):
+        rounded = definitions[window.meter].rounding.apply(quantity)
+        found[window.key].append(Usage(dict(place), rounded, events))
+    for usages in found.values():
+        usages.sort(key=lambda usage: tuple(usage.dimensions.items()))
+    return found
+
+
+def _of_hours(
+    windows: Sequence[Window], definitions: Mapping[int, Definition]
+) -> Iterator[tuple[Window, Values, Decimal, int]]:
+    wholes: dict[tuple[int, Values], _Whole] = {}
+    by_key = {window.key: window for window in windows}
+    parts = [part for window in windows for part in window.parts()]
+    for window, place, tally, series, text in (*_of_buckets(parts, definitions), *_of_events(parts, definitions)):
+        whole = wholes.get((window.key, place))
+        if whole is None:
+            whole = wholes[window.key, place] = _Whole(tally)
+        else:
+            merge = definitions[window.meter].aggregation.merge
+            whole.tally = Tally(merge(whole.tally.quantity, tally.quantity), whole.tally.events + tally.events)
+        if series:
+            whole.series.append(series)
+        if text:
+            whole.texts.add(text)
+    different = {
+        key: uniques.Wanted(whole.series, whole.texts)
+        for key, whole in wholes.items()
+        if definitions[by_key[key[0]].meter].aggregation.keeps is Keeps.VALUES
     }
+    counted = uniques.count(different) if different else {}
+    for (key, place), whole in wholes.items():
+        window, (kept, events) = by_key[key], whole.tally
+        if kept is None:
+            yield window, place, counted[key, place], events
+        else:
+            yield window, place, definitions[window.meter].aggregation.quantity(kept, events), events
 
 
-def _merged(aggregation: Aggregation, one: Tally | None, other: Tally) -> Tally:
-    if one is None:
-        return other
-    return Tally(aggregation.merge(one.quantity, other.quantity), one.events + other.events)
-
-
-def _of_buckets(parts: Sequence[Part]) -> Iterator[_Found]:
-    wanted = []
+def _of_buckets(parts: Sequence[Part], definitions: Mapping[int, Definition]) -> Iterator[_Found]:
+    wanted: dict[Hourly, list[tuple[object, ...]]] = {}
     for ordinal, part in enumerate(parts):
-        first, end = whole_hours(part.period)
-        if first < end:
-            customers = set(part.window.customers)
-            wanted += [(ordinal, customer, part.window.meter, part.only, first, end) for customer in customers]
-    for ordinal, subscription, dimensions, quantity, events in fetch(_BUCKETS, *columns(wanted, 6)):
-        part = parts[ordinal]
-        if part.takes(subscription):
-            yield _Found(part.window, tuple(sorted(from_text(dimensions).items())), Tally(quantity, events))
+        hours, meter = whole_hours(part.period), part.window.meter
+        if hours[0] < hours[1]:
+            wanted.setdefault(definitions[meter].aggregation.hourly, []).extend(
+                (ordinal, customer, meter, part.only, *hours) for customer in set(part.window.customers)
+            )
+    for kind, table in wanted.items():
+        rows = fetch(_MERGED_BY[kind], *columns(table, 6))
+        for ordinal, customer, series, subscription, dimensions, quantity, events in rows:
+            part = parts[ordinal]
+            place = part.place(subscription, from_text(dimensions))
+            if place is not None:
+                looked_up = None if kind else (customer, series, *whole_hours(part.period))
+                yield _Found(part.window, place, Tally(quantity, events), looked_up, "")
 
 
 def _of_events(parts: Sequence[Part], definitions: Mapping[int, Definition]) -> Iterator[_Found]:
@@ -166,21 +179,9 @@ def _of_events(parts: Sequence[Part], definitions: Mapping[int, Definition]) -> 
     ]
     for ordinal, subscription, value, properties in fetch(_EVENTS, *columns(wanted, 6), COUNTED):
         part = parts[ordinal]
-        if part.takes(subscription):
-            definition, read_properties = definitions[part.window.meter], from_text(properties)
-            for dimensions, quantity in quantities(definition, value, read_properties):
-                yield _Found(part.window, dimensions, Tally(quantity, 1))
-
-
-def whole_hours(period: Period) -> tuple[datetime, datetime]:
-    """The first UTC hour that lies wholly in the period, and the end of the last; no hours when they meet or cross."""
-    first = hour_of(period.start)
-    return (first if first == period.start else first + HOUR), hour_of(period.end)
-
-
-def parts_of_hours(period: Period) -> Iterable[Period]:
-    """What whole hours leave over: up to two parts, at the bounds, or the one part of a period inside an hour."""
-    first, end = whole_hours(period)
-    if first > end:
-        return [period]
-    return [part for part in (Period(period.start, first), Period(end, period.end)) if part.start < part.end]
+        definition = definitions[part.window.meter]
+        for dimensions, quantity, text in quantities(definition, value, from_text(properties)):
+            place = part.place(subscription, dict(dimensions))
+            if place is not None:
+                tally = Tally(definition.aggregation.start(quantity), 1)
+                yield _Found(part.window, place, tally, None, text)

@@ -107,7 +107,7 @@ class BucketAdmin(ExactSearch):
 
     @display(description="Quantity")
     def shown_quantity(self, bucket: Bucket) -> str:
-        return grouped(bucket.quantity)
+        return "–" if bucket.quantity is None else grouped(bucket.quantity)
 
 
 def _dimensions(series: Series) -> str:

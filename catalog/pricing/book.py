@@ -62,7 +62,11 @@ class FlatCharge:
 
 @dataclass(frozen=True)
 class UsageCharge:
-    """`dimensions`: the names that can be priced, in the meter's order; `unit`: what one of the quantity is called."""
+    """`dimensions`: the names that can be priced, in the meter's order; `unit`: what one of the quantity is called.
+
+    `adds_up`: the quantities of a row's combinations add up to the row's. Otherwise (a maximum, a rounded sum) a row's
+    quantity is one, of all the usage that the row takes.
+    """
 
     id: int
     position: int
@@ -74,6 +78,7 @@ class UsageCharge:
     dimensions: tuple[str, ...]
     rows: tuple[Row, ...]
     unmatched: Unmatched
+    adds_up: bool = True
 
 
 @dataclass(frozen=True)

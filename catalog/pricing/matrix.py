@@ -89,6 +89,16 @@ class Matrix:
                 best = row
         return best
 
+    def group(self, dimensions: Mapping[str, str]) -> Mapping[str, str]:
+        """The values under which usage is taken together before it is priced.
+
+        Where quantities do not add up, those of the row that prices it: the row's quantity is that of all its usage.
+        Otherwise, and for what no row prices, its values of the dimensions that can be priced.
+        """
+        priced = {name: dimensions[name] for name in self.charge.dimensions if name in dimensions}
+        row = None if self.charge.adds_up else self.row_for(priced)
+        return priced if row is None else row.match
+
     def price(self, usage: Iterable[Measured]) -> PricedUsage:
         """Each row's usage in all, priced once. Usage at no combination at all makes no row."""
         by_row: dict[int, list[Combination]] = defaultdict(list)
@@ -115,7 +125,8 @@ class Matrix:
 def combine(usage: Iterable[Measured], dimensions: tuple[str, ...]) -> list[Combination]:
     """Usage by the values of `dimensions` alone, each combination once, ordered by those values, a missing one first.
 
-    Usage may be recorded by more dimensions than can be priced (pending ones): those are added up.
+    Usage may be recorded by more dimensions than can be priced (pending ones): those are added up. Usage whose
+    quantities do not add up comes grouped already (`Matrix.group`), so that nothing is left to add.
     """
     totals: dict[tuple[str | None, ...], Decimal] = {}
     with localcontext(EXACT):

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from tests.cases import matrix, pricing
+from tests.cases import aggregation, matrix, pricing
 from tests.cases.loading import Case, load
 from tests.cases.plugin import lines
-from tests.cases.test_cases import test_case as run
+from tests.cases.test_cases import check
 
 
 def priced(source: str = "somebody", **changed: Any) -> Case:
@@ -107,6 +107,41 @@ def test_what_a_matrix_sets_aside() -> None:
     assert "“tiered_matrix” is not built" in str(matrix.set_aside(tiered))
 
 
+EVENTS = [{"at": "2024-01-01T00:00:00Z", "value": "-5"}]
+
+
+@pytest.mark.parametrize(
+    ("given", "source", "reason"),
+    [
+        ({}, "somebody", None),
+        ({"initial": "1", "round": {"precision": 2, "mode": "ceil"}}, "somebody", None),
+        ({"aggregation": "latest"}, "somebody", None),
+        ({"aggregation": "latest"}, "getlago/lago-api:spec", "negative latest value"),
+        ({"aggregation": "prorated_sum"}, "somebody", "whole calendar days"),
+        ({"aggregation": "median"}, "somebody", "“median” is not offered"),
+        ({"align_bounds": {}}, "somebody", "moves the bounds"),
+        ({"stored_from": "2024-01-01T00:00:00Z"}, "somebody", "time of storing"),
+        ({"events": [{**EVENTS[0], "op": "add"}]}, "somebody", "uses “op”"),
+        ({"carry": True}, "somebody", "uses “carry”"),
+        ({"round": {"precision": 2, "mode": "ceil", "step": 5}}, "somebody", "uses “step”"),
+    ],
+)
+def test_what_an_aggregation_sets_aside(given: Mapping[str, Any], source: str, reason: str | None) -> None:
+    case = Case("x", source, "aggregation", {"aggregation": "sum", "events": EVENTS, **given}, {})
+    found = aggregation.set_aside(case)
+    assert found is None if reason is None else found is not None and reason in found
+
+
+@pytest.mark.django_db
+def test_a_quantity_is_compared_at_the_places_that_are_known() -> None:
+    given = {"aggregation": "average", "events": [{"value": "1"}, {"value": "2"}, {"value": "2"}]}
+    precision = {"precision": {"quantity": {"places": 5}}}
+    check(Case("x", "somebody", "aggregation", given, {"quantity": "1.66667", **precision}))
+    for wrong in ({"quantity": "1.66668", **precision}, {"quantity": "1.66667"}):
+        with pytest.raises(AssertionError):
+            check(Case("x", "somebody", "aggregation", given, wrong))
+
+
 @pytest.mark.parametrize(
     "expect",
     [
@@ -118,9 +153,9 @@ def test_what_a_matrix_sets_aside() -> None:
 )
 def test_a_wrong_figure_fails(expect: dict[str, object]) -> None:
     case = priced()
-    run(Case(case.id, case.source, case.group, case.given, {"amount": "2.0", "rounded": "2"}), lambda *_: None)
+    check(Case(case.id, case.source, case.group, case.given, {"amount": "2.0", "rounded": "2"}))
     with pytest.raises(AssertionError):
-        run(Case(case.id, case.source, case.group, case.given, expect), lambda *_: None)
+        check(Case(case.id, case.source, case.group, case.given, expect))
 
 
 def test_the_count_at_the_end() -> None:

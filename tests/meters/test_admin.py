@@ -34,6 +34,9 @@ def form(
         "aggregation": "sum",
         "label_dimension": "",
         "unit": "token",
+        "value_kind": "",
+        "rounding": "none",
+        "rounding_places": "0",
         **fields,
     }
     for prefix, rows in (("values", values or []), ("dimensions", dimensions or []), ("filters", filters or [])):
@@ -74,7 +77,37 @@ def test_a_meter_is_made(operator: Client) -> None:
     assert Bucket.objects.count() == 2
 
 
+def test_a_meter_of_levels_rounded_up(operator: Client) -> None:
+    given = form(aggregation="weighted_sum", value_kind="level", recurring="on", rounding="ceil", rounding_places="2")
+    answer = operator.post(ADD, given)
+    assert answer.status_code == 302, errors(answer)
+    draft = draft_of(Meter.objects.get())
+    assert (draft.value_kind, draft.recurring, draft.rounding, draft.rounding_places) == ("level", True, "ceil", 2)
+
+
+def test_what_is_not_shown_means_nothing(operator: Client) -> None:
+    answer = operator.post(ADD, form(aggregation="max", value_kind="level", recurring="on", rounding_places="3"))
+    assert answer.status_code == 302, errors(answer)
+    draft = draft_of(Meter.objects.get())
+    assert (draft.value_kind, draft.recurring, draft.rounding, draft.rounding_places) == ("", False, "none", 0)
+
+
+def test_a_total_of_labels_is_made(operator: Client) -> None:
+    rows = [
+        {"label": "input", "property": "input_tokens"},
+        {"label": "total", "property": "input_tokens", "plus": "output_tokens, cached_tokens"},
+    ]
+    answer = operator.post(ADD, form(label_dimension="token_type", values=rows))
+    assert answer.status_code == 302, errors(answer)
+    values = draft_of(Meter.objects.get()).values
+    assert values[1] == ValueDraft("total", "input_tokens", ("output_tokens", "cached_tokens"))
+
+
 BAD: dict[str, tuple[dict[str, Any], str]] = {
+    "neither levels nor deltas": ({"aggregation": "weighted_sum"}, "levels or deltas"),
+    "too many places": ({"rounding": "ceil", "rounding_places": "13"}, "less than or equal to 12"),
+    "rounding to no places": ({"rounding": "ceil", "rounding_places": ""}, "is required"),
+    "a property added twice": ({"values": [{"label": "", "property": "a", "plus": "b,b"}]}, "is given 2 times"),
     "no name": ({"name": ""}, "This field is required"),
     "a code with capitals": ({"code": "LLM"}, "Use lower-case letters"),
     "labels without a dimension": (

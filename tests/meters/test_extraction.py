@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meters.aggregation import COUNT, SUM, total
+from meters.aggregation import COUNT, SUM, UNIQUE_COUNT
 from meters.extraction import Condition, Definition, DimensionSource, Operator, Value, quantities
 from meters.values import Unfit, as_number, as_text, lookup
 
@@ -163,12 +163,58 @@ def test_the_text_of_a_number_is_the_number(number: Decimal) -> None:
     assert as_number(as_text(number)) == number
 
 
-@given(
-    st.lists(st.decimals(allow_nan=False, allow_infinity=False, places=12, max_value=10**18, min_value=-(10**18))),
-    st.data(),
+TOTAL = Definition(
+    4,
+    "total",
+    "call",
+    SUM,
+    values=(Value("input", "in"), Value("output", "out"), Value("total", "in", ("out", "usage.cached"))),
+    label_dimension="t",
 )
-def test_merging_parts_is_folding_all(numbers: list[Decimal], data: st.DataObject) -> None:
-    cut = data.draw(st.integers(0, len(numbers)))
-    for aggregation in (COUNT, SUM):
-        parts = total(aggregation, numbers[:cut]), total(aggregation, numbers[cut:])
-        assert aggregation.merge(*parts) == total(aggregation, numbers) == total(aggregation, numbers[::-1])
+
+
+@pytest.mark.parametrize(
+    ("properties", "expected"),
+    [
+        ({"in": 374, "out": "44.5"}, {"input": 374, "output": Decimal("44.5"), "total": Decimal("418.5")}),
+        ({"in": 1, "out": 2, "usage": {"cached": 4}}, {"input": 1, "output": 2, "total": 7}),
+        ({"out": 2}, {"output": 2, "total": 2}),
+        ({"in": "many", "out": 2}, {"output": 2, "total": 2}),
+        ({"usage": {"cached": 4}}, {"total": 4}),
+        ({"in": "many"}, {}),
+    ],
+)
+def test_a_value_that_is_a_sum_of_what_is_there(properties: dict[str, Any], expected: dict[str, Decimal]) -> None:
+    assert {dimensions["t"]: number for dimensions, number in read(TOTAL, **properties)} == expected
+
+
+def test_the_events_own_value_plus_a_property() -> None:
+    both = Definition(5, "both", "call", SUM, values=(Value("", "", ("extra",)),))
+    assert read(both, Decimal(2), extra=3) == [({}, 5)]
+    assert read(both, extra=3) == [({}, 3)]
+    assert read(both, Decimal(2)) == [({}, 2)]
+    assert read(both) == []
+
+
+def test_a_sum_that_is_too_large_is_the_senders_to_mend() -> None:
+    large = 10**18 - 1
+    with pytest.raises(Unfit) as unfit:
+        quantities(TOTAL, None, {"in": large, "out": large}, strict=True)
+    assert (unfit.value.code, unfit.value.field) == ("value_too_large", "properties.in")
+    stored = quantities(TOTAL, None, {"in": large, "out": large})
+    assert [dict(each.dimensions)["t"] for each in stored] == ["input", "output"]
+
+
+def test_different_values_are_told_apart_as_text() -> None:
+    users = Definition(6, "users", "call", UNIQUE_COUNT, values=(Value("", "user"),))
+
+    def texts(*values: object) -> list[str]:
+        return [each.text for value in values for each in quantities(users, None, {"user": value})]
+
+    assert texts("u1", 1, Decimal("1.0"), Decimal("1.50"), True) == ["u1", "1", "1", "1.5", "true"]
+    assert texts(None, "", [1], {"a": 1}, "x" * 256) == []
+    with pytest.raises(Unfit) as unfit:
+        quantities(users, None, {"user": "x" * 256}, strict=True)
+    assert (unfit.value.code, unfit.value.field) == ("value_too_long", "properties.user")
+    own = Definition(7, "own", "call", UNIQUE_COUNT)
+    assert [each.text for each in quantities(own, Decimal("2.0"), {})] == ["2"]

@@ -46,6 +46,26 @@ REFUSED: dict[str, tuple[dict[str, Any], list[tuple[str, str]]]] = {
     "NUL": ({"name": "a\x00"}, [("nul_character", "name")]),
     "unknown aggregation": ({"aggregation": "median"}, [("unknown_aggregation", "aggregation")]),
     "count of values": ({"aggregation": "count"}, [("values_not_read", "values")]),
+    "a weighted sum of nobody knows what": (
+        {"aggregation": "weighted_sum", "value_kind": ""},
+        [("value_kind_missing", "value_kind")],
+    ),
+    "a sum of levels": ({"value_kind": "level"}, [("only_for_weighted_sum", "value_kind")]),
+    "a maximum carried over": (
+        {"aggregation": "max", "recurring": True},
+        [("only_for_weighted_sum", "recurring")],
+    ),
+    "an unknown rounding": ({"rounding": ("near", 0)}, [("unknown_rounding", "rounding")]),
+    "places without rounding": ({"rounding": ("none", 2)}, [("rounding_places_unused", "rounding_places")]),
+    "too many places": ({"rounding": ("ceil", 13)}, [("rounding_places_out_of_range", "rounding_places")]),
+    "a property added to itself": (
+        {"values": [("input", "in", ["in"]), ("output", "out")]},
+        [("repeated", "values.0.plus")],
+    ),
+    "a value that is told apart, plus another": (
+        {"aggregation": "unique_count", "values": [("input", "in", ["out"])]},
+        [("plus_not_read", "values.0.plus")],
+    ),
     "labels without a dimension": ({"label_dimension": ""}, [("label_dimension_missing", "label_dimension")]),
     "a dimension without labels": ({"values": [("", "tokens")]}, [("label_dimension_unused", "label_dimension")]),
     "several values without labels": (
@@ -212,6 +232,9 @@ def test_the_database_keeps_a_frozen_meter_as_it_is() -> None:
                 "aggregation = 'count'",
                 "unit = 'x'",
                 "label_dimension = ''",
+                "aggregation = 'weighted_sum', value_kind = 'level'",
+                "rounding = 'ceil'",
+                "rounding = 'ceil', rounding_places = 2",
                 "frozen_at = NULL",
                 "frozen_at = now() + interval '1 day'",
             )
