@@ -14,7 +14,7 @@ from catalog.serializers import PlanSerializer, WholePlanSerializer
 
 OFFERED = PlanVersion.objects.filter(status=PlanVersion.Status.PUBLISHED).select_related("plan").order_by("-number")
 CHARGES = Charge.objects.select_related("version", "product", "meter").prefetch_related(
-    "cells", "meter__dimensions", "meter__values"
+    "cells", "meter__dimensions", "meter__bands", "meter__values"
 )
 
 

@@ -108,7 +108,7 @@ def fee_faults(amount: Decimal, currency: str) -> Iterator[Fault]:
 
 def _charges(version: PlanVersion) -> list[Charge]:
     """The charges in order, with all that the checks read."""
-    parts = ("cells", "meter__dimensions", "meter__values", "meter__filters")
+    parts = ("cells", "meter__dimensions", "meter__bands", "meter__values", "meter__filters")
     charges = list(version.charges.select_related("meter", "version").prefetch_related(*parts))
     for charge in charges:
         charge.version = version

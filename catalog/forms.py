@@ -211,8 +211,8 @@ def row_form(charge: Charge) -> type[RowForm]:
 
 
 def _dimension_field(known: Priceable, name: str, values: list[str], charge: Charge) -> forms.Field:
-    if name == known.label_dimension:
-        # A row may name a label that the meter has no more: it is shown, so that it can be mended.
+    if known.only(name) is not None:
+        # A row may name a value that the meter gives no more: it is shown, so that it can be mended.
         written = [cell.match[name] for cell in charge.cells.all() if name in cell.match]
         choices = [(ANY, "* any"), *((value, value) for value in dict.fromkeys([*values, *written]))]
         return forms.ChoiceField(choices=choices, initial=ANY, label=name, widget=UnfoldAdminSelectWidget)

@@ -17,7 +17,9 @@ def load(version_ids: Collection[int]) -> dict[int, PriceBook]:
     dimensions and values, rows.
     """
     versions = PlanVersion.objects.filter(pk__in=version_ids).select_related("plan")
-    charges = Charge.objects.select_related("meter").prefetch_related("cells", "meter__dimensions", "meter__values")
+    charges = Charge.objects.select_related("meter").prefetch_related(
+        "cells", "meter__dimensions", "meter__bands", "meter__values"
+    )
     by_version: dict[int, list[Charge]] = {}
     for charge in charges.filter(version__in=version_ids).order_by("position", "id"):
         by_version.setdefault(charge.version_id, []).append(charge)

@@ -50,10 +50,9 @@ def _match_faults(priceable: Priceable, name: str, value: str, field: str) -> It
         yield Fault("dimension_unknown", message, field)
     elif not value:
         yield Fault("value_empty", f"The value of “{name}” is empty: write one, or * for any.", field)
-    elif name == priceable.label_dimension and value not in priceable.labels:
+    elif (only := priceable.only(name)) is not None and value not in only:
         message = (
-            f"The meter “{priceable.meter}” never gives {name} “{value}”: {_choose(value, priceable.labels)},"
-            f" or write * for any."
+            f"The meter “{priceable.meter}” never gives {name} “{value}”: {_choose(value, only)}, or write * for any."
         )
         yield Fault("label_unknown", message, field)
 

@@ -12,12 +12,15 @@ OFFERED = 200
 
 
 def seen_values(meter: Meter, priceable: Priceable) -> dict[str, list[str]]:
-    """By dimension: the meter's labels, or values of its latest usage, in order. One query for each other dimension."""
+    """By dimension: the meter's labels or bands, or values of its latest usage. One query for each other dimension."""
     latest = Series.objects.order_by("-pk").values("pk")[:LOOKED_AT]
     rows = Series.objects.filter(pk__in=latest, meter=meter)
-    found = {priceable.label_dimension: list(priceable.labels)} if priceable.label_dimension else {}
+    found = {}
     for name in priceable.dimensions:
-        if name not in found:
+        only = priceable.only(name)
+        if only is not None:
+            found[name] = list(only)
+        else:
             values = rows.annotate(seen=KeyTextTransform(name, F("dimensions"))).filter(seen__isnull=False)
             found[name] = list(values.order_by("seen").values_list("seen", flat=True).distinct()[:OFFERED])
     return found

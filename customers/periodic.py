@@ -73,7 +73,7 @@ def references_of(customer: Customer) -> tuple[str, ...]:
 
 def chosen_meters(codes: Sequence[str]) -> list[Meter]:
     """The meters of these codes, all when there are none, in the order of codes. Raises Refused. Two queries."""
-    rows = list(Meter.objects.order_by("code").prefetch_related("dimensions"))
+    rows = list(Meter.objects.order_by("code").prefetch_related("dimensions", "bands"))
     known = {meter.code for meter in rows}
     unknown = [code for code in codes if code not in known]
     if unknown:
@@ -96,8 +96,9 @@ def check_dimensions(meters: Sequence[Meter], names: Iterable[str], field: str) 
 
 
 def recorded(meter: Meter) -> list[str]:
-    """The dimensions by which the meter keeps quantities apart. No query when its dimensions were prefetched."""
+    """The dimensions and bands by which the meter keeps quantities apart. No query when both were prefetched."""
     names = [each.name for each in meter.dimensions.all() if each.status != Dimension.Status.RETIRED]
+    names += [each.name for each in meter.bands.all()]
     return [*names, meter.label_dimension] if meter.label_dimension else names
 
 

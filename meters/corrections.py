@@ -9,7 +9,7 @@ from typing import Any
 
 from django.db import connection, transaction
 
-from meters import buckets, interning, registry
+from meters import buckets, interning, placing, registry
 from meters.aggregation import Hourly, Keeps
 from meters.counting import COUNTED, Point, SeriesKey, Tally, add, hour_of, parts_of
 from meters.database import columns, fetch, send
@@ -142,9 +142,10 @@ def _from_events(definition: Definition) -> Hours:
     tallies: dict[tuple[SeriesKey, datetime], Tally] = {}
     points: dict[tuple[SeriesKey, datetime], set[Point]] = defaultdict(set)
     values: dict[tuple[SeriesKey, datetime], set[str]] = defaultdict(set)
+    counted_at = placing.of_meter(definition.id)
     for key, event in _events(definition.event_type):
         for series, _, quantity, text in parts_of(event, [definition], strict=False):
-            place = (series, hour_of(event.timestamp))
+            place = (counted_at(series), hour_of(event.timestamp))
             add(tallies, place, definition.aggregation, quantity)
             if definition.aggregation.keeps is Keeps.POINTS:
                 points[place].add(Point(event.timestamp, key, quantity))
@@ -196,14 +197,24 @@ def _together(
     }
 
 
+def _merged(definition: Definition, one: Kept, other: Kept) -> Kept:
+    """Two combinations that are counted at one series: there were too many of them."""
+    quantity = definition.aggregation.merge(one.tally.quantity, other.tally.quantity)
+    return Kept(
+        Tally(quantity, one.tally.events + other.tally.events), one.points | other.points, one.values | other.values
+    )
+
+
 def _replace(definition: Definition, found: list[Difference]) -> None:
     ids = interning.make({each.series for each in found}, set())
     wrong = columns([(each.series.customer, ids[each.series], each.hour) for each in found], 3)
     for statement in _DELETE:
         send(statement, *wrong)
-    right = {
-        (each.series.customer, ids[each.series], each.hour): each.events for each in found if each.events.tally.events
-    }
+    right: dict[tuple[str, int, datetime], Kept] = {}
+    for each in found:
+        if each.events.tally.events:
+            key = (each.series.customer, ids[each.series], each.hour)
+            right[key] = _merged(definition, right[key], each.events) if key in right else each.events
     buckets.send_points((*key[:2], point) for key, kept in right.items() for point in kept.points)
     buckets.send_values((*key, value) for key, kept in right.items() for value in kept.values)
     buckets.send_tallies({definition.aggregation.hourly: {key: kept.tally for key, kept in right.items()}}, slot=0)

@@ -4,14 +4,19 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
+from itertools import pairwise
 
 from billing_site.foundation.errors import Fault
+from billing_site.foundation.money import plain
 from meters.aggregation import AGGREGATIONS, COUNT, MAX_ROUNDING_PLACES, UNIQUE_COUNT, VALUE_KINDS, RoundingMode
 from meters.extraction import Operator
-from meters.values import MAX_TEXT
+from meters.values import MAX_TEXT, Unfit, check_quantity
 
 PENDING, ACTIVE, RETIRED = "pending", "active", "retired"
 MAX_NAME, MAX_PROPERTY = 100, 200
+MAX_THRESHOLDS = 20
+MAX_SERIES = 1_000_000
 _CODE = re.compile(r"[a-z0-9][a-z0-9_.-]*")
 _CODE_MEND = "use lower-case letters, digits, “_”, “.” and “-”, beginning with a letter or digit"
 
@@ -28,6 +33,15 @@ class DimensionDraft:
     name: str
     property: str
     status: str = ACTIVE
+
+
+@dataclass(frozen=True)
+class BandDraft:
+    """`thresholds`: where the next band begins, ascending."""
+
+    name: str
+    properties: tuple[str, ...]
+    thresholds: tuple[Decimal, ...]
 
 
 @dataclass(frozen=True)
@@ -50,9 +64,11 @@ class MeterDraft:
     recurring: bool = False
     rounding: str = RoundingMode.NONE.value
     rounding_places: int = 0
+    series_limit: int | None = None
     values: tuple[ValueDraft, ...] = ()
     dimensions: tuple[DimensionDraft, ...] = ()
     filters: tuple[FilterDraft, ...] = ()
+    bands: tuple[BandDraft, ...] = ()
 
 
 def faults(draft: MeterDraft) -> list[Fault]:
@@ -61,9 +77,11 @@ def faults(draft: MeterDraft) -> list[Fault]:
         *_text_faults(draft),
         *_kind_faults(draft),
         *_rounding_faults(draft),
+        *_limit_faults(draft),
         *value_faults(draft.aggregation, draft.label_dimension, draft.values),
         *dimension_faults(draft.label_dimension, draft.dimensions),
         *filter_faults(draft.filters),
+        *band_faults([draft.label_dimension, *(each.name for each in draft.dimensions)], draft.bands),
     ]
 
 
@@ -90,6 +108,12 @@ def _kind_faults(draft: MeterDraft) -> Iterator[Fault]:
         if given and not weighted:
             message = f"“{draft.aggregation}” has no level that could be held or carried over: leave it out."
             yield Fault("only_for_weighted_sum", message, field)
+
+
+def _limit_faults(draft: MeterDraft) -> Iterator[Fault]:
+    if draft.series_limit is not None and not 1 <= draft.series_limit <= MAX_SERIES:
+        message = f"A customer may have 1 to {MAX_SERIES:,} series of a meter, not {draft.series_limit:,}."
+        yield Fault("series_limit_out_of_range", message, "series_limit")
 
 
 def _rounding_faults(draft: MeterDraft) -> Iterator[Fault]:
@@ -167,6 +191,46 @@ def dimension_faults(label_dimension: str, dimensions: Sequence[DimensionDraft])
                 f"dimensions.{index}.status",
             )
     yield from _repeated([dimension.name for dimension in dimensions], "dimensions", "name")
+
+
+def band_faults(taken: Sequence[str], bands: Sequence[BandDraft]) -> Iterator[Fault]:
+    """A band is a dimension: its name is none of those `taken`. It adds properties up, and thresholds ascend."""
+    for index, band in enumerate(bands):
+        field = f"bands.{index}.name"
+        yield from _text(band.name, field, MAX_NAME)
+        yield from _code(band.name, field)
+        if band.name and band.name in taken:
+            message = f"“{band.name}” is a dimension of the meter already: choose another name for one of the two."
+            yield Fault("dimension_name_taken", message, field)
+        field = f"bands.{index}.properties"
+        if not band.properties:
+            yield Fault("required", "A band adds properties up: name at least one, for example input_tokens.", field)
+        for name in band.properties:
+            yield from _text(name, field, MAX_PROPERTY)
+        yield from _repeated(band.properties, field, "property")
+        yield from _threshold_faults(band.thresholds, f"bands.{index}.thresholds")
+    yield from _repeated([band.name for band in bands], "bands", "name")
+
+
+def _threshold_faults(thresholds: Sequence[Decimal], field: str) -> Iterator[Fault]:
+    if not thresholds:
+        yield Fault("required", "A band needs a threshold, for example 200000.", field)
+    if len(thresholds) > MAX_THRESHOLDS:
+        message = f"There are {len(thresholds)} thresholds; at most {MAX_THRESHOLDS} are taken."
+        yield Fault("too_many_thresholds", message, field)
+    for number in thresholds:
+        if not number.is_finite() or number <= 0:
+            yield Fault("threshold_invalid", f"The threshold {number} is no size: write a number above 0.", field)
+            return
+        try:
+            check_quantity(number, f"The threshold {number}")
+        except Unfit as fault:
+            yield Fault("threshold_invalid", fault.message, field)
+            return
+    for one, other in pairwise(thresholds):
+        if one >= other:
+            message = f"The thresholds {plain(one)} and {plain(other)} do not ascend: write the smaller one first."
+            yield Fault("thresholds_not_ascending", message, field)
 
 
 def filter_faults(filters: Sequence[FilterDraft]) -> Iterator[Fault]:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from billing_site.foundation.money import EXACT
 from meters.aggregation import NOT_ROUNDED, Aggregation, Keeps, Rounding
+from meters.bands import Band
 from meters.values import MAX_TEXT, Unfit, as_number, as_text, check_quantity, lookup
 
 OWN_VALUE = "value"
@@ -62,7 +63,7 @@ class DimensionSource:
 
 @dataclass(frozen=True)
 class Definition:
-    """A meter as values. `dimensions`: those that are recorded, in order.
+    """A meter as values. `dimensions`: those that are recorded, in order; `bands`: those that are derived.
 
     `recurring`: the level at the end of a period is the level at the start of the next.
     """
@@ -77,6 +78,7 @@ class Definition:
     dimensions: tuple[DimensionSource, ...] = ()
     rounding: Rounding = NOT_ROUNDED
     recurring: bool = False
+    bands: tuple[Band, ...] = ()
 
 
 class Quantity(NamedTuple):
@@ -185,4 +187,8 @@ def _dimensions(definition: Definition, properties: Mapping[str, Any], *, strict
                 f"of the meter “{definition.code}”: at most {MAX_TEXT} are taken. Send a short name.",
                 f"properties.{dimension.property}",
             )
+    for band in definition.bands:
+        name = band.value(properties)
+        if name is not None:
+            found.append((band.name, name))
     return tuple(found)

@@ -10,8 +10,8 @@ from unfold.widgets import UnfoldAdminTextInputWidget
 
 from billing_site.foundation.errors import Fault
 from meters import drafts
-from meters.drafts import DimensionDraft, FilterDraft, ValueDraft
-from meters.models import Aggregation, MeterFilter, MeterValue, Rounding
+from meters.drafts import BandDraft, DimensionDraft, FilterDraft, ValueDraft
+from meters.models import Aggregation, MeterBand, MeterFilter, MeterValue, Rounding
 
 
 class PartFormSet(BaseInlineFormSet):  # type: ignore[type-arg]
@@ -67,6 +67,15 @@ class DimensionFormSet(PartFormSet):
         return drafts.dimension_faults(self.instance.label_dimension, self.drafted())
 
 
+class BandFormSet(PartFormSet):
+    """That no dimension has the name of a band is said by the verb, which sees both."""
+
+    draft, names = BandDraft, ("name", "properties", "thresholds")
+
+    def faults(self) -> Iterable[Fault]:
+        return drafts.band_faults([self.instance.label_dimension], self.drafted())
+
+
 class FilterFormSet(PartFormSet):
     """Its one rule is a constraint of the model, which its form says."""
 
@@ -101,3 +110,10 @@ class FilterForm(forms.ModelForm):
         model = MeterFilter
         fields = ("property", "operator", "values")
         widgets = {"values": UnfoldAdminTextInputWidget}
+
+
+class BandForm(forms.ModelForm):
+    class Meta:
+        model = MeterBand
+        fields = ("name", "properties", "thresholds")
+        widgets = {"properties": UnfoldAdminTextInputWidget, "thresholds": UnfoldAdminTextInputWidget}

@@ -3,12 +3,11 @@
 from collections.abc import Collection, Iterable, Mapping
 from uuid import UUID
 
-import msgspec
 from django.db import transaction
 
-from meters import registry
+from meters import placing, registry
 from meters.counting import SeriesKey
-from meters.database import columns, pipeline, rows, send
+from meters.database import columns, pipeline, send
 
 # Forgetting costs one more query, so what is kept is simply dropped when it grows beyond this.
 CACHE_LIMIT = 200_000
@@ -17,27 +16,16 @@ CACHE_LIMIT = 200_000
 _series: dict[SeriesKey, int] = {}
 _streams: set[tuple[str, str]] = set()
 
+
+class _Known:
+    """Where combinations are counted changes only together with the revision."""
+
+    revision: UUID | None = None
+
+
 # Uses the unique index stream_once.
 _INSERT_STREAMS = """
     INSERT INTO meters_stream (customer, type) SELECT * FROM unnest(%b::text[], %b::text[]) ON CONFLICT DO NOTHING
-"""
-
-# Uses the unique index series_once.
-_INSERT_SERIES = """
-    INSERT INTO meters_series (customer, meter_id, subscription, dimensions)
-    SELECT customer, meter, subscription, dimensions::jsonb
-    FROM unnest(%b::text[], %b::bigint[], %b::text[], %b::text[]) AS new (customer, meter, subscription, dimensions)
-    ON CONFLICT DO NOTHING
-"""
-_SELECT_SERIES = """
-    SELECT ordinal, series.id
-    FROM unnest(%b::text[], %b::bigint[], %b::text[], %b::text[])
-        WITH ORDINALITY AS wanted (customer, meter, subscription, dimensions, ordinal)
-    JOIN meters_series AS series
-        ON series.customer = wanted.customer
-        AND series.meter_id = wanted.meter
-        AND series.subscription = wanted.subscription
-        AND series.digest = md5(wanted.dimensions::jsonb::text)
 """
 
 
@@ -48,6 +36,9 @@ def intern(
 
     Raises DefinitionsChanged when `revision`, by which the events were read, is no longer in force.
     """
+    if revision != _Known.revision:
+        forget()
+        _Known.revision = revision
     known = {key: _series[key] for key in keys if key in _series}
     unknown = [key for key in keys if key not in known]
     unseen = [stream for stream in streams if stream not in _streams]
@@ -62,15 +53,10 @@ def intern(
     return {**known, **made}
 
 
-def make(keys: Iterable[SeriesKey], streams: Iterable[tuple[str, str]]) -> dict[SeriesKey, int]:
-    """Insert what is missing, in the caller's transaction, in one order for everybody, and read the ids back."""
-    wanted = sorted(keys)
-    table = [(key.customer, key.meter, key.subscription, _json(key)) for key in wanted]
-    with pipeline():
-        send(_INSERT_STREAMS, *columns(sorted(streams), 2))
-        send(_INSERT_SERIES, *columns(table, 4))
-        found = send(_SELECT_SERIES, *columns(table, 4))
-    return {wanted[ordinal - 1]: series for ordinal, series in rows(found)}
+def make(keys: Collection[SeriesKey], streams: Iterable[tuple[str, str]]) -> dict[SeriesKey, int]:
+    """The id of the series at which each is counted, made if need be, in the caller's transaction."""
+    send(_INSERT_STREAMS, *columns(sorted(streams), 2))
+    return placing.place(keys)
 
 
 def forget() -> None:
@@ -84,7 +70,3 @@ def _remember(series: Mapping[SeriesKey, int], streams: Collection[tuple[str, st
         forget()
     _series.update(series)
     _streams.update(streams)
-
-
-def _json(key: SeriesKey) -> str:
-    return msgspec.json.encode(dict(key.dimensions)).decode()

@@ -14,8 +14,18 @@ from billing_site.foundation.admin_base import ConfigurationAdmin
 from billing_site.foundation.errors import Refused
 from meters import metering, previews, registry
 from meters.drafts import MeterDraft
-from meters.forms import DimensionFormSet, FilterForm, FilterFormSet, MeterForm, PartFormSet, ValueForm, ValueFormSet
-from meters.models import Dimension, Meter, MeterFilter, MeterValue
+from meters.forms import (
+    BandForm,
+    BandFormSet,
+    DimensionFormSet,
+    FilterForm,
+    FilterFormSet,
+    MeterForm,
+    PartFormSet,
+    ValueForm,
+    ValueFormSet,
+)
+from meters.models import Dimension, Meter, MeterBand, MeterFilter, MeterValue
 
 COUNTED = (
     *("code", "event_type", "aggregation", "value_kind", "recurring", "label_dimension", "unit", "rounding"),
@@ -24,7 +34,7 @@ COUNTED = (
 # In the browser's words, of the form's fields; a frozen meter's page has none of them.
 WEIGHTED = "typeof aggregation == 'undefined' || aggregation == 'weighted_sum'"
 ROUNDED = "typeof rounding == 'undefined' || rounding != 'none'"
-PARTS = {MeterValue: "values", Dimension: "dimensions", MeterFilter: "filters"}
+PARTS = {MeterValue: "values", Dimension: "dimensions", MeterBand: "bands", MeterFilter: "filters"}
 
 
 class PartInline(TabularInline):
@@ -59,6 +69,14 @@ class DimensionInline(PartInline):
     verbose_name_plural = "dimensions: what the quantity is told apart by, and priced by"
 
 
+class BandInline(PartInline):
+    model = MeterBand
+    form = BandForm
+    formset = BandFormSet
+    fields = ("name", "properties", "thresholds")
+    verbose_name_plural = "bands: dimensions that say how large an event is, for prices that step with its size"
+
+
 class FilterInline(PartInline):
     model = MeterFilter
     form = FilterForm
@@ -83,7 +101,7 @@ class FrozenFilter(admin.SimpleListFilter):
 class MeterAdmin(ConfigurationAdmin):
     form = MeterForm
     conditional_fields = {"value_kind": WEIGHTED, "recurring": WEIGHTED, "rounding_places": ROUNDED}
-    inlines = (ValueInline, DimensionInline, FilterInline)
+    inlines = (ValueInline, DimensionInline, BandInline, FilterInline)
     empty_text = "A meter says which events are counted or added up, and what the quantity is told apart by."
     list_display = ("name", "code", "event_type", "aggregation", "unit", "state")
     list_filter = (FrozenFilter, "aggregation")
@@ -98,6 +116,7 @@ class MeterAdmin(ConfigurationAdmin):
             {"fields": ("event_type", "aggregation", "value_kind", "recurring", "label_dimension", "unit")},
         ),
         ("Rounding, before it is priced", {"fields": ("rounding", "rounding_places")}),
+        ("Limit", {"fields": ("series_limit",)}),
     )
 
     def get_prepopulated_fields(self, request: HttpRequest, obj: Meter | None = None) -> dict[str, tuple[str, ...]]:

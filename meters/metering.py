@@ -1,17 +1,19 @@
 """Meters are made and changed here, and counted anew over the events that are there."""
 
 from collections.abc import Iterable, Sequence
+from decimal import Decimal
 from typing import Any
 
 from django.db import transaction
-from django.db.models import ProtectedError
+from django.db.models import ProtectedError, Subquery
+from django.db.models.functions import Coalesce
 
 from billing_site.foundation.errors import Fault, Refused
 from meters import drafts, registry
 from meters.aggregation import aggregation_for
 from meters.corrections import rebuild
-from meters.drafts import DimensionDraft, FilterDraft, MeterDraft, ValueDraft
-from meters.models import Dimension, Meter, MeterFilter, MeterValue, Stream
+from meters.drafts import BandDraft, DimensionDraft, FilterDraft, MeterDraft, ValueDraft
+from meters.models import Dimension, Meter, MeterBand, MeterFilter, MeterValue, Series, Stream
 
 FROZEN = (
     "A published plan version uses the meter “{code}”: what it counts can no longer be changed. Make another meter."
@@ -30,15 +32,18 @@ def define_meter(
     value_kind: str = "",
     recurring: bool = False,
     rounding: tuple[str, int] = ("none", 0),
+    series_limit: int | None = None,
     values: Iterable[tuple[str, str] | tuple[str, str, Sequence[str]]] = (),
     dimensions: Iterable[Sequence[str]] = (),
     filters: Iterable[tuple[str, str, Sequence[str]]] = (),
+    bands: Iterable[tuple[str, Sequence[str], Sequence[Decimal | int | str]]] = (),
 ) -> Meter:
     """Make a meter; what was sent already is counted at once.
 
     `values`: (label, property) or (label, property, further properties that are added to it); `value_kind`: level or
     delta, for a weighted sum; `rounding`: none, ceil, floor or half_up, and to how many places; `dimensions`: (name,
-    property) or (name, property, status); `filters`: (property, operator, values). Raises Refused.
+    property) or (name, property, status); `filters`: (property, operator, values); `bands`: (name, properties that are
+    added up, thresholds); `series_limit`: how many combinations a customer may have. Raises Refused.
     """
     return create(
         MeterDraft(
@@ -53,9 +58,14 @@ def define_meter(
             recurring=recurring,
             rounding=rounding[0],
             rounding_places=rounding[1],
+            series_limit=series_limit,
             values=tuple(ValueDraft(each[0], each[1], tuple(*each[2:])) for each in values),
             dimensions=tuple(DimensionDraft(*each) for each in dimensions),
             filters=tuple(FilterDraft(name, operator, tuple(given)) for name, operator, given in filters),
+            bands=tuple(
+                BandDraft(name, tuple(properties), tuple(Decimal(each) for each in thresholds))
+                for name, properties, thresholds in bands
+            ),
         )
     )
 
@@ -88,8 +98,17 @@ def change(meter: Meter, draft: MeterDraft) -> Meter:
         if _parts(before) != _parts(draft):
             _write_parts(meter, draft)
         if _counted(before) != _counted(draft):
-            _count(meter)
+            _count(meter, told_apart=_told_apart(before) != _told_apart(draft))
+        elif before.series_limit != draft.series_limit:
+            _count_what_is_over(meter)
     return meter
+
+
+def recount(meter: Meter) -> None:
+    """Count the meter anew by the limit of series that it has now: what was counted as `__other__` finds its place."""
+    with transaction.atomic():
+        registry.lock()
+        _count_what_is_over(meter)
 
 
 def delete(meter: Meter) -> None:
@@ -116,6 +135,7 @@ def draft_of(meter: Meter) -> MeterDraft:
         values=tuple(ValueDraft(each.label, each.property, tuple(each.plus)) for each in meter.values.all()),
         dimensions=tuple(DimensionDraft(each.name, each.property, each.status) for each in meter.dimensions.all()),
         filters=tuple(FilterDraft(each.property, each.operator, tuple(each.values)) for each in meter.filters.all()),
+        bands=tuple(BandDraft(each.name, tuple(each.properties), tuple(each.thresholds)) for each in meter.bands.all()),
     )
 
 
@@ -126,9 +146,9 @@ def adds_up(meter: Meter) -> bool:
 
 _COLUMNS = (
     *("code", "name", "event_type", "aggregation", "value_kind", "recurring", "rounding", "rounding_places"),
-    *("unit", "description", "label_dimension"),
+    *("unit", "description", "label_dimension", "series_limit"),
 )
-_FREE = ("name", "description")
+_FREE = ("name", "description", "series_limit")
 
 
 def _columns(draft: MeterDraft) -> dict[str, Any]:
@@ -140,7 +160,7 @@ def _changed(before: MeterDraft, after: MeterDraft) -> list[str]:
 
 
 def _parts(draft: MeterDraft) -> tuple[object, ...]:
-    return draft.values, draft.dimensions, draft.filters
+    return draft.values, draft.dimensions, draft.filters, draft.bands
 
 
 def _counted(draft: MeterDraft) -> tuple[object, ...]:
@@ -161,7 +181,7 @@ def _refuse(faults: list[Fault]) -> None:
 
 
 def _write_parts(meter: Meter, draft: MeterDraft) -> None:
-    """Replace values, dimensions and filters; a value or dimension that keeps its name keeps its row and history."""
+    """Replace values, dimensions, bands and filters; what keeps its name keeps its row and history."""
     meter.values.exclude(label__in=[each.label for each in draft.values]).delete()
     MeterValue.objects.bulk_create(
         [
@@ -182,6 +202,22 @@ def _write_parts(meter: Meter, draft: MeterDraft) -> None:
         unique_fields=["meter", "name"],
         update_fields=["property", "status", "position"],
     )
+    meter.bands.exclude(name__in=[each.name for each in draft.bands]).delete()
+    MeterBand.objects.bulk_create(
+        [
+            MeterBand(
+                meter=meter,
+                name=each.name,
+                properties=list(each.properties),
+                thresholds=list(each.thresholds),
+                position=position,
+            )
+            for position, each in enumerate(draft.bands)
+        ],
+        update_conflicts=True,
+        unique_fields=["meter", "name"],
+        update_fields=["properties", "thresholds", "position"],
+    )
     if draft.filters != draft_of(meter).filters:
         meter.filters.all().delete()
         MeterFilter.objects.bulk_create(
@@ -190,7 +226,24 @@ def _write_parts(meter: Meter, draft: MeterDraft) -> None:
         )
 
 
-def _count(meter: Meter) -> None:
-    """Count what is there already. Every type that was ever sent has a stream, so a new one costs nothing."""
+def _told_apart(draft: MeterDraft) -> tuple[object, ...]:
+    """What of a draft decides which combinations there are."""
+    return draft.label_dimension, [each.label for each in draft.values], draft.dimensions, draft.bands
+
+
+def _count_what_is_over(meter: Meter) -> None:
+    if meter.over_limit.all().delete()[0]:
+        rebuild(meter)
+
+
+def _count(meter: Meter, *, told_apart: bool = False) -> None:
+    """Count what is there already. Every type that was ever sent has a stream, so a new one costs nothing.
+
+    When events are `told_apart` by something else, series of what they were told apart by do not count for the limit.
+    """
+    meter.over_limit.all().delete()
+    if told_apart:
+        latest = Series.objects.order_by("-pk").values("pk")[:1]
+        Meter.objects.filter(pk=meter.pk).update(series_after=Coalesce(Subquery(latest), 0))
     if meter.series.exists() or Stream.objects.filter(type=meter.event_type).exists():
         rebuild(meter)

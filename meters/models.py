@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+import pgtrigger
 from django.contrib.postgres.fields import ArrayField
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
@@ -10,7 +11,7 @@ from django.db.models.functions import MD5, Cast, Now
 
 from billing_site.foundation.history import tracked
 from billing_site.foundation.models import ApiKey
-from meters import triggers
+from meters import folding, triggers
 from meters.aggregation import AGGREGATIONS, MAX_ROUNDING_PLACES, VALUE_KINDS
 from meters.exact_json import ExactDecoder
 from meters.upload_models import Upload, UploadKey, UploadPart, UploadResult
@@ -52,7 +53,7 @@ class Rounding(models.TextChoices):
 PLACES = MaxValueValidator(MAX_ROUNDING_PLACES), MinValueValidator(-MAX_ROUNDING_PLACES)
 
 
-@tracked(exclude=["updated_at"])
+@tracked(exclude=["updated_at", "series_after"])
 class Meter(models.Model):
     """Turns events of one type into a quantity that can be priced."""
 
@@ -103,6 +104,17 @@ class Meter(models.Model):
         validators=[CODE],
         help_text="When one event carries several values (input, output …): the name of the dimension that tells them "
         "apart, for example token_type.",
+    )
+    series_limit = models.PositiveIntegerField(
+        "series for each customer",
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1)],
+        help_text="How many combinations of dimension values a customer may have; further ones are counted together as "
+        "“__other__”. Empty: as many as the site's setting SERIES_LIMIT says.",
+    )
+    series_after = models.BigIntegerField(
+        db_default=0, editable=False, help_text="Series up to this id are of dimensions that the meter had before."
     )
     frozen_at = models.DateTimeField(
         null=True, blank=True, editable=False, help_text="Set when a published plan version uses the meter."
@@ -229,6 +241,41 @@ class Dimension(models.Model):
         return self.name
 
 
+@tracked()
+class MeterBand(models.Model):
+    """A dimension that says how large an event is: between which thresholds a sum of its properties lies.
+
+    Its values are named by the thresholds: 200000 gives “0-200000” and “200000+”.
+    """
+
+    meter = models.ForeignKey(Meter, on_delete=models.CASCADE, related_name="bands")
+    name = models.CharField(max_length=100, db_collation="C", validators=[CODE], help_text="For example context_band.")
+    properties = ArrayField(
+        models.CharField(max_length=200),
+        help_text="Properties whose sum decides, separated by commas: input_tokens, cache_read_tokens.",
+    )
+    thresholds = ArrayField(
+        models.DecimalField(max_digits=30, decimal_places=12),
+        help_text="Where the next band begins, ascending, separated by commas. 200000 tells “0-200000”, which holds "
+        "200000 itself, from “200000+”.",
+    )
+    position = models.PositiveSmallIntegerField(default=0)
+
+    class Meta:
+        verbose_name = "band"
+        ordering = ["position", "id"]
+        triggers = [triggers.PART_OF_FROZEN_METER, triggers.PART_CHANGES, triggers.NO_TRUNCATE]
+        constraints = [
+            models.UniqueConstraint(fields=["meter", "name"], name="band_name_once"),
+            models.CheckConstraint(
+                condition=Q(properties__len__gt=0, thresholds__len__gt=0), name="band_has_properties_and_thresholds"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
 class DefinitionRevision(models.Model):
     """One row, renewed by triggers with every change to what meters count: what is cached of them is checked by it."""
 
@@ -325,6 +372,39 @@ class Series(models.Model):
 
     def __str__(self) -> str:
         return f"{self.customer} · {self.dimensions}"
+
+
+class OverLimit(models.Model):
+    """A customer has more combinations of a meter's dimension values than it may: further ones are counted together.
+
+    `step`, `names` and `kept`: how, as `meters.folding` says. `allowed`: how many it might have when it began.
+    `example`: a combination that had no room. Deleted when the meter is counted anew.
+    """
+
+    class Step(models.IntegerChoices):
+        NOTHING = folding.Step.NOTHING.value, "counted apart all the same: levels cannot be counted together"
+        NAMES = folding.Step.NAMES.value, "counted together over the dimensions with most values"
+        ALL = folding.Step.ALL.value, "counted together over all dimensions"
+
+    customer = models.CharField(max_length=255, db_collation="C")
+    meter = models.ForeignKey(Meter, on_delete=models.CASCADE, related_name="over_limit", db_index=False)
+    step = models.PositiveSmallIntegerField(choices=Step.choices)
+    names = ArrayField(models.CharField(max_length=100))
+    kept = ArrayField(models.CharField(max_length=100))
+    allowed = models.BigIntegerField()
+    example = models.JSONField()
+    since = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        verbose_name_plural = "over limit"
+        triggers = [triggers.definition_changes(pgtrigger.Delete), triggers.NO_TRUNCATE]
+        constraints = [
+            models.UniqueConstraint(fields=["meter", "customer"], name="over_limit_once"),
+            models.CheckConstraint(condition=Q(step__in=[0, 1, 2]), name="over_limit_step_is_known"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.customer} · {self.meter_id}"
 
 
 class Bucket(models.Model):

@@ -10,6 +10,7 @@ import psycopg
 from django.db.models import QuerySet
 
 from meters.aggregation import Rounding, RoundingMode, aggregation_for
+from meters.bands import Band
 from meters.database import fetch, rows, send
 from meters.extraction import Condition, Definition, DimensionSource, Operator, Value
 from meters.models import Dimension, Meter
@@ -85,7 +86,7 @@ def definition(meter: Meter) -> Definition:
 
 
 def _meters() -> QuerySet[Meter]:
-    return Meter.objects.order_by("id").prefetch_related("values", "filters", "dimensions")
+    return Meter.objects.order_by("id").prefetch_related("values", "filters", "dimensions", "bands")
 
 
 def _of(revision: UUID | None, definitions: list[Definition]) -> Registry:
@@ -117,4 +118,5 @@ def _definition(meter: Meter) -> Definition:
         ),
         rounding=Rounding(RoundingMode(meter.rounding), meter.rounding_places),
         recurring=meter.recurring,
+        bands=tuple(Band(each.name, tuple(each.properties), tuple(each.thresholds)) for each in meter.bands.all()),
     )

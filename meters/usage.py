@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import NamedTuple
 
-from meters import points, registry, uniques
+from meters import placing, points, registry, uniques
 from meters.aggregation import Hourly, Keeps
-from meters.counting import COUNTED, Tally
+from meters.counting import COUNTED, SeriesKey, Tally
 from meters.database import columns, fetch
 from meters.exact_json import from_text
 from meters.extraction import Definition, quantities
@@ -82,7 +82,7 @@ _MERGED_BY = {
 # The part of an hour at a bound by the index event_customer_type_time (customer, type, timestamp). OFFSET 0 keeps the
 # planner from making a join of it, which may read all events there are.
 _EVENTS = """
-    SELECT wanted.ordinal, event.subscription, event.value, event.properties::text
+    SELECT wanted.ordinal, wanted.customer, event.subscription, event.value, event.properties::text
     FROM unnest(%b::bigint[], %b::text[], %b::text[], %b::text[], %b::timestamptz[], %b::timestamptz[])
         AS wanted (ordinal, customer, type, subscription, start, stop)
     CROSS JOIN LATERAL (
@@ -177,11 +177,17 @@ def _of_events(parts: Sequence[Part], definitions: Mapping[int, Definition]) -> 
         for bound in parts_of_hours(part.period)
         for customer in set(part.window.customers)
     ]
-    for ordinal, subscription, value, properties in fetch(_EVENTS, *columns(wanted, 6), COUNTED):
-        part = parts[ordinal]
-        definition = definitions[part.window.meter]
-        for dimensions, quantity, text in quantities(definition, value, from_text(properties)):
-            place = part.place(subscription, dict(dimensions))
-            if place is not None:
-                tally = Tally(definition.aggregation.start(quantity), 1)
-                yield _Found(part.window, place, tally, None, text)
+    found = [
+        (part, SeriesKey(customer, definition.id, subscription, dimensions), quantity, text)
+        for ordinal, customer, subscription, value, properties in fetch(_EVENTS, *columns(wanted, 6), COUNTED)
+        for part in [parts[ordinal]]
+        for definition in [definitions[part.window.meter]]
+        for dimensions, quantity, text in quantities(definition, value, from_text(properties))
+    ]
+    elsewhere = placing.where({series for _, series, _, _ in found}) if found else {}
+    for part, series, quantity, text in found:
+        counted = elsewhere.get(series, series)
+        place = part.place(counted.subscription, dict(counted.dimensions))
+        if place is not None:
+            tally = Tally(definitions[series.meter].aggregation.start(quantity), 1)
+            yield _Found(part.window, place, tally, None, text)

@@ -39,7 +39,8 @@ def form(
         "rounding_places": "0",
         **fields,
     }
-    for prefix, rows in (("values", values or []), ("dimensions", dimensions or []), ("filters", filters or [])):
+    parts = (("values", values), ("dimensions", dimensions), ("bands", None), ("filters", filters))
+    for prefix, rows in ((prefix, rows or []) for prefix, rows in parts):
         initial = sum("id" in row for row in rows)
         sent |= {f"{prefix}-TOTAL_FORMS": len(rows), f"{prefix}-INITIAL_FORMS": initial}
         for number, row in enumerate(rows):

@@ -142,7 +142,7 @@ def test_as_many_queries_for_2_events_as_for_500(known: bool) -> None:
         return len(captured)
 
     send(event("warm"))
-    assert queries(2, "a") == queries(500, "b") == (7 if known else 14)
+    assert queries(2, "a") == queries(500, "b") == (7 if known else 20)
 
 
 @pytest.mark.django_db
