@@ -86,7 +86,7 @@ class Processes:
 
     started: list[Running] = field(default_factory=list)
 
-    def web(self, *, workers: int = 1, threads: int = 2, environment: Mapping[str, str] | None = None) -> Web:
+    def web(self, *, workers: int = 1, threads: int = 4, environment: Mapping[str, str] | None = None) -> Web:
         """A granian on a free port. Returns when it answers."""
         port = supervisor.free_port()
         names = {"PORT": str(port), "WEB_WORKERS": str(workers), "WEB_THREADS": str(threads), **(environment or {})}

@@ -15,6 +15,8 @@ REDIS_SCHEMES = ("redis", "rediss", "unix")
 POSITIVE = (
     "INGEST_MAX_EVENTS",
     "INGEST_MAX_BYTES",
+    "INGEST_AT_ONCE",
+    "SERIES_LIMIT",
     "UPLOAD_MAX_BYTES",
     "UPLOAD_MAX_INFLATED_BYTES",
     "UPLOAD_MAX_ROWS",
@@ -90,6 +92,13 @@ def _safety() -> Iterator[CheckMessage]:
 
 
 def _run() -> Iterator[CheckMessage]:
+    if settings.INGEST_AT_ONCE >= settings.WEB_THREADS:
+        yield checks.Warning(
+            f"All {settings.WEB_THREADS} threads of a web process (WEB_THREADS) may work on events at once"
+            f" (INGEST_AT_ONCE is {settings.INGEST_AT_ONCE}): when the database is slow none is left to say so.",
+            hint="Set WEB_THREADS to at least one more than INGEST_AT_ONCE.",
+            id="tallybook.W004",
+        )
     taken_again = settings.INVOICE_LEASE + timedelta(seconds=settings.INVOICE_BEAT_SECONDS)
     if taken_again > TAKEN_AGAIN:
         yield checks.Warning(

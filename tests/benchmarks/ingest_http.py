@@ -53,7 +53,9 @@ def measure(progress: Callable[[str], None]) -> dict[str, list[tuple[float, floa
     processes = Processes()
     try:
         address = processes.web(
-            workers=WORKERS, threads=CONNECTIONS, environment={"INGEST_EVENTS_PER_SECOND": "10000000"}
+            workers=WORKERS,
+            threads=CONNECTIONS + 1,
+            environment={"INGEST_EVENTS_PER_SECOND": "10000000", "INGEST_AT_ONCE": str(CONNECTIONS)},
         ).base_url
         found = {variant: _runs(variant, address, key, progress) for variant in VARIANTS}
     finally:

@@ -103,6 +103,8 @@ def test_the_settings_of_the_tests_are_fine() -> None:
         ({"ALLOWED_HOSTS": ["billing.example.com"]}, ["tallybook.W001"]),
         ({"ALLOWED_HOSTS": ["*"], "SECURE_SSL_REDIRECT": True}, ["tallybook.W002"]),
         ({"INVOICE_LEASE": timedelta(seconds=58)}, ["tallybook.W003"]),
+        ({"INGEST_AT_ONCE": 4}, ["tallybook.W004"]),
+        ({"SERIES_LIMIT": 0}, ["tallybook.E004"]),
     ],
 )
 def test_misconfiguration_is_found(settings: Any, changed: dict[str, Any], expected: list[str]) -> None:
