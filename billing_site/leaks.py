@@ -24,13 +24,16 @@ from catalog.models import Charge, PlanVersion
 from customers import unknown as unknown_references
 from invoicing import unpriced
 from invoicing.models import Invoice
-from meters import cardinality, refusals, unread
+from meters import cardinality, metering, refusals, unread, upload_reports
 from meters import unknown as unknown_kinds
+from meters.folding import OTHER, Step
+from meters.models import Meter, OverLimit
 from meters.scanning import TooMuch
 
 SHOWN = 20
 COUNTED_UP_TO = 1_000
 REFUSED_FOR = timedelta(days=7)
+UPLOADED_FOR = timedelta(days=35)
 UNKNOWABLE = "cannot be known"
 
 
@@ -108,6 +111,26 @@ def clone_for_row(request: HttpRequest) -> HttpResponse:
     copy = Charge.objects.get(version=draft, code=charge.code)
     wanted = {name: value for name, value in request.POST.items() if name.startswith(field_of(""))}
     return HttpResponseRedirect(f"{reverse('admin:catalog_charge_change', args=[copy.pk])}?{urlencode(wanted)}")
+
+
+@require_POST
+def count_anew(request: HttpRequest) -> HttpResponse:
+    """Count a meter anew by the limit of series that it has now."""
+    if not request.user.has_perm("meters.change_meter"):
+        raise PermissionDenied
+    key = request.POST.get("meter", "")
+    meter = get_object_or_404(Meter, pk=int(key) if key.isdecimal() else 0)
+    metering.recount(meter)
+    still = OverLimit.objects.filter(meter=meter).count()
+    if still:
+        messages.warning(
+            request,
+            f"{meter} was counted anew, and {still:,} customers are beyond its limit still: raise it, or retire the"
+            " dimension.",
+        )
+    else:
+        messages.success(request, f"{meter} was counted anew: nobody is beyond its limit.")
+    return HttpResponseRedirect(reverse("leaks"))
 
 
 def _unknown_customers(request: HttpRequest) -> Iterator[Section]:
@@ -289,6 +312,79 @@ def _refused(request: HttpRequest) -> Iterator[Section]:
     )
 
 
+def _uploads(request: HttpRequest) -> Iterator[Section]:
+    found = upload_reports.incomplete(clock.now() - UPLOADED_FOR)
+    rows = [(row, getattr(row, "rejected", 0)) for row in found.select_related("started_by")[:SHOWN]]
+    yield Section(
+        "uploads",
+        "Uploads that failed or left rows out",
+        "Begun in the last 35 days. The report names each row that was not taken, and why: mend those rows, and upload"
+        " them again. What was taken is not counted twice.",
+        ("File", "State", "Rows", "Rejected", "Begun", "By", "What went wrong"),
+        [
+            Leak(
+                (
+                    row.name,
+                    row.get_status_display(),
+                    f"{row.rows:,}",
+                    f"{rejected:,}",
+                    _instant(row.step_at),
+                    str(row.started_by or "–"),
+                    row.error or "–",
+                ),
+                UNKNOWABLE,
+                [Fix("Open the report", reverse("admin:meters_upload_change", args=[row.pk]))],
+            )
+            for row, rejected in rows
+        ],
+        _count(found),
+        reverse("admin:meters_upload_changelist"),
+        numbers=("Rows", "Rejected"),
+    )
+
+
+def _over_limit(request: HttpRequest) -> Iterator[Section]:
+    may_meter, may_count = (request.user.has_perm(f"meters.{verb}_meter") for verb in ("view", "change"))
+    yield Section(
+        "over-limit",
+        "Meters beyond their limit of series",
+        f"A customer has more combinations of dimension values than the meter allows. Further ones are counted as"
+        f" “{OTHER}”: all of it, and priced by the rows that take any value. Retire the dimension that has too many"
+        " values, or raise the meter's limit; both count the meter anew. After raising the limit of the site, count"
+        " it anew here, which holds senders up for as long as it takes.",
+        ("Meter", "Customer", "Allowed", "Counted together", "Quantities", "Since", "Example"),
+        [
+            Leak(
+                (
+                    row.name,
+                    row.customer,
+                    f"{row.allowed:,}",
+                    _together(row),
+                    f"{row.events:,}",
+                    _instant(row.since),
+                    ", ".join(f"{name} = {value}" for name, value in sorted(row.example.items())),
+                ),
+                "counted and priced" if row.step else "counted apart, and slow",
+                [
+                    Fix(
+                        "Open the meter", reverse("admin:meters_meter_change", args=[row.meter]) if may_meter else None
+                    ),
+                    Fix("Count anew", reverse("leaks_recount") if may_count else None, {"meter": str(row.meter)}),
+                ],
+            )
+            for row in cardinality.over_limit(SHOWN)
+        ],
+        _count(OverLimit.objects.all()),
+        numbers=("Allowed", "Quantities"),
+    )
+
+
+def _together(row: cardinality.Over) -> str:
+    if row.step == Step.NOTHING:
+        return "nothing: levels must be kept apart"
+    return ", ".join(row.names) if row.step == Step.NAMES else "all dimensions"
+
+
 def _series(request: HttpRequest) -> Iterator[Section]:
     rows = cardinality.largest(SHOWN)
     may_meter = request.user.has_perm("meters.view_meter")
@@ -320,6 +416,8 @@ SECTIONS: Sequence[tuple[str, Callable[[HttpRequest], Iterator[Section]]]] = (
     ("invoicing.view_invoice", _at_nothing),
     ("meters.view_event", _unread),
     ("meters.view_refusal", _refused),
+    ("meters.view_upload", _uploads),
+    ("meters.view_overlimit", _over_limit),
     ("meters.view_series", _series),
 )
 

@@ -23,6 +23,7 @@ urlpatterns = [
     path("admin/history/", admin.site.admin_view(history_page), name="history"),
     path("admin/leaks/", admin.site.admin_view(leaks.page), name="leaks"),
     path("admin/leaks/clone/", admin.site.admin_view(leaks.clone_for_row), name="leaks_clone"),
+    path("admin/leaks/recount/", admin.site.admin_view(leaks.count_anew), name="leaks_recount"),
     path("admin/attribution/", admin.site.admin_view(attribution.page), name="attribution"),
     path("admin/calls/", admin.site.admin_view(calls.page), name="calls"),
     path("admin/", admin.site.urls),

@@ -1,8 +1,11 @@
 """How many series each meter has: a request id declared as a dimension makes one for every request."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from meters.database import fetch
+from meters.exact_json import from_text
+from meters.folding import Step
 
 COUNTED_UP_TO = 200_000
 
@@ -41,3 +44,46 @@ class Cardinality:
 def largest(limit: int) -> list[Cardinality]:
     """The meters with most series for one customer, among the latest 200,000 series of the site. One query."""
     return [Cardinality(*row) for row in fetch(_LARGEST, COUNTED_UP_TO, limit)]
+
+
+# The series that are folded by the index series_once (customer, meter), then their hours by bucket_once.
+_OVER = """
+    SELECT over.meter_id, meter.name, over.customer, over.since, over.allowed, over.names, over.step,
+        over.example::text, counted.events
+    FROM (SELECT * FROM meters_overlimit ORDER BY since DESC, id DESC LIMIT %b) AS over
+    JOIN meters_meter AS meter ON meter.id = over.meter_id
+    CROSS JOIN LATERAL (
+        SELECT coalesce(sum(bucket.events), 0)::bigint AS events
+        FROM meters_series AS series
+        JOIN meters_bucket AS bucket ON bucket.customer = series.customer AND bucket.series_id = series.id
+        WHERE series.customer = over.customer AND series.meter_id = over.meter_id
+            AND series.dimensions @? '$.* ? (@ == "__other__")'
+    ) AS counted
+    ORDER BY over.since DESC, over.id DESC
+"""
+
+
+@dataclass(frozen=True)
+class Over:
+    """A customer with more combinations of a meter's values than `allowed`; see `meters.models.OverLimit`.
+
+    `events`: how many quantities of events were counted as `__other__`. `names`: the dimensions that were folded.
+    """
+
+    meter: int
+    name: str
+    customer: str
+    since: datetime
+    allowed: int
+    names: list[str]
+    step: Step
+    example: dict[str, str]
+    events: int
+
+
+def over_limit(limit: int) -> list[Over]:
+    """Whose combinations are counted together, the newest first. One query."""
+    return [
+        Over(meter, name, customer, since, allowed, names, Step(step), from_text(example), events)
+        for meter, name, customer, since, allowed, names, step, example, events in fetch(_OVER, limit)
+    ]

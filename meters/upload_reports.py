@@ -3,9 +3,11 @@
 import csv
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import islice
 
-from django.db.models import QuerySet, Sum
+from django.db.models import OuterRef, Q, QuerySet, Subquery, Sum
+from django.db.models.functions import Coalesce
 
 from meters.database import fetch
 from meters.files import parts
@@ -13,6 +15,7 @@ from meters.files.parts import Reject
 from meters.upload_models import Upload, UploadResult
 
 EXAMPLES = 20
+LOADED = Upload.Step.LOAD
 COLUMNS = ("line", "reference", "code", "field", "message")
 
 _REASONS = """
@@ -50,6 +53,14 @@ def summary(upload: Upload, step: str) -> Summary:
     counts = _results(upload, step).aggregate(**{name: Sum(name, default=0) for name in names})
     reasons = [(code, rows) for code, rows in fetch(_REASONS, upload.pk, step)]
     return Summary(**counts, reasons=reasons, examples=list(islice(rejects(upload, step), EXAMPLES)))
+
+
+def incomplete(since: datetime) -> QuerySet[Upload]:
+    """Uploads begun since an instant that failed, or of which rows were rejected: `rejected` of them. Newest first."""
+    results = UploadResult.objects.filter(upload=OuterRef("pk"), step=LOADED).order_by().values("upload")
+    rejected = Coalesce(Subquery(results.annotate(all=Sum("rejected")).values("all")), 0)
+    found = Upload.objects.filter(step_at__gte=since, step=LOADED).annotate(rejected=rejected)
+    return found.filter(Q(status=Upload.Status.FAILED) | Q(rejected__gt=0)).order_by("-pk")
 
 
 def rejects(upload: Upload, step: str) -> Iterator[Reject]:

@@ -7,6 +7,8 @@ from typing import Any
 from meters.values import Unfit
 
 MAX_DEPTH = 20
+MAX_NAMES = 1_000
+MAX_NAME = 200
 MAX_DIGITS = 38
 _LARGEST = 10**MAX_DIGITS
 
@@ -18,6 +20,7 @@ def check(raw: bytes, decoded: Any) -> None:
     a text cannot hold one, so there are two for each name and text that was read, unless one was dropped.
     """
     texts = _inspect(decoded, "", 0)
+    _check_names(decoded.get("properties") if isinstance(decoded, dict) else None)
     if b"\\" in raw:
         _check_texts(decoded, "")
         _refuse_repeated_names(raw)
@@ -44,6 +47,27 @@ def _inspect(value: Any, path: str, depth: int) -> int:
         _check_depth(path, depth)
         return sum(_inspect(item, f"{path}[{index}]", depth + 1) for index, item in enumerate(value))
     return 0
+
+
+def _check_names(properties: Any) -> None:
+    """A meter names a property in 200 characters; more of them than these are a mistake, such as an id for a name."""
+    if not isinstance(properties, dict):
+        return
+    if len(properties) > MAX_NAMES:
+        raise Unfit(
+            "too_many_properties",
+            f"properties has {len(properties):,} names; at most {MAX_NAMES:,} are taken: send what varies as a value, "
+            "not as a name.",
+            "properties",
+        )
+    for name in properties:
+        if len(name) > MAX_NAME:
+            raise Unfit(
+                "name_too_long",
+                f"A name in properties, “{name[:40]}…”, has {len(name):,} characters; at most {MAX_NAME} are taken: "
+                "shorten it.",
+                "properties",
+            )
 
 
 def _check_depth(path: str, depth: int) -> None:

@@ -15,9 +15,12 @@ from billing_site.foundation.api_keys import create_key
 from catalog import publishing
 from catalog.models import Charge, PlanVersion
 from customers import subscribing
-from meters.models import Event, Meter, Refusal, Stream
+from meters.files import parts
+from meters.models import Bucket, Event, Meter, OverLimit, Refusal, Stream, Upload, UploadResult
 from meters.scanning import TooMuch
 from tests.customers import making
+from tests.meters.making import event, tokens_meter
+from tests.meters.making import send as accept_events
 
 pytestmark = pytest.mark.django_db
 
@@ -26,7 +29,11 @@ HOSTILE = "<script>alert(1)</script>&\"'"
 
 
 def login(*permissions: str) -> Client:
-    user = User.objects.create_user("vera", is_staff=True)
+    return login_as("vera", *permissions)
+
+
+def login_as(name: str, *permissions: str) -> Client:
+    user = User.objects.create_user(name, is_staff=True)
     user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
     client = Client()
     client.force_login(user)
@@ -58,8 +65,8 @@ def send(reference: str = "r", **changes: Any) -> Event:
 
 def test_an_empty_site_has_none(admin_client: Client) -> None:
     page = admin_client.get(PAGE)
-    assert [section.count for section in page.context["sections"]] == ["0"] * 8
-    assert page.content.decode().count("<p>None.</p>") == 8
+    assert [section.count for section in page.context["sections"]] == ["0"] * 10
+    assert page.content.decode().count("<p>None.</p>") == 10
     assert "tb-alarm" not in page.content.decode()
 
 
@@ -209,3 +216,82 @@ def test_the_number_of_queries_is_fixed_and_so_is_the_number_of_rows(admin_clien
     found = sections(admin_client)
     assert {len(found[key].rows) for key in ("unknown-customers", "unknown-types", "unpriced")} == {leaks.SHOWN}
     assert (found["unknown-customers"].count, found["unpriced"].count) == ("26", "26")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_meter_beyond_its_limit_is_said_and_counted_anew(admin_client: Client) -> None:
+    meter = tokens_meter(series_limit=2)
+    accept_events(*(event(f"r{n}", properties={"model": f"{HOSTILE}{n}", "input_tokens": 5}) for n in range(5)))
+    section = sections(admin_client)["over-limit"]
+    [row] = section.rows
+    assert section.count == "1"
+    assert row.cells[:5] == ("LLM tokens", "acme", "2", "model", "3")
+    assert row.cells[6] == f"model = {HOSTILE}2, token_type = input"
+    assert row.worth == "counted and priced"
+    page = admin_client.get(PAGE).content.decode()
+    assert HOSTILE not in page
+    assert "tb-alarm" in page
+    opened, counted = row.fixes
+    assert admin_client.get(opened.address).status_code == 200
+
+    Meter.objects.filter(pk=meter.pk).update(series_limit=10)
+    assert counted.fields == {"meter": str(meter.pk)}
+    assert counted.address
+    answer = admin_client.post(counted.address, counted.fields, follow=True)
+    assert "counted anew: nobody is beyond its limit" in answer.content.decode()
+    assert sections(admin_client)["over-limit"].count == "0"
+    quantities = Bucket.objects.filter(series__meter=meter).values_list("quantity", flat=True)
+    assert sorted(quantities) == [5, 5, 5, 5, 5]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_who_may_count_anew() -> None:
+    meter = tokens_meter(series_limit=1)
+    accept_events(*(event(f"r{n}", properties={"model": f"m{n}", "input_tokens": 5}) for n in range(3)))
+    client = login("view_overlimit", "view_meter")
+    [row] = sections(client)["over-limit"].rows
+    assert [fix.address is None for fix in row.fixes] == [False, True]
+    assert client.post(f"{PAGE}recount/", {"meter": meter.pk}).status_code == 403
+    assert OverLimit.objects.count() == 1
+    assert Client().post(f"{PAGE}recount/", {"meter": meter.pk}).status_code == 302
+    assert "over-limit" not in sections(login_as("other", "view_upload"))
+
+
+def test_counting_nothing_anew(admin_client: Client) -> None:
+    for key in ("0", "x", ""):
+        assert admin_client.post(f"{PAGE}recount/", {"meter": key}).status_code == 404
+    assert admin_client.get(f"{PAGE}recount/").status_code == 405
+
+
+def test_uploads_that_failed_or_left_rows_out(admin_client: Client) -> None:
+    by, now = User.objects.create_user("uma"), clock.now()
+    given = {"size": 1, "format": "csv", "rows": 9, "parts": 1, "mapping": {}, "uploaded_by": by, "started_by": by}
+    begun = {"step": "load", "step_at": now}
+    Upload.objects.create(name="right.csv", status="done", next_part=1, **given, **begun)
+    bad = Upload.objects.create(name="bad.csv", status="done", next_part=1, **given, **begun)
+    Upload.objects.create(name=f"{HOSTILE}.csv", status="failed", error="The file is gone.", **given, **begun)
+    Upload.objects.create(name="old.csv", status="failed", **given, step="load", step_at=now - timedelta(days=36))
+    checked = Upload.objects.create(
+        name="checked.csv", status="checked", next_part=1, **given, step="check", step_at=now
+    )
+    for upload, step in ((bad, "load"), (checked, "check")):
+        UploadResult.objects.create(
+            upload=upload,
+            step=step,
+            part=0,
+            accepted=5,
+            duplicates=0,
+            repeated=0,
+            rejected=4,
+            reasons={"too_old": 4},
+            rejects=parts.pack([]),
+        )
+
+    section = sections(admin_client)["uploads"]
+    assert section.count == "2"
+    assert [row.cells[:4] + row.cells[5:] for row in section.rows] == [
+        (f"{HOSTILE}.csv", "Failed", "9", "0", "uma", "The file is gone."),
+        ("bad.csv", "Done", "9", "4", "uma", "–"),
+    ]
+    assert all(admin_client.get(fix.address).status_code == 200 for row in section.rows for fix in row.fixes)
+    assert HOSTILE not in admin_client.get(PAGE).content.decode()
