@@ -11,7 +11,7 @@ import msgspec
 from meters.bodies import split
 from meters.timestamps import MEND, parse
 from meters.values import MAX_TEXT, Unfit, as_number, check_quantity
-from meters.wellformed import check
+from meters.wellformed import check, check_names
 
 FIELDS = ("reference", "type", "customer", "timestamp", "properties", "value", "status", "subscription")
 STATUSES = ("succeeded", "failed")
@@ -254,6 +254,7 @@ def _properties(item: Mapping[str, Any]) -> dict[str, Any]:
         return {}
     if not isinstance(properties, dict):
         raise Unfit("wrong_type", f"properties is {_shown(properties)}: send a JSON object.", "properties")
+    check_names(properties)
     return properties
 
 

@@ -20,7 +20,6 @@ def check(raw: bytes, decoded: Any) -> None:
     a text cannot hold one, so there are two for each name and text that was read, unless one was dropped.
     """
     texts = _inspect(decoded, "", 0)
-    _check_names(decoded.get("properties") if isinstance(decoded, dict) else None)
     if b"\\" in raw:
         _check_texts(decoded, "")
         _refuse_repeated_names(raw)
@@ -49,10 +48,8 @@ def _inspect(value: Any, path: str, depth: int) -> int:
     return 0
 
 
-def _check_names(properties: Any) -> None:
-    """A meter names a property in 200 characters; more of them than these are a mistake, such as an id for a name."""
-    if not isinstance(properties, dict):
-        return
+def check_names(properties: dict[str, Any]) -> None:
+    """Raise Unfit when there are too many names, or longer ones than a meter can read: an id was taken for a name."""
     if len(properties) > MAX_NAMES:
         raise Unfit(
             "too_many_properties",

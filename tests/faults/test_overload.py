@@ -16,6 +16,7 @@ from django.db import transaction
 from billing_site.foundation import clock
 from billing_site.foundation.api_keys import create_key
 from meters import registry
+from meters.limiting import WINDOW_SECONDS
 from meters.models import Bucket, Event
 from tests.meters.making import calls_meter, event
 from tests.processes import Processes, Web
@@ -92,3 +93,21 @@ def test_a_database_that_stands_still_fills_no_memory_and_holds_no_sender(proces
         assert set(rounds) <= {200, 503}
     assert accepted == SENT_AGAIN * EVENTS == Event.objects.count() - 1
     assert sum(Bucket.objects.values_list("quantity", flat=True)) == SENT_AGAIN * EVENTS + 1
+
+
+def test_a_key_has_one_limit_over_all_processes(processes: Processes) -> None:
+    web = processes.web(workers=2, environment={"INGEST_EVENTS_PER_SECOND": "1"})
+    headers = {"Authorization": f"Bearer {create_key('gateway', ['ingest'])[1]}", "Content-Type": "application/json"}
+
+    def post(number: int) -> int:
+        client = http.client.HTTPConnection(urlsplit(web.base_url).netloc, timeout=30)
+        sent = event(f"r{number}", timestamp=clock.now().isoformat())
+        client.request("POST", "/v1/events", json.dumps(sent), headers)
+        return client.getresponse().status
+
+    first = clock.now().timestamp() // WINDOW_SECONDS
+    with ThreadPoolExecutor(4) as senders:
+        statuses = Counter(senders.map(post, range(60)))
+    windows = int(clock.now().timestamp() // WINDOW_SECONDS - first) + 1
+    assert set(statuses) == {200, 429}
+    assert statuses[200] == Event.objects.count() <= windows * WINDOW_SECONDS

@@ -102,6 +102,12 @@ REJECTED = {
         "duplicate_key",
         "b",
     ),
+    "1001 names": (
+        with_field('"properties": {' + ", ".join(f'"n{n}": 1' for n in range(1_001)) + "}"),
+        "too_many_properties",
+        "properties",
+    ),
+    "a long name": (with_field('"properties": {"' + "n" * 201 + '": 1}'), "name_too_long", "properties"),
     "21 levels": (with_field('"properties": {"a": ' + "[" * 20 + "]" * 20 + "}"), "too_deep", None),
     "no offset": (
         '{"reference": "r", "type": "c", "customer": "a", "timestamp": "2026-03-10T11:00:00"}',
@@ -279,3 +285,26 @@ def test_every_code_is_documented() -> None:
     codes = {code for _, code, _ in REJECTED.values()} | {"invalid_utf8", "dimension_too_long"} | OF_CLOUDEVENTS
     documented = DOCS.read_text(encoding="utf-8").partition("| code | why |")[2].partition("## What a meter reads")[0]
     assert set(re.findall(r"`([a-z0-9]+(?:_[a-z0-9]+)+)`", documented)) == codes
+
+
+def test_as_many_and_as_long_names_as_there_may_be() -> None:
+    names = {f"{n:04d}".rjust(40, "n"): 1 for n in range(1_000)} | {"0999".rjust(40, "n"): 2}
+    (sent,) = read(with_field(f'"properties": {json.dumps(names)}')).events
+    assert sent.properties == names
+    assert len(read(with_field('"properties": {"' + "n" * 200 + '": 1}')).events) == 1
+
+
+@pytest.mark.parametrize(
+    ("lies", "code"),
+    [
+        (timedelta(minutes=5), None),
+        (timedelta(minutes=5, microseconds=1), "in_the_future"),
+        (-timedelta(days=35), None),
+        (-timedelta(days=35, microseconds=1), "too_old"),
+    ],
+)
+def test_the_bounds_of_the_clock_to_the_microsecond(lies: timedelta, code: str | None) -> None:
+    given = {"reference": "r", "type": "c", "customer": "a", "timestamp": (NOW + lies).isoformat()}
+    batch = read(json.dumps(given))
+    assert [each.code for each in batch.rejected] == ([code] if code else [])
+    assert len(batch.events) == (code is None)
