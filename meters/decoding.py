@@ -104,6 +104,10 @@ def decode(body: bytes, now: datetime, limits: Limits, form: Form = PLAIN) -> Ba
         )
     batch = Batch()
     for index, raw in enumerate(items):
+        event = at_once(index, raw, now, limits) if form is PLAIN else None
+        if event is not None:
+            batch.events.append(event)
+            continue
         item: dict[str, Any] = {}
         names: Mapping[str, str] = {}
         try:
