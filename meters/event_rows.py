@@ -1,4 +1,4 @@
-"""Events as the rows of a binary COPY, built here because nothing builds them faster. Pure.
+"""Events as the rows of a binary COPY, built here because nothing builds them faster.
 
 The format is PostgreSQL's: https://www.postgresql.org/docs/current/sql-copy.html, “Binary Format”; every value as its
 type's receive function reads it.
