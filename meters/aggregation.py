@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_UP, Decimal
 from enum import StrEnum
-from typing import Any, TypeVar
+from typing import Any
 
 from billing_site.foundation.money import EXACT, ZERO, round_to
 
@@ -18,7 +18,8 @@ QUANTITY_PLACES = 12
 MAX_ROUNDING_PLACES = 12
 LEVEL, DELTA = "level", "delta"
 
-Number = TypeVar("Number", int, Decimal, int | Decimal)
+Number = Decimal | int
+Kept = Number | None
 
 
 class Hourly(StrEnum):
@@ -66,7 +67,7 @@ class Aggregation:
     adds_up: bool = False
     averages: bool = False
 
-    def start(self, value: Number) -> Number | None:
+    def start(self, value: Number) -> Kept:
         """What a bucket keeps of one event."""
         return value if self.hourly else None
 
@@ -75,13 +76,13 @@ class Aggregation:
         """What is kept of two disjoint sets of events, of what is kept of each."""
         return _FOLDS[self.hourly]
 
-    def merge(self, one: Decimal | None, other: Decimal | None) -> Decimal | None:
-        """What is kept of two disjoint sets of events, one of which may hold nothing."""
+    def merge(self, one: Kept, other: Kept) -> Kept:
+        """What is kept of two disjoint sets of events, if anything is."""
         return None if one is None or other is None else self.fold(one, other)
 
-    def quantity(self, kept: Decimal, events: int) -> Decimal:
+    def quantity(self, kept: Number, events: int) -> Decimal:
         """The quantity of so many events, in the meter's unit, of what buckets kept of them all."""
-        return round_to(EXACT.divide(kept, Decimal(events)), QUANTITY_PLACES) if self.averages else kept
+        return round_to(EXACT.divide(kept, Decimal(events)), QUANTITY_PLACES) if self.averages else Decimal(kept)
 
 
 COUNT = Aggregation("count", Hourly.SUM, absent=Decimal(1), adds_up=True)

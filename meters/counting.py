@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from meters.aggregation import Aggregation, Hourly, Keeps
+from meters.aggregation import Aggregation, Hourly, Keeps, Kept
 from meters.decoding import Batch, Rejected, SentEvent, reject
 from meters.extraction import Definition, Dimensions, Found, labelled, quantities, read
 from meters.values import Unfit
@@ -37,10 +37,11 @@ class Part(NamedTuple):
 class Tally(NamedTuple):
     """What a bucket holds: what is kept of the values, and how many events went into it.
 
-    `quantity` None: the hour by itself says nothing, points or values are kept beside it.
+    `quantity` may be an int where all values were whole. None: the hour by itself says nothing, points or values are
+    kept beside it.
     """
 
-    quantity: Decimal | None
+    quantity: Kept
     events: int
 
 
@@ -89,6 +90,7 @@ class Added:
     _tallies: dict[_Place, dict[str, list[Any]]] = field(default_factory=dict)
     _points: list[tuple[SeriesKey, tuple[str, str], datetime, Decimal]] = field(default_factory=list)
     _values: set[tuple[SeriesKey, datetime, str]] = field(default_factory=set)
+    _cells: list[_Cell] = field(default_factory=list)
 
     def add(self, event: SentEvent, readings: Iterable[Reading]) -> None:
         """Fold in what the meters of its type read from an event."""
@@ -122,7 +124,13 @@ class Added:
         """Whether any event gives a value that must be told from another at the same instant."""
         return bool(self._points)
 
-    def cells(self) -> Iterator[_Cell]:
+    def cells(self) -> list[_Cell]:
+        """Every series and hour. Not to be asked before all events are in."""
+        if not self._cells:
+            self._cells = list(self._every_cell())
+        return self._cells
+
+    def _every_cell(self) -> Iterator[_Cell]:
         for (meter, customer, subscription, base, hour), labels in self._tallies.items():
             definition, instant = self._meters[meter], _EPOCH + hour * HOUR
             for label, tally in labels.items():
@@ -132,9 +140,8 @@ class Added:
         """The same with the ids of series and, where there are points, of events by (customer, reference)."""
         counted = Counted()
         for series, definition, hour, (kept, count) in self.cells():
-            quantity = None if kept is None else Decimal(kept)
             tallies = counted.tallies.setdefault(definition.aggregation.hourly, {})
-            tallies[series.customer, ids[series], hour] = Tally(quantity, count)
+            tallies[series.customer, ids[series], hour] = Tally(kept, count)
             changed = (series.customer, definition.id)
             if counted.changes.setdefault(changed, hour) > hour:
                 counted.changes[changed] = hour

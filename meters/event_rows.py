@@ -5,14 +5,14 @@ type's receive function reads it.
 """
 
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from struct import Struct
 
 from psycopg.adapt import PyFormat, Transformer
 
-from meters.decoding import SentEvent
+from meters.arrays import MICROSECOND, POSTGRES_EPOCH
 from meters.exact_json import to_json
+from meters.sent import SentEvent
 
 COLUMNS = "customer, type, status, subscription, reference, timestamp, value, properties"
 
@@ -24,8 +24,6 @@ _length = Struct(">i").pack
 _long = Struct(">iq").pack
 _length_and_version = Struct(">iB").pack
 _JSONB_VERSION = 1
-_POSTGRES_EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
 
 
 def rows(events: Iterable[SentEvent], ids: Mapping[tuple[str, str], int] | None = None) -> bytes:
@@ -44,7 +42,7 @@ def rows(events: Iterable[SentEvent], ids: Mapping[tuple[str, str], int] | None 
                 head,
                 _length(len(reference)),
                 reference,
-                _long(8, (event.timestamp - _POSTGRES_EPOCH) // _MICROSECOND),
+                _long(8, (event.timestamp - POSTGRES_EPOCH) // MICROSECOND),
                 _NULL if event.value is None else _number(event.value),
                 _length_and_version(len(properties) + 1, _JSONB_VERSION),
                 properties,

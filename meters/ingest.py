@@ -15,7 +15,7 @@ from uuid import UUID
 
 from django.db import IntegrityError, OperationalError, connection, transaction
 
-from meters import buckets, event_rows, interning, registry
+from meters import arrays, buckets, event_rows, interning, registry
 from meters.counting import Added, Counted, Prepared, add_up, prepare
 from meters.database import columns, copy, pipeline, rows, send
 from meters.decoding import Batch, Rejected
@@ -192,7 +192,8 @@ def _add(counted: Counted) -> None:
     changes = [(customer, meter, hour) for (customer, meter), hour in counted.changes.items()]
     slot = connection.connection.info.backend_pid % SLOTS
     with pipeline():
-        send(_INSERT_CHANGES, *columns(changes, 3))
+        customers, meters, hours = columns(changes, 3)
+        send(_INSERT_CHANGES, arrays.texts(customers), arrays.longs(meters), arrays.instants(hours))
         buckets.send_points(counted.points)
         buckets.send_values(counted.values)
         buckets.send_tallies(counted.tallies, slot)
