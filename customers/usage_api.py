@@ -15,6 +15,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from billing_site.foundation.errors import Fault, Refused
+from billing_site.foundation.parameters import PAGE
 from customers import usage_csv, usage_cursors
 from customers.models import Customer
 from customers.serializers import WindowRowSerializer
@@ -23,7 +24,6 @@ from customers.usage_pages import Asked, Position, Row, ask, read_page
 from customers.windows import Step
 
 FILTER = re.compile(r"filter\[(.+)\]", re.DOTALL)
-NAMES = ("from", "to", "customer", "meter", "window", "group_by", "after", "limit", "format")
 
 
 class Csv(BaseRenderer):
@@ -43,6 +43,7 @@ class Usage(GenericAPIView[Any]):
     renderer_classes = (JSONRenderer, Csv)
     filter_backends = ()
     required_scopes = {"GET": "read"}
+    query_parameters = ("from", "to", "customer", "meter", "window", "group_by", *PAGE, "format", "filter[…]")
     further_errors = {
         "406": "Neither JSON nor CSV would be accepted.",
         "422": "A parameter names what does not exist, or asks for what cannot be.",
@@ -132,13 +133,8 @@ def _asked(request: Request) -> Asked:
     given = request.query_params
     filters: dict[str, frozenset[str]] = {}
     for name in given:
-        named = FILTER.fullmatch(name)
-        if named:
+        if named := FILTER.fullmatch(name):
             filters[named[1]] = frozenset(given.getlist(name))
-        elif name not in NAMES:
-            known = ", ".join(NAMES)
-            message = f"There is no parameter “{name[:50]}”; the parameters are {known} and filter[…]."
-            raise Refused(Fault("parameter_unknown", message, name))
     customers, meters, group_by = given.getlist("customer"), listed(request, "meter"), listed(request, "group_by")
     return ask(customers, meters, given.get("from"), given.get("to"), given.get("window"), group_by, filters)
 
