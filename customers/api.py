@@ -143,6 +143,7 @@ class Subscriptions(View):
     queryset = Subscription.objects.select_related("customer", "version__plan")
     serializer_class = SubscriptionSerializer
     query_parameters = ("customer", *PAGE)
+    further_errors = {"404": "No customer is known by this reference."}
     keyset = "-id"
 
     @extend_schema(

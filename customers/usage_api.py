@@ -110,6 +110,12 @@ class Usage(GenericAPIView[Any]):
             }
         )
 
+    def options(self, request: Any, *args: Any, **kwargs: Any) -> Response:
+        """What may be asked is told in JSON, whatever format it is asked in."""
+        self._answer_in_json(request)
+        answer: Response = super().options(request, *args, **kwargs)
+        return answer
+
     def perform_content_negotiation(self, request: Request, force: bool = False) -> Any:  # noqa: FBT001
         try:
             return super().perform_content_negotiation(request, force)
@@ -119,9 +125,11 @@ class Usage(GenericAPIView[Any]):
 
     def handle_exception(self, exc: Exception) -> Response:
         """Errors are JSON for everybody."""
-        self.request.accepted_renderer = JSONRenderer()
-        self.request.accepted_media_type = JSONRenderer.media_type
+        self._answer_in_json(self.request)
         return super().handle_exception(exc)
+
+    def _answer_in_json(self, request: Any) -> None:
+        request.accepted_renderer, request.accepted_media_type = JSONRenderer(), JSONRenderer.media_type
 
 
 def _rows(rows: Sequence[Row]) -> Any:

@@ -22,6 +22,7 @@ class Invoices(GenericAPIView[Invoice]):
     filter_backends = ()
     required_scopes = "read"
     query_parameters = ("customer", "subscription", "status", *PAGE)
+    further_errors = {"404": "No customer is known by this reference."}
     keyset = "-id"
 
     @extend_schema(

@@ -314,3 +314,8 @@ def _naive(
         quantity, events = found[bound, event.properties["model"]]
         found[bound, event.properties["model"]] = quantity + event.value, events + 1
     return dict(found)
+
+
+def test_what_may_be_asked_is_told_in_json_whatever_the_format(writer: Caller) -> None:
+    answer = writer.client.options("/v1/usage?format=csv")
+    assert (answer.status_code, answer["Content-Type"]) == (200, "application/json")
