@@ -30,6 +30,7 @@ from meters.exploring import (
     types_like,
 )
 from meters.models import Event
+from meters.scanning import TooMuch, in_time
 from meters.values import as_text
 
 PROPERTIES_SHOWN = 6
@@ -74,7 +75,10 @@ class EventAdmin(ReadOnlyAdmin):
         page = None
         if form.is_valid() & conditions.is_valid():
             try:
-                page = find(search_of(form, conditions), _position(request.GET.get("after", "")))
+                with in_time():
+                    page = find(search_of(form, conditions), _position(request.GET.get("after", "")))
+            except TooMuch:
+                form.add_error("customer", "This took too long and was ended: name the customer; that is quick.")
             except TooManyTypes:
                 form.add_error("type", f"This customer has more than {TYPES_AT_ONCE} types of event: name one of them.")
         context = {

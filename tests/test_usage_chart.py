@@ -11,8 +11,11 @@ from django.contrib.auth.models import Permission, User
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
 
 from customers import subscribing
+from customers.models import Customer
+from meters.models import Meter
 from tests.meters.making import NOON, calls_meter, event, send, tokens_meter
 
 pytestmark = pytest.mark.django_db
@@ -194,3 +197,24 @@ def test_the_number_of_queries_is_fixed(admin_client: Client) -> None:
     few = queries()
     send(*(event(f"m{n}", properties={"model": f"m{n}", "input_tokens": n}) for n in range(100)))
     assert queries(first="2026-02-20", window="hour") <= few + 1
+
+
+def test_the_pages_of_a_customer_and_of_a_meter_lead_here(admin_client: Client) -> None:
+    customer, meter = Customer.objects.get(reference="acme"), Meter.objects.get(code="llm_tokens")
+    charts = [
+        reverse("admin:customers_customer_usage_chart", args=[customer.pk]),
+        reverse("admin:meters_meter_usage_chart", args=[meter.pk]),
+    ]
+    found = admin_client.get(charts[0])
+    assert (found.status_code, found["Location"]) == (302, "/admin/usage/?customer=acme")
+    found = admin_client.get(charts[1])
+    assert (found.status_code, found["Location"]) == (302, "/admin/usage/?meter=llm_tokens")
+
+    vera = User.objects.create_user("vera", is_staff=True)
+    vera.user_permissions.add(*Permission.objects.filter(codename__in=["view_customer", "view_meter"]))
+    other = Client()
+    other.force_login(vera)
+    for page in (f"/admin/customers/customer/{customer.pk}/", f"/admin/meters/meter/{meter.pk}/"):
+        assert "Usage chart" in admin_client.get(f"{page}change/").content.decode()
+        assert "Usage chart" not in other.get(f"{page}change/").content.decode()
+    assert [other.get(chart).status_code for chart in charts] == [403, 403]

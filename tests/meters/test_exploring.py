@@ -12,7 +12,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from meters import exploring
+from meters import explorer_admin, exploring, scanning
 from meters.exploring import Condition, Operator, Search, find
 from tests.meters.making import NOON, event, send
 
@@ -239,6 +239,15 @@ def test_a_customer_with_too_many_types(operator: Client, events: None, monkeypa
     monkeypatch.setattr(exploring, "TYPES_AT_ONCE", 1)
     assert "name one of them" in operator.get(reverse(LIST) + "?customer=acme").content.decode()
     assert found(operator, "?customer=acme&type=other") == ["acme r2"]
+
+
+def test_a_search_that_takes_too_long_is_ended(operator: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    def slow(*_: Any) -> None:
+        connection.cursor().execute("SELECT pg_sleep(5)")
+
+    monkeypatch.setattr(explorer_admin, "find", slow)
+    monkeypatch.setattr(scanning, "SECONDS_AT_MOST", 0.05)
+    assert "This took too long" in operator.get(reverse(LIST) + "?reference=x").content.decode()
 
 
 def test_nothing_there(operator: Client) -> None:
