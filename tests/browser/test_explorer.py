@@ -36,7 +36,12 @@ def much() -> None:
             timestamp=(now - timedelta(minutes=number)).isoformat(),
             status="failed" if number % 7 == 0 else "succeeded",
             value=number * 1000,
-            properties={"model": NAMES[number % 4], NAMES[number % 4]: {"deep": [HOSTILE]}, "team": number % 5},
+            properties={
+                "model": NAMES[number % 4],
+                NAMES[number % 4]: {"deep": [HOSTILE]},
+                "team": number % 5,
+                "input_tokens": number,
+            },
         )
         for number in range(400)
     ]
