@@ -89,7 +89,7 @@ def aggregation_for(key: str, value_kind: str = "") -> Aggregation:
 
 
 def time_weighted(area: Decimal, microseconds: int) -> Decimal:
-    """The average level over a period of so many microseconds; `area`: Σ level × the microseconds for which it held."""
+    """The level weighed over so many microseconds; `area`: Σ level × the microseconds for which it held."""
     return round_to(EXACT.divide(area, Decimal(microseconds)), QUANTITY_PLACES)
 
 

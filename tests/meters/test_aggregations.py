@@ -148,6 +148,13 @@ def test_of_two_values_at_one_instant_the_one_received_last_is_the_latest() -> N
     assert rebuild(latest) == []
 
 
+def test_a_level_is_weighed_over_another_period_when_it_is_asked_for() -> None:
+    levels, deltas = make(EVERY["levels"], "llm.request"), make(EVERY["deltas"], "llm.request")
+    send(at(0, "r1", 6))
+    for meter in (levels, deltas):
+        assert quantities(meter, whole(0, 4), weighed_over=whole(-8, 4)) == {"": "2"}
+
+
 def test_aliases_are_one_customer_and_one_level() -> None:
     meters = {name: make(EVERY[name], "llm.request") for name in ("max", "latest", "unique", "levels", "deltas")}
     send(at(0, "r1", 4), {**at(1, "r2", 4), "customer": "acme-old"}, {**at(2, "r3", 1), "customer": "acme-old"})
