@@ -63,8 +63,17 @@ class Prepared:
     repeated: int
 
     def needs_order(self) -> bool:
-        """Whether any event gives a value that must be told from another at the same instant."""
-        return any(part.definition.aggregation.keeps is Keeps.POINTS for parts in self.parts for part in parts)
+        """Whether two events of a type at one instant were sent in another order than that of their references.
+
+        Which of them came later matters to the latest value, and also to a meter that is made after them.
+        """
+        places: dict[tuple[str, datetime], int] = {}
+        for event in self.events:
+            instant = event.type, event.timestamp
+            if places.get(instant, -1) > event.index:
+                return True
+            places[instant] = event.index
+        return False
 
     def series(self) -> set[SeriesKey]:
         return {part.series for parts in self.parts for part in parts}

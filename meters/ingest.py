@@ -33,9 +33,9 @@ _INSERT_EVENTS = """
         %b::text[], %b::text[], %b::text[], %b::timestamptz[], %b::numeric[], %b::text[], %b::text[], %b::text[]
     ) AS new (customer, reference, type, timestamp, value, status, subscription, properties)
     ON CONFLICT (customer, reference) DO NOTHING
-    RETURNING customer, reference
+    RETURNING customer, reference, id
 """
-# Likewise, when values at one instant must be told apart: ids are given in the order of the body, which is the order in
+# Likewise, when events at one instant must be told apart: ids are given in the order of the body, which is the order in
 # which events were received, and rows are locked in the order of references.
 _INSERT_EVENTS_IN_ORDER = """
     INSERT INTO meters_event (id, customer, reference, type, timestamp, value, status, subscription, properties)
@@ -115,7 +115,7 @@ def _accept(prepared: Prepared, revision: UUID | None, note: Callable[[Outcome],
 
 
 def _store(prepared: Prepared, revision: UUID | None) -> dict[tuple[str, str], int]:
-    """Insert the events; the (customer, reference) of those that were not there, with their ids where they matter.
+    """Insert the events; the (customer, reference) of those that were not there, with their ids.
 
     Raises DefinitionsChanged when `revision`, by which the events were read, is no longer in force.
     """
@@ -138,9 +138,7 @@ def _store(prepared: Prepared, revision: UUID | None) -> dict[tuple[str, str], i
         places = [[event.index for event in prepared.events]] if in_order else []
         stored = send(_INSERT_EVENTS_IN_ORDER if in_order else _INSERT_EVENTS, *columns(table, 8), *places)
     registry.check(in_force, revision)
-    if in_order:
-        return {(customer, reference): key for customer, reference, key in rows(stored)}
-    return dict.fromkeys(rows(stored), 0)
+    return {(customer, reference): key for customer, reference, key in rows(stored)}
 
 
 def _add(counted: Counted) -> None:

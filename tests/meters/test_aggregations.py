@@ -148,6 +148,11 @@ def test_of_two_values_at_one_instant_the_one_received_last_is_the_latest() -> N
     assert rebuild(latest) == []
 
 
+def test_a_meter_that_comes_later_knows_which_value_was_received_last() -> None:
+    send(at(0, "z", 1), at(0, "m", 2), at(0, "a", 3))
+    assert quantities(make(EVERY["latest"], "llm.request"), DAY) == {"": "3"}
+
+
 def test_a_level_is_weighed_over_another_period_when_it_is_asked_for() -> None:
     levels, deltas = make(EVERY["levels"], "llm.request"), make(EVERY["deltas"], "llm.request")
     send(at(0, "r1", 6))
