@@ -115,10 +115,9 @@ class Rounding:
     places: int = 0
 
     def apply(self, quantity: Decimal) -> Decimal:
-        if self.mode is RoundingMode.NONE:
-            return quantity
-        rounded = quantity.quantize(Decimal(1).scaleb(-self.places), rounding=_MODES[self.mode], context=EXACT)
-        return EXACT.add(rounded, ZERO)  # zero has no sign
+        if self.mode is not RoundingMode.NONE:
+            quantity = quantity.quantize(Decimal(1).scaleb(-self.places), rounding=_MODES[self.mode], context=EXACT)
+        return EXACT.add(quantity, ZERO)  # zero has no sign
 
 
 NOT_ROUNDED = Rounding()

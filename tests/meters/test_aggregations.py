@@ -153,6 +153,14 @@ def test_a_meter_that_comes_later_knows_which_value_was_received_last() -> None:
     assert quantities(make(EVERY["latest"], "llm.request"), DAY) == {"": "3"}
 
 
+def test_zero_has_no_sign() -> None:
+    lowest = make(EVERY["min"], "llm.request")
+    send(at(0.25, "r1", "-0.0"))
+    for period in (DAY, whole(0.2, 0.3)):
+        [usage] = read([Window(1, ("acme",), lowest.pk, period)])[1]
+        assert not usage.quantity.is_signed()
+
+
 def test_a_level_is_weighed_over_another_period_when_it_is_asked_for() -> None:
     levels, deltas = make(EVERY["levels"], "llm.request"), make(EVERY["deltas"], "llm.request")
     send(at(0, "r1", 6))
