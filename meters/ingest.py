@@ -42,9 +42,9 @@ _INSERT_EVENTS = """
         %b::text[], %b::text[], %b::text[], %b::timestamptz[], %b::numeric[], %b::text[], %b::text[], %b::text[]
     ) AS new (customer, reference, type, timestamp, value, status, subscription, properties)
     ON CONFLICT (customer, reference) DO NOTHING
-    RETURNING customer, reference
+    RETURNING customer, reference, id
 """
-# Likewise, when values at one instant must be told apart: ids are given in the order of the body, which is the order in
+# Likewise, when events at one instant must be told apart: ids are given in the order of the body, which is the order in
 # which events were received, and rows are locked in the order of references.
 _INSERT_EVENTS_IN_ORDER = """
     INSERT INTO meters_event (id, customer, reference, type, timestamp, value, status, subscription, properties)
@@ -140,7 +140,7 @@ def _store_all(prepared: Prepared, revision: UUID | None) -> Stored:
     Raises DefinitionsChanged when `revision`, by which the events were read, is no longer in force.
     """
     keys = [(event.customer, event.reference) for event in prepared.events]
-    in_order = prepared.added.keeps_points()
+    in_order = prepared.added.keeps_points() or prepared.needs_order()
     with pipeline():
         in_force = registry.send_shared_lock()
         given = send(_IDS, len(keys)) if in_order else None
@@ -148,7 +148,7 @@ def _store_all(prepared: Prepared, revision: UUID | None) -> Stored:
     if given is None:
         copy(_COPY_EVENTS, event_rows.rows(prepared.events))
         return dict.fromkeys(keys, 0)
-    # Ids tell values at one instant apart: they are given in the order of the body, in which events were received.
+    # Ids tell events at one instant apart: they are given in the order of the body, in which events were received.
     received = sorted(prepared.events, key=lambda event: event.index)
     ids = {(event.customer, event.reference): key for event, (key,) in zip(received, rows(given), strict=True)}
     copy(_COPY_EVENTS_IN_ORDER, event_rows.rows(prepared.events, ids))
@@ -172,13 +172,11 @@ def _store_new(prepared: Prepared, revision: UUID | None) -> Stored:
     ]
     with pipeline():
         in_force = registry.send_shared_lock()
-        in_order = prepared.added.keeps_points()
+        in_order = prepared.needs_order()
         places = [[event.index for event in prepared.events]] if in_order else []
         stored = send(_INSERT_EVENTS_IN_ORDER if in_order else _INSERT_EVENTS, *columns(table, 8), *places)
     registry.check(in_force, revision)
-    if in_order:
-        return {(customer, reference): key for customer, reference, key in rows(stored)}
-    return dict.fromkeys(rows(stored), 0)
+    return {(customer, reference): key for customer, reference, key in rows(stored)}
 
 
 def _of_stored(prepared: Prepared, stored: Stored, definitions: Registry) -> Added:

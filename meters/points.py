@@ -4,7 +4,7 @@ A level belongs to a stream: one combination of recorded dimension values, of on
 references of a customer. Over several streams latest is the last value of all; levels add up.
 
     area = Σ level × the microseconds for which it held          exact
-    quantity = area ÷ the microseconds of the period             12 places
+    quantity = area ÷ the microseconds that it is weighed over   12 places
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -167,8 +167,9 @@ def _weighted(parts: Sequence[Part], rows: Rows) -> Iterator[Found]:
     by_key = {part.window.key: part.window for part in parts}
     for (key, place), (area, events) in found.items():
         if area or events:
-            period = by_key[key].period
-            yield by_key[key], place, time_weighted(area, (period.end - period.start) // MICROSECOND), events
+            window = by_key[key]
+            whole = window.weighed_over or window.period
+            yield window, place, time_weighted(area, (whole.end - whole.start) // MICROSECOND), events
 
 
 def _wanted(

@@ -21,7 +21,8 @@ class Window:
     """What to read: one meter's usage by some customer references in a period.
 
     `subscription` empty: all events, but for those that name one of `named_elsewhere` within its period. Not empty:
-    only events that name it. `grouping` None: usage at the dimension values as they are recorded.
+    only events that name it. `grouping` None: usage at the dimension values as they are recorded. `weighed_over`: the
+    period in proportion to which a level counts for as long as it held; None: `period`, which makes it the average.
     """
 
     key: int
@@ -31,6 +32,7 @@ class Window:
     subscription: str = ""
     named_elsewhere: Mapping[str, Period] = field(default_factory=dict)
     grouping: Grouping | None = None
+    weighed_over: Period | None = None
 
     def parts(self) -> Iterator["Part"]:
         """What to read for it, nothing of it empty: no event lies in two of them."""

@@ -148,6 +148,26 @@ def test_of_two_values_at_one_instant_the_one_received_last_is_the_latest() -> N
     assert rebuild(latest) == []
 
 
+def test_a_meter_that_comes_later_knows_which_value_was_received_last() -> None:
+    send(at(0, "z", 1), at(0, "m", 2), at(0, "a", 3))
+    assert quantities(make(EVERY["latest"], "llm.request"), DAY) == {"": "3"}
+
+
+def test_zero_has_no_sign() -> None:
+    lowest = make(EVERY["min"], "llm.request")
+    send(at(0.25, "r1", "-0.0"))
+    for period in (DAY, whole(0.2, 0.3)):
+        [usage] = read([Window(1, ("acme",), lowest.pk, period)])[1]
+        assert not usage.quantity.is_signed()
+
+
+def test_a_level_is_weighed_over_another_period_when_it_is_asked_for() -> None:
+    levels, deltas = make(EVERY["levels"], "llm.request"), make(EVERY["deltas"], "llm.request")
+    send(at(0, "r1", 6))
+    for meter in (levels, deltas):
+        assert quantities(meter, whole(0, 4), weighed_over=whole(-8, 4)) == {"": "2"}
+
+
 def test_aliases_are_one_customer_and_one_level() -> None:
     meters = {name: make(EVERY[name], "llm.request") for name in ("max", "latest", "unique", "levels", "deltas")}
     send(at(0, "r1", 4), {**at(1, "r2", 4), "customer": "acme-old"}, {**at(2, "r3", 1), "customer": "acme-old"})

@@ -132,9 +132,12 @@ def test_as_many_queries_for_2_events_as_for_500(known: bool) -> None:
     calls_meter()
 
     def queries(count: int, prefix: str) -> int:
-        sent = [event(f"{prefix}{n}", customer=f"c{n % 50}") for n in range(count)]
+        sent = [event(f"{prefix}{n:03}", customer=f"c{n % 50:02}") for n in range(count)]
+        sent.sort(
+            key=lambda each: (each["customer"], each["reference"]), reverse=True
+        )  # ids follow the order of sending
         if known:
-            send(*(event(f"{prefix}-{n}", customer=f"c{n}") for n in range(50)))
+            send(*(event(f"{prefix}-{n}", customer=f"c{n:02}") for n in range(50)))
         else:
             interning.forget()
         with CaptureQueriesContext(connection) as captured:
