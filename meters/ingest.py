@@ -1,13 +1,14 @@
 """Events in: stored, deduplicated and counted in one transaction. The only writer of events.
 
-Locks are taken in one order by everybody: the definitions (shared), events by (customer, reference), then, as the last
-statement, buckets by (customer, series, hour).
+Locks are taken in one order by everybody: the definitions (shared), events by (customer, reference), then, at the end,
+buckets by (customer, series, hour) and the totals of closed days by (customer, series, day).
 """
 
 import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 from django.db import IntegrityError, OperationalError, connection, transaction
@@ -103,19 +104,21 @@ def _nothing(batch: Batch, note: Callable[[Outcome], None] | None) -> Outcome:
 def _accept(prepared: Prepared, revision: UUID | None, note: Callable[[Outcome], None] | None) -> Outcome:
     ids = interning.intern(prepared.series(), prepared.streams(), revision)
     with transaction.atomic(durable=True):
-        stored = _store(prepared, revision)
+        stored, closed_until = _store(prepared, revision)
         duplicates = len(prepared.events) - len(stored) + prepared.repeated
         outcome = Outcome(len(stored), duplicates, prepared.rejected)
         if note is not None:
             note(outcome)
         counted = count(prepared, stored, ids)
         if counted.tallies:
-            _add(counted)
+            _add(counted, closed_until)
     return outcome
 
 
-def _store(prepared: Prepared, revision: UUID | None) -> dict[tuple[str, str], int]:
+def _store(prepared: Prepared, revision: UUID | None) -> tuple[dict[tuple[str, str], int], datetime | None]:
     """Insert the events; the (customer, reference) of those that were not there, with their ids where they matter.
+
+    And until when days are closed.
 
     Raises DefinitionsChanged when `revision`, by which the events were read, is no longer in force.
     """
@@ -137,20 +140,20 @@ def _store(prepared: Prepared, revision: UUID | None) -> dict[tuple[str, str], i
         in_order = prepared.needs_order()
         places = [[event.index for event in prepared.events]] if in_order else []
         stored = send(_INSERT_EVENTS_IN_ORDER if in_order else _INSERT_EVENTS, *columns(table, 8), *places)
-    registry.check(in_force, revision)
+    closed_until = registry.check(in_force, revision)
     if in_order:
-        return {(customer, reference): key for customer, reference, key in rows(stored)}
-    return dict.fromkeys(rows(stored), 0)
+        return {(customer, reference): key for customer, reference, key in rows(stored)}, closed_until
+    return dict.fromkeys(rows(stored), 0), closed_until
 
 
-def _add(counted: Counted) -> None:
+def _add(counted: Counted, closed_until: datetime | None) -> None:
     changes = [(customer, meter, hour) for (customer, meter), hour in counted.changes.items()]
     slot = connection.connection.info.backend_pid % SLOTS
     with pipeline():
         send(_INSERT_CHANGES, *columns(changes, 3))
         buckets.send_points(counted.points)
         buckets.send_values(counted.values)
-        buckets.send_tallies(counted.tallies, slot)
+        buckets.send_tallies(counted.tallies, slot, closed_until)
 
 
 def _may_work_again(error: OperationalError | IntegrityError) -> bool:
