@@ -12,6 +12,7 @@ from django.template.response import TemplateResponse
 
 from billing_site.event_ranges import Chosen, Offered, RangeForm
 from billing_site.foundation.money import grouped, plain
+from billing_site.foundation.spreadsheets import harmless
 from meters.attribution import Attribution, Tagged, attribute
 from meters.models import Event, Meter
 from meters.scanning import TooMuch
@@ -19,8 +20,6 @@ from meters.scanning import TooMuch
 SHOWN = 200
 NAMES_FROM = 500
 NAMES_OFFERED = 50
-# A spreadsheet takes a text that begins with one of these for a formula.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 class AttributionForm(RangeForm):
@@ -97,7 +96,7 @@ def _csv(found: Attribution, name: str) -> HttpResponse:
     writer.writerow(["property", "value", "has_value", "events", "meter", "unit", "quantity"])
     units = _units(found)
     for row in found.rows:
-        start = [_text(name), _text(row.value or ""), str(row.value is not None).lower(), row.events]
+        start = [harmless(name), harmless(row.value or ""), str(row.value is not None).lower(), row.events]
         writer.writerows([*start, *cells] for cells in _quantities(row, found, units))
     return answer
 
@@ -106,11 +105,6 @@ def _quantities(row: Tagged, found: Attribution, units: dict[int, tuple[str, str
     """One line for each meter that read something; one without a meter when none did."""
     read = [each for each in found.meters if each.id in row.quantities]
     for each in read:
-        yield each.code, _text(units[each.id][1]), plain(row.quantities[each.id])
+        yield each.code, harmless(units[each.id][1]), plain(row.quantities[each.id])
     if not read:
         yield "", "", ""
-
-
-def _text(text: str) -> str:
-    """As a spreadsheet shows it, and never runs it."""
-    return f"'{text}" if text.startswith(_FORMULA) else text
