@@ -6,17 +6,21 @@ totals of closed days. Points lock nothing: each is of one event.
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from decimal import Decimal
 
-from meters import stale_days
+from meters import arrays, stale_days
 from meters.aggregation import Hourly
 from meters.counting import Point, SeriesHour, Tally
 from meters.database import columns, send
+
+# What fits into 64 bits.
+_MOST = 2**63
 
 # Uses the unique index bucket_once. A bucket that keeps nothing of the values has no quantity, and stays without one.
 _ADD = """
     INSERT INTO meters_bucket AS bucket (customer, series_id, hour, slot, quantity, events)
     SELECT customer, series, hour, %b::smallint, quantity, events
-    FROM unnest(%b::text[], %b::bigint[], %b::timestamptz[], %b::numeric[], %b::bigint[])
+    FROM unnest(%b::text[], %b::bigint[], %b::timestamptz[], (%b)::numeric[], %b::bigint[])
         AS new (customer, series, hour, quantity, events)
     ON CONFLICT (customer, series_id, hour, slot) DO UPDATE
     SET quantity = {merged}, events = bucket.events + excluded.events
@@ -58,6 +62,11 @@ def send_tallies(
     under that lock.
     """
     for kind, of_kind in tallies.items():
-        table = [(*key, tally.quantity, tally.events) for key, tally in of_kind.items()]
-        send(_ADD_TO[kind], slot, *columns(table, 5))
+        customers, series, hours = columns(list(of_kind), 3)
+        kept, events = columns(list(of_kind.values()), 2)
+        # A sum of whole numbers is made numeric by the server: so it takes a third of the time.
+        whole = all(type(quantity) is int and -_MOST < quantity < _MOST for quantity in kept)
+        quantities = arrays.longs(kept) if whole else [None if each is None else Decimal(each) for each in kept]
+        keys = arrays.texts(customers), arrays.longs(series), arrays.instants(hours)
+        send(_ADD_TO[kind], slot, *keys, quantities, arrays.longs(events))
     stale_days.mark((key for of_kind in tallies.values() for key in of_kind), closed_until)

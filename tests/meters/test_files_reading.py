@@ -142,6 +142,7 @@ def test_one_json_object_over_several_lines() -> None:
         (b"a,a\n1,2\n", "wrong_header", "2 columns are called “a”"),
         (b"2026-03-01 12:00:00,a\n", "wrong_header", "“2026-03-01 12:00:00”, which is no name of a column"),
         (b"acme,374,44\n", "wrong_header", "“374”"),
+        (b"a\0b,c\n1,2\n", "wrong_header", "holds the character NUL"),
         (b"x" * 201 + b",b\n", "wrong_header", "at most 200 characters"),
         (b"a" + b",a" * 200, "wrong_header", "201 columns"),
         (b'"a,b\n1,2\n', "malformed_csv", "look for a quotation mark"),

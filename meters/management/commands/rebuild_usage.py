@@ -4,11 +4,12 @@ them so again.
 
 from argparse import ArgumentParser
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from billing_site.foundation.money import ZERO, plain
+from billing_site.foundation.money import plain
 from meters import day_checks, day_totals
 from meters.corrections import Difference, differences, rebuild
 from meters.counting import SeriesKey
@@ -71,8 +72,8 @@ def _named(series: SeriesKey) -> str:
 def _day_line(found: DayDifference) -> str:
     return (
         f"{_named(found.series)} · {found.day:%Y-%m-%d}: "
-        f"total {plain(found.total.quantity or ZERO)} of {found.total.events} events, "
-        f"buckets {plain(found.buckets.quantity or ZERO)} of {found.buckets.events}"
+        f"total {plain(Decimal(found.total.quantity or 0))} of {found.total.events} events, "
+        f"buckets {plain(Decimal(found.buckets.quantity or 0))} of {found.buckets.events}"
     )
 
 
