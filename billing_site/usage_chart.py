@@ -1,6 +1,5 @@
 """The usage of a customer by window of time and dimension: a chart, and the numbers that it is drawn from."""
 
-from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
 
@@ -13,7 +12,6 @@ from django.template.response import TemplateResponse
 from billing_site.foundation.errors import Refused
 from billing_site.foundation.money import grouped, plain
 from billing_site.foundation.periods import in_zone
-from billing_site.foundation.spreadsheets import harmless
 from billing_site.usage_form import UsageForm, customers_like, filters_of, tidied, values_seen
 from customers import usage_csv
 from customers.charting import Chart, Figure, Line, chart
@@ -151,13 +149,9 @@ def _labels(drawn: Chart, step: Step) -> list[tuple[str, str]]:
 
 
 def _csv(asked: Asked) -> StreamingHttpResponse:
-    answer = StreamingHttpResponse(_harmless_lines(asked), content_type="text/csv; charset=utf-8; header=present")
+    answer = StreamingHttpResponse(usage_csv.lines(asked), content_type="text/csv; charset=utf-8; header=present")
     answer["Content-Disposition"] = 'attachment; filename="usage.csv"'
     return answer
-
-
-def _harmless_lines(asked: Asked) -> Iterable[str]:
-    return usage_csv.lines(asked, text=harmless)
 
 
 def _with(query: QueryDict, **changes: str) -> str:

@@ -1,14 +1,14 @@
 """What is kept of events beside them, as statements: buckets, points and values. Whoever writes them does it by these.
 
-Everybody takes locks in one order: values, then buckets by what they keep, each by (customer, series, hour). Points
-lock nothing: each is of one event.
+Everybody takes locks in one order: values, then buckets by what they keep, each by (customer, series, hour), then the
+totals of closed days. Points lock nothing: each is of one event.
 """
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal
 
-from meters import arrays
+from meters import arrays, stale_days
 from meters.aggregation import Hourly
 from meters.counting import Point, SeriesHour, Tally
 from meters.database import columns, send
@@ -53,8 +53,14 @@ def send_values(values: Iterable[tuple[str, int, datetime, str]]) -> None:
         send(_INSERT_VALUES, *columns(table, 4))
 
 
-def send_tallies(tallies: Mapping[Hourly, Mapping[SeriesHour, Tally]], slot: int) -> None:
-    """Merge tallies into the buckets of a slot; they and their kinds come in the order in which to lock."""
+def send_tallies(
+    tallies: Mapping[Hourly, Mapping[SeriesHour, Tally]], slot: int, closed_until: datetime | None = stale_days.UNKNOWN
+) -> None:
+    """Merge tallies into the buckets of a slot; they and their kinds come in the order in which to lock.
+
+    The caller holds the definitions' lock; `closed_until`, until when days are closed, saves a statement to who read it
+    under that lock.
+    """
     for kind, of_kind in tallies.items():
         customers, series, hours = columns(list(of_kind), 3)
         kept, events = columns(list(of_kind.values()), 2)
@@ -63,3 +69,4 @@ def send_tallies(tallies: Mapping[Hourly, Mapping[SeriesHour, Tally]], slot: int
         quantities = arrays.longs(kept) if whole else [None if each is None else Decimal(each) for each in kept]
         keys = arrays.texts(customers), arrays.longs(series), arrays.instants(hours)
         send(_ADD_TO[kind], slot, *keys, quantities, arrays.longs(events))
+    stale_days.mark((key for of_kind in tallies.values() for key in of_kind), closed_until)

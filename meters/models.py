@@ -12,13 +12,14 @@ from billing_site.foundation.history import tracked
 from billing_site.foundation.models import ApiKey
 from meters import triggers
 from meters.aggregation import AGGREGATIONS, MAX_ROUNDING_PLACES, VALUE_KINDS
+from meters.day_models import DayClosing, DayTotal
 from meters.exact_json import ExactDecoder
 from meters.upload_models import Upload, UploadKey, UploadPart, UploadResult
 
 if TYPE_CHECKING:
     from meters.unknown import Seen
 
-__all__ = ["Upload", "UploadKey", "UploadPart", "UploadResult"]
+__all__ = ["DayClosing", "DayTotal", "Upload", "UploadKey", "UploadPart", "UploadResult"]
 
 CODE = RegexValidator(
     r"^[a-z0-9][a-z0-9_.-]*$", "Use lower-case letters, digits, “_”, “.” and “-”, beginning with a letter or digit."
@@ -112,7 +113,12 @@ class Meter(models.Model):
 
     class Meta:
         ordering = ["code"]
-        triggers = [triggers.FROZEN_METER, triggers.METER_CHANGES, triggers.NO_TRUNCATE]
+        triggers = [
+            triggers.FROZEN_METER,
+            triggers.METER_CHANGES,
+            triggers.DAYS_OF_CHANGED_METER,
+            triggers.NO_TRUNCATE,
+        ]
         constraints = [
             models.CheckConstraint(condition=Q(aggregation__in=AGGREGATIONS), name="meter_aggregation_is_known"),
             models.CheckConstraint(
@@ -342,7 +348,7 @@ class Bucket(models.Model):
     events = models.BigIntegerField()
 
     class Meta:
-        triggers = [triggers.NO_TRUNCATE]
+        triggers = [triggers.DAYS_OF_DELETED_BUCKETS, triggers.NO_TRUNCATE]
         constraints = [models.UniqueConstraint(fields=["customer", "series", "hour", "slot"], name="bucket_once")]
 
     def __str__(self) -> str:

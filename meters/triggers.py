@@ -101,3 +101,35 @@ METER_CHANGES = definition_changes(
     )
 )
 PART_CHANGES = definition_changes(pgtrigger.Insert | pgtrigger.Update | pgtrigger.Delete)
+
+# Day totals follow what they are totals of, whoever changes it. Adding to buckets is not among the triggers: that is
+# the way of every event, and `meters.stale_days` tells the few that come late from all others.
+_MARK_DAYS = """
+    INSERT INTO meters_daytotal AS total (customer, series_id, day, quantity, events, stale)
+    SELECT DISTINCT customer, series_id, date_trunc('day', hour, 'UTC'), NULL::numeric, 0, true
+    FROM gone
+    WHERE hour < (SELECT closed_until FROM meters_dayclosing)
+    ORDER BY 1, 2, 3
+    ON CONFLICT (customer, series_id, day) DO UPDATE SET stale = true WHERE NOT total.stale;
+    RETURN NULL;
+"""
+DAYS_OF_DELETED_BUCKETS = pgtrigger.Trigger(
+    name="days_of_deleted_buckets",
+    level=pgtrigger.Statement,
+    when=pgtrigger.After,
+    operation=pgtrigger.Delete,
+    referencing=pgtrigger.Referencing(old="gone"),
+    func=_MARK_DAYS,
+)
+DAYS_OF_CHANGED_METER = pgtrigger.Trigger(
+    name="days_of_changed_meter",
+    when=pgtrigger.After,
+    operation=pgtrigger.UpdateOf("aggregation", "value_kind"),
+    func="""
+        UPDATE meters_daytotal AS total SET stale = true
+        FROM meters_series AS series
+        WHERE series.meter_id = NEW.id AND total.customer = series.customer AND total.series_id = series.id
+            AND NOT total.stale;
+        RETURN NULL;
+    """,
+)

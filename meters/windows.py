@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from billing_site.foundation.periods import Period
 from meters.counting import hour_of
 
-HOUR = timedelta(hours=1)
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 
 Values = tuple[tuple[str, str], ...]
 """Dimension values in order of name."""
@@ -80,6 +80,18 @@ def whole_hours(period: Period) -> tuple[datetime, datetime]:
     """The first UTC hour that lies wholly in the period, and the end of the last; no hours when they meet or cross."""
     first = hour_of(period.start)
     return (first if first == period.start else first + HOUR), hour_of(period.end)
+
+
+def day_of(instant: datetime) -> datetime:
+    """The beginning of its UTC day."""
+    return instant.replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+def whole_days(first_hour: datetime, end_hour: datetime) -> tuple[datetime, datetime]:
+    """The first UTC day that lies wholly between two hours, and the end of the last; both the end when none does."""
+    first, end = day_of(first_hour), day_of(end_hour)
+    first = first if first == first_hour else first + DAY
+    return (first, end) if first < end else (end_hour, end_hour)
 
 
 def parts_of_hours(period: Period) -> Iterable[Period]:
