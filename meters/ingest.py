@@ -1,7 +1,7 @@
 """Events in: stored, deduplicated and counted in one transaction. The only writer of events.
 
 Locks are taken in one order by everybody: the definitions (shared), events by (customer, reference), then, as the last
-statement, buckets by (customer, series, hour).
+statements, buckets by (customer, series, hour) and the different values in them.
 """
 
 import random
@@ -32,7 +32,7 @@ _INSERT_EVENTS = """
     FROM unnest(
         %b::text[], %b::text[], %b::text[], %b::timestamptz[], %b::numeric[], %b::text[], %b::text[], %b::text[]
     ) AS new (customer, reference, type, timestamp, value, status, subscription, properties)
-    ON CONFLICT (customer, reference) DO NOTHING
+    ON CONFLICT (customer, reference) WHERE replaces IS NULL DO NOTHING
     RETURNING customer, reference
 """
 # Likewise, when values at one instant must be told apart: ids are given in the order of the body, which is the order in
@@ -51,7 +51,7 @@ _INSERT_EVENTS_IN_ORDER = """
         ) AS sent
     ) AS new
     ORDER BY customer COLLATE "C", reference COLLATE "C"
-    ON CONFLICT (customer, reference) DO NOTHING
+    ON CONFLICT (customer, reference) WHERE replaces IS NULL DO NOTHING
     RETURNING customer, reference, id
 """
 _INSERT_CHANGES = """
@@ -149,8 +149,8 @@ def _add(counted: Counted) -> None:
     with pipeline():
         send(_INSERT_CHANGES, *columns(changes, 3))
         buckets.send_points(counted.points)
-        buckets.send_values(counted.values)
         buckets.send_tallies(counted.tallies, slot)
+        buckets.send_values(counted.values)
 
 
 def _may_work_again(error: OperationalError | IntegrityError) -> bool:

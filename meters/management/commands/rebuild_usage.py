@@ -7,8 +7,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from billing_site.foundation.money import plain
-from meters.corrections import Difference, differences, rebuild
 from meters.models import Meter
+from meters.rebuilding import Difference, differences, rebuild
 
 SHOWN = 20
 
