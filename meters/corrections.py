@@ -20,7 +20,7 @@ from django.db.models import Q
 from billing_site.foundation.errors import Fault, Refused
 from billing_site.foundation.models import ApiKey
 from meters import amending, recounting, registry
-from meters.amending import Amendment, amended, same
+from meters.amending import CHANGES, Amendment, amended, same
 from meters.correction_models import MAX_REASON, Correction
 from meters.database import columns, fetch
 from meters.decoding import Limits, SentEvent
@@ -112,12 +112,12 @@ def amend(event: int, amendment: Amendment, by: By, now: datetime, limits: Limit
     return _locked(event, work)
 
 
-def read_amendment(body: bytes, now: datetime, limits: Limits) -> Amendment:
-    """What a body asks of `amend`.
+def read_amendment(body: bytes, now: datetime, limits: Limits, changes: Sequence[str] = CHANGES) -> Amendment:
+    """What a body asks of `amend`, or, without `changes`, the reason alone.
 
-    Raises Refused for what is against the rules of events, Malformed for what is no JSON, TooManyEvents for an array.
+    Raises Refused for what is against the rules of events, Malformed for what is no JSON.
     """
-    read = amending.read(body, now, limits)
+    read = amending.read(body, now, limits, changes)
     if isinstance(read, Amendment):
         return read
     raise Refused(Fault(read.code, read.message, read.field))
