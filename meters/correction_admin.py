@@ -32,7 +32,7 @@ class CorrectableAdmin(ReadOnlyAdmin):
     def has_correct_permission(self, request: HttpRequest, object_id: str | None = None) -> bool:
         if not str(object_id).isdecimal() or not request.user.has_perm("meters.correct_event"):  # type: ignore[union-attr]
             return False
-        return not Correction.objects.filter(event=int(str(object_id))).exists()
+        return Event.objects.filter(pk=str(object_id), correction=None).exists()
 
     @action(
         description="Void …",

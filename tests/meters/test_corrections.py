@@ -1,11 +1,14 @@
 """Voiding and amending: what is kept, what is refused, and what usage comes to, worked by hand."""
 
+import re
 from collections.abc import Callable
 from datetime import timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.db import IntegrityError, connection, transaction
 from django.test.utils import CaptureQueriesContext
@@ -313,3 +316,21 @@ def test_an_uploaded_row_of_a_voided_reference_is_a_duplicate() -> None:
     assert dry_run.foresee(read_batch(event("r1"))).keys == [("acme", "r1")]
     assert Meter.objects.count() == 1
     assert LIMITS.past is None
+
+
+# They look up what was sent, whatever became of it.
+WHATEVER_BECAME_OF_IT = {"meters/corrections.py", "meters/dry_run.py"}
+
+
+def test_whoever_reads_raw_events_leaves_out_what_was_corrected() -> None:
+    root = Path(settings.BASE_DIR)
+    readers = {
+        path.relative_to(root).as_posix(): path.read_text(encoding="utf-8")
+        for app in ("billing_site", "meters", "catalog", "customers", "invoicing")
+        for path in (root / app).rglob("*.py")
+        if "migrations" not in path.parts
+        and re.search(r"(FROM|JOIN)\s+meters_event\b", path.read_text(encoding="utf-8"))
+    }
+    assert len(readers) > 8
+    unaware = {name for name, text in readers.items() if "meters_correction" not in text}
+    assert unaware == WHATEVER_BECAME_OF_IT
