@@ -198,7 +198,10 @@ WHITENOISE_USE_FINDERS = True
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["billing_site.foundation.authentication.ApiKeyAuthentication"],
-    "DEFAULT_PERMISSION_CLASSES": ["billing_site.foundation.authentication.HasScope"],
+    "DEFAULT_PERMISSION_CLASSES": [
+        "billing_site.foundation.authentication.HasScope",
+        "billing_site.foundation.parameters.KnownParameters",
+    ],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
     "DEFAULT_SCHEMA_CLASS": "billing_site.foundation.schema.ApiSchema",

@@ -7,7 +7,7 @@ from django.contrib import admin
 from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
 
-from billing_site import leaks
+from billing_site import leaks, usage_chart
 
 
 @dataclass(frozen=True)
@@ -112,6 +112,8 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
     first = [{"title": "First page", "icon": "home", "link": reverse("admin:index")}]
     if leaks.may_see(request):
         first.append({"title": "Leaks", "icon": "water_drop", "link": reverse("leaks")})
+    if usage_chart.may_see(request):
+        first.append({"title": "Usage", "icon": "monitoring", "link": reverse("usage_chart")})
     return [{"items": first}, *(group for group in groups if group["items"])]
 
 

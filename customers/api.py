@@ -15,6 +15,7 @@ from rest_framework.response import Response
 from billing_site.foundation.errors import Fault, Refused
 from billing_site.foundation.idempotency import IdempotentWrites
 from billing_site.foundation.pagination import KeysetPagination
+from billing_site.foundation.parameters import PAGE
 from catalog.models import PlanVersion
 from customers import periodic, subscribing
 from customers.bounds import period_between
@@ -61,6 +62,7 @@ class Customers(View):
 
     queryset = Customer.objects.prefetch_related("aliases", "contacts")
     serializer_class = CustomerSerializer
+    query_parameters = PAGE
     keyset = "reference"
 
     @extend_schema(operation_id="list_customers", summary="List customers", responses=CustomerSerializer(many=True))
@@ -111,6 +113,7 @@ class CustomerUsage(View):
 
     queryset = Customer.objects.all()
     serializer_class = UsageSerializer
+    query_parameters = ("from", "to", "meter", "group_by")
     further_errors = {"422": "A parameter names what does not exist, or asks for what cannot be."}
 
     @extend_schema(
@@ -140,6 +143,8 @@ class Subscriptions(View):
 
     queryset = Subscription.objects.select_related("customer", "version__plan")
     serializer_class = SubscriptionSerializer
+    query_parameters = ("customer", *PAGE)
+    further_errors = {"404": "No customer is known by this reference."}
     keyset = "-id"
 
     @extend_schema(

@@ -16,7 +16,7 @@ from billing_site.foundation.errors import Fault, Refused
 from billing_site.foundation.idempotency import IdempotentWrites
 from billing_site.foundation.models import ApiKey, Scope
 from billing_site.foundation.money import plain
-from customers import corrections_api_schema as schema
+from customers import api_corrections_schema as schema
 from customers.models import Alias
 from meters import corrections
 from meters.amending import CHANGES, Amendment

@@ -1,7 +1,7 @@
 """Usage as CSV: all rows, read and written a page at a time, so that a large answer costs no more memory."""
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from io import StringIO
 
@@ -14,27 +14,30 @@ ROWS_AT_ONCE = 1_000
 DIMENSION = "dimensions."
 
 
-def lines(asked: Asked, after: Position | None = None) -> Iterator[str]:
-    """The document in parts: a line of names, then a line for each row (RFC 4180)."""
+def lines(asked: Asked, after: Position | None = None, text: Callable[[str], str] = str) -> Iterator[str]:
+    """The document in parts: a line of names, then a line for each row (RFC 4180).
+
+    `text`: how texts from outside are written, for who opens it in a spreadsheet.
+    """
     names = ["customer", "meter", "unit", "start", "end", *(DIMENSION + name for name in asked.group_by)]
     yield _written([[*names, "quantity", "events"]])
     while True:
         page = read_page(asked, after, ROWS_AT_ONCE)
         if page.rows:
-            yield _written([_line(row, asked.group_by) for row in page.rows])
+            yield _written([_line(row, asked.group_by, text) for row in page.rows])
         if page.next is None:
             return
         after = page.next
 
 
-def _line(row: Row, group_by: tuple[str, ...]) -> list[str]:
+def _line(row: Row, group_by: tuple[str, ...], text: Callable[[str], str]) -> list[str]:
     customer, meter, period = row.span
     bounds = [_text(instant, customer.timezone) for instant in (period.start, period.end)]
-    values = [row.usage.dimensions.get(name, "") for name in group_by]
+    values = [text(row.usage.dimensions.get(name, "")) for name in group_by]
     return [
-        customer.reference,
+        text(customer.reference),
         meter.code,
-        meter.unit,
+        text(meter.unit),
         *bounds,
         *values,
         plain(row.usage.quantity),

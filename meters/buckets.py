@@ -7,16 +7,21 @@ nothing: each is of one event.
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from decimal import Decimal
 
+from meters import arrays
 from meters.aggregation import Hourly
 from meters.counting import Point, SeriesHour, Tally
 from meters.database import columns, send
+
+# What fits into 64 bits.
+_MOST = 2**63
 
 # Uses the unique index bucket_once. A bucket that keeps nothing of the values has no quantity, and stays without one.
 _ADD = """
     INSERT INTO meters_bucket AS bucket (customer, series_id, hour, slot, quantity, events)
     SELECT customer, series, hour, %b::smallint, quantity, events
-    FROM unnest(%b::text[], %b::bigint[], %b::timestamptz[], %b::numeric[], %b::bigint[])
+    FROM unnest(%b::text[], %b::bigint[], %b::timestamptz[], (%b)::numeric[], %b::bigint[])
         AS new (customer, series, hour, quantity, events)
     ON CONFLICT (customer, series_id, hour, slot) DO UPDATE
     SET quantity = {merged}, events = bucket.events + excluded.events
@@ -103,5 +108,10 @@ def send_values(values: Iterable[tuple[str, int, datetime, str]]) -> None:
 def send_tallies(tallies: Mapping[Hourly, Mapping[SeriesHour, Tally]], slot: int) -> None:
     """Merge tallies into the buckets of a slot; they and their kinds come in the order in which to lock."""
     for kind, of_kind in tallies.items():
-        table = [(*key, tally.quantity, tally.events) for key, tally in of_kind.items()]
-        send(_ADD_TO[kind], slot, *columns(table, 5))
+        customers, series, hours = columns(list(of_kind), 3)
+        kept, events = columns(list(of_kind.values()), 2)
+        # A sum of whole numbers is made numeric by the server: so it takes a third of the time.
+        whole = all(type(quantity) is int and -_MOST < quantity < _MOST for quantity in kept)
+        quantities = arrays.longs(kept) if whole else [None if each is None else Decimal(each) for each in kept]
+        keys = arrays.texts(customers), arrays.longs(series), arrays.instants(hours)
+        send(_ADD_TO[kind], slot, *keys, quantities, arrays.longs(events))

@@ -18,13 +18,29 @@ def send(statement: str, *parameters: object) -> psycopg.Cursor[tuple[Any, ...]]
     counts it.
     """
     connection.ensure_connection()
-    with connection.wrap_database_errors:
+    with connection.wrap_database_errors, _logged(statement):
         cursor = psycopg.Cursor(connection.connection)
-        started = monotonic()
         cursor.execute(statement, parameters or None)
+    return cursor
+
+
+def copy(statement: str, rows: bytes) -> None:
+    """Copy rows in. Not within a `pipeline`."""
+    connection.ensure_connection()
+    with (
+        connection.wrap_database_errors,
+        _logged(statement),
+        psycopg.Cursor(connection.connection).copy(statement) as copying,
+    ):
+        copying.write(rows)
+
+
+@contextmanager
+def _logged(statement: str) -> Iterator[None]:
+    started = monotonic()
+    yield
     if connection.queries_logged:
         connection.queries_log.append({"sql": statement, "time": f"{monotonic() - started:.3f}"})
-    return cursor
 
 
 def rows(cursor: psycopg.Cursor[tuple[Any, ...]]) -> Rows:

@@ -20,6 +20,8 @@ from meters.values import as_number
 PAGE = 50
 LOOKED_THROUGH = 20_000
 TYPES_AT_ONCE = 100
+SUGGESTED = 20
+STREAMS_LOOKED_AT = 10_000
 
 
 class Operator(StrEnum):
@@ -149,6 +151,17 @@ _HOLDS = {
     Operator.PRESENT: f"coalesce(jsonb_typeof({_VALUE}), 'null') <> 'null'",
     Operator.ABSENT: f"coalesce(jsonb_typeof({_VALUE}), 'null') = 'null'",
 }
+# The first customer from a text on, then each next one, by the index stream_once, whatever number of types each has.
+_CUSTOMERS = """
+    WITH RECURSIVE step AS (
+        (SELECT customer FROM meters_stream WHERE customer >= %b::text ORDER BY customer LIMIT 1)
+        UNION ALL
+        SELECT (SELECT next.customer FROM meters_stream AS next WHERE next.customer > step.customer
+            ORDER BY next.customer LIMIT 1)
+        FROM step WHERE starts_with(step.customer, %b::text)
+    )
+    SELECT customer FROM step WHERE starts_with(customer, %b::text) LIMIT %b::int
+"""
 # After this everything is older.
 _NOW = Position(datetime(9999, 1, 1, tzinfo=UTC), 2**63 - 1)
 
@@ -189,6 +202,23 @@ def types_of(customer: str) -> list[str]:
     return list(rows[: TYPES_AT_ONCE + 1])
 
 
+def customers_like(text: str) -> list[str]:
+    """References of customers that begin with `text`, a few of them, in order."""
+    return [row[0] for row in fetch(_CUSTOMERS, text, text, text, SUGGESTED)] if text and "\0" not in text else []
+
+
+def types_like(text: str, customer: str = "") -> list[str]:
+    """Types that begin with `text`: those of one customer by the index stream_once, or of the streams seen last."""
+    if "\0" in text or "\0" in customer:
+        return []
+    rows = Stream.objects.filter(type__startswith=text)
+    if customer:
+        found = rows.filter(customer=customer).order_by("type").values_list("type", flat=True)[:SUGGESTED]
+        return list(found)
+    seen = Stream.objects.order_by("-id").values_list("type", flat=True)[:STREAMS_LOOKED_AT]
+    return sorted({kind for kind in seen if kind.startswith(text)})[:SUGGESTED]
+
+
 def _looked_at(search: Search, after: Position, bound: int) -> tuple[str, list[object], str]:
     """The statement that reads along an index, what it is given, and its order. Empty: there is nothing to read."""
     if search.reference:
@@ -213,7 +243,8 @@ def _of_customer(search: Search, after: Position, bound: int) -> tuple[str, list
         raise TooManyTypes
     given: list[object] = []
     for name in types:
-        given += [search.customer, name, search.start, search.end, after.timestamp, after.timestamp, after.id, bound]
+        bounds = [search.start, search.end, after.timestamp, after.timestamp, after.id]
+        given += [search.customer, name, *bounds, bound + 1]
     together = " UNION ALL ".join([_OF_TYPE] * len(types))
     return (_MERGED.format(together=together) if types else ""), given, _BY_TIME
 

@@ -1,22 +1,26 @@
 """Events in: stored, deduplicated and counted in one transaction. The only writer of events.
 
+A batch is first stored as if all of it were new, which it nearly always is: by COPY, and counted before. The unique
+index refuses it as a whole when an event is there already; then it is stored again with care, event by event.
+
 Locks are taken in one order by everybody: the definitions (shared), events by (customer, reference), then, as the last
 statements, buckets by (customer, series, hour) and the different values in them.
 """
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
 from django.db import IntegrityError, OperationalError, connection, transaction
 
-from meters import buckets, interning, registry
-from meters.counting import Counted, Prepared, count, prepare
-from meters.database import columns, pipeline, rows, send
+from meters import arrays, buckets, event_rows, interning, registry
+from meters.counting import Added, Counted, Prepared, add_up, prepare
+from meters.database import columns, copy, pipeline, rows, send
 from meters.decoding import Batch, Rejected
 from meters.exact_json import to_text
+from meters.registry import Registry
 
 # One busy customer's senders would queue on a bucket's row: each connection writes to one of so many, summed on
 # reading.
@@ -24,6 +28,11 @@ SLOTS = 8
 ATTEMPTS = 8
 _LOCKED_OUT = ("40P01", "40001")  # a deadlock, a serialization failure
 _FOREIGN_KEY = "23503"  # a meter and its series were deleted meanwhile
+_UNIQUE = "23505"
+
+_COPY_EVENTS = f"COPY meters_event ({event_rows.COLUMNS}) FROM STDIN (FORMAT BINARY)"
+_COPY_EVENTS_IN_ORDER = f"COPY meters_event (id, {event_rows.COLUMNS}) FROM STDIN (FORMAT BINARY)"
+_IDS = "SELECT nextval(pg_get_serial_sequence('meters_event', 'id')) FROM generate_series(1, %b)"
 
 # Uses the unique index event_once.
 _INSERT_EVENTS = """
@@ -69,7 +78,10 @@ class Outcome:
     rejected: list[Rejected]
 
 
-def accept(batch: Batch, note: Callable[[Outcome], None] | None = None) -> Outcome:
+Note = Callable[[Outcome], None]
+
+
+def accept(batch: Batch, note: Note | None = None) -> Outcome:
     """Store and count a batch, each (customer, reference) once for ever; on return it is committed.
 
     `note` writes down what became of it in the same transaction; it is called again when that is tried again.
@@ -79,20 +91,23 @@ def accept(batch: Batch, note: Callable[[Outcome], None] | None = None) -> Outco
     """
     if not batch.events:
         return _nothing(batch, note)
+    carefully = False
     for attempt in range(1, ATTEMPTS + 1):
         try:
-            definitions = registry.cached()
-            return _accept(prepare(batch, definitions.by_type), definitions.revision, note)
+            return _accept(batch, registry.cached(), note, carefully=carefully)
         except registry.DefinitionsChanged:
             registry.load()
         except (OperationalError, IntegrityError) as error:
-            if attempt == ATTEMPTS or not _may_work_again(error):
+            if attempt == ATTEMPTS or not _may_work_again(error, carefully=carefully):
                 raise
-            time.sleep(random.uniform(0, 0.01 * 2**attempt))  # noqa: S311
+            if _sqlstate(error) == _UNIQUE:
+                carefully = True
+            else:
+                time.sleep(random.uniform(0, 0.01 * 2**attempt))  # noqa: S311
     raise OperationalError("The meters were changed again and again while the events were counted.")
 
 
-def _nothing(batch: Batch, note: Callable[[Outcome], None] | None) -> Outcome:
+def _nothing(batch: Batch, note: Note | None) -> Outcome:
     outcome = Outcome(0, 0, batch.rejected)
     if note is not None:
         with transaction.atomic(durable=True):
@@ -100,25 +115,48 @@ def _nothing(batch: Batch, note: Callable[[Outcome], None] | None) -> Outcome:
     return outcome
 
 
-def _accept(prepared: Prepared, revision: UUID | None, note: Callable[[Outcome], None] | None) -> Outcome:
-    ids = interning.intern(prepared.series(), prepared.streams(), revision)
+def _accept(batch: Batch, definitions: Registry, note: Note | None, *, carefully: bool) -> Outcome:
+    prepared = prepare(batch, definitions.by_type)
+    ids = interning.intern(prepared.series(), prepared.streams(), definitions.revision)
     with transaction.atomic(durable=True):
-        stored = _store(prepared, revision)
+        stored = (_store_new if carefully else _store_all)(prepared, definitions.revision)
         duplicates = len(prepared.events) - len(stored) + prepared.repeated
         outcome = Outcome(len(stored), duplicates, prepared.rejected)
         if note is not None:
             note(outcome)
-        counted = count(prepared, stored, ids)
+        counted = _of_stored(prepared, stored, definitions).counted(ids, stored)
         if counted.tallies:
             _add(counted)
     return outcome
 
 
-def _store(prepared: Prepared, revision: UUID | None) -> dict[tuple[str, str], int]:
-    """Insert the events; the (customer, reference) of those that were not there, with their ids where they matter.
+Stored = Mapping[tuple[str, str], int]
+"""The (customer, reference) of events that were not there, with their ids where they matter."""
+
+
+def _store_all(prepared: Prepared, revision: UUID | None) -> Stored:
+    """Store all events, or raise IntegrityError when one is there already.
 
     Raises DefinitionsChanged when `revision`, by which the events were read, is no longer in force.
     """
+    keys = [(event.customer, event.reference) for event in prepared.events]
+    in_order = prepared.added.keeps_points()
+    with pipeline():
+        in_force = registry.send_shared_lock()
+        given = send(_IDS, len(keys)) if in_order else None
+    registry.check(in_force, revision)
+    if given is None:
+        copy(_COPY_EVENTS, event_rows.rows(prepared.events))
+        return dict.fromkeys(keys, 0)
+    # Ids tell values at one instant apart: they are given in the order of the body, in which events were received.
+    received = sorted(prepared.events, key=lambda event: event.index)
+    ids = {(event.customer, event.reference): key for event, (key,) in zip(received, rows(given), strict=True)}
+    copy(_COPY_EVENTS_IN_ORDER, event_rows.rows(prepared.events, ids))
+    return ids
+
+
+def _store_new(prepared: Prepared, revision: UUID | None) -> Stored:
+    """Store the events that are not there. Raises as `_store_all` does."""
     table = [
         (
             event.customer,
@@ -134,7 +172,7 @@ def _store(prepared: Prepared, revision: UUID | None) -> dict[tuple[str, str], i
     ]
     with pipeline():
         in_force = registry.send_shared_lock()
-        in_order = prepared.needs_order()
+        in_order = prepared.added.keeps_points()
         places = [[event.index for event in prepared.events]] if in_order else []
         stored = send(_INSERT_EVENTS_IN_ORDER if in_order else _INSERT_EVENTS, *columns(table, 8), *places)
     registry.check(in_force, revision)
@@ -143,19 +181,31 @@ def _store(prepared: Prepared, revision: UUID | None) -> dict[tuple[str, str], i
     return dict.fromkeys(rows(stored), 0)
 
 
+def _of_stored(prepared: Prepared, stored: Stored, definitions: Registry) -> Added:
+    if len(stored) == len(prepared.events):
+        return prepared.added
+    new = [event for event in prepared.events if (event.customer, event.reference) in stored]
+    return add_up(new, definitions.by_type)
+
+
 def _add(counted: Counted) -> None:
     changes = [(customer, meter, hour) for (customer, meter), hour in counted.changes.items()]
     slot = connection.connection.info.backend_pid % SLOTS
     with pipeline():
-        send(_INSERT_CHANGES, *columns(changes, 3))
+        customers, meters, hours = columns(changes, 3)
+        send(_INSERT_CHANGES, arrays.texts(customers), arrays.longs(meters), arrays.instants(hours))
         buckets.send_points(counted.points)
         buckets.send_tallies(counted.tallies, slot)
         buckets.send_values(counted.values)
 
 
-def _may_work_again(error: OperationalError | IntegrityError) -> bool:
-    sqlstate = getattr(error.__cause__, "sqlstate", None)
+def _may_work_again(error: OperationalError | IntegrityError, *, carefully: bool) -> bool:
+    sqlstate = _sqlstate(error)
     if sqlstate == _FOREIGN_KEY:
         interning.forget()
         registry.load()
-    return sqlstate in (*_LOCKED_OUT, _FOREIGN_KEY)
+    return sqlstate in (*_LOCKED_OUT, _FOREIGN_KEY) or (sqlstate == _UNIQUE and not carefully)
+
+
+def _sqlstate(error: OperationalError | IntegrityError) -> str | None:
+    return getattr(error.__cause__, "sqlstate", None)

@@ -78,7 +78,7 @@ class Kept:
     def quantity(self) -> Decimal:
         """What shows that two differ, in one number: of an hour without a quantity, how much is kept of it."""
         kept = self.tally.quantity
-        return Decimal(len(self.points) + len(self.values)) if kept is None else kept
+        return Decimal(len(self.points) + len(self.values) if kept is None else kept)
 
     @property
     def events(self) -> int:

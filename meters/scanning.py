@@ -104,7 +104,7 @@ def in_time() -> Iterator[None]:
     """Statements inside that run longer than `SECONDS_AT_MOST` are ended, as TooMuch."""
     try:
         with transaction.atomic():
-            _limit_to(SECONDS_AT_MOST * 1000)
+            _limit_to(int(SECONDS_AT_MOST * 1000))
             yield
             _limit_to(0)
     except OperationalError as error:

@@ -1,6 +1,5 @@
 """Chunks rated from real tables: lines, what each subscription reads, and what one failure costs the others."""
 
-import time
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -397,22 +396,3 @@ def test_the_number_of_queries_does_not_grow() -> None:
     for number, request in enumerate([*few, *more]):
         amounts = [line.amount for line in rated[request.key].lines]
         assert amounts == [2 * (number + 1), number + 1, 10, 10]
-
-
-def test_two_thousand_subscriptions_of_ten_lines_price_within_a_second(
-    acme: Customer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    tokens = making.meter("tokens", ["model"])
-    draft = making.version()
-    making.usage_charge(draft, tokens, [({"model": f"m{n}"}, "0.00012") for n in range(5)] + [({}, "0.1")])
-    making.fee(draft, "30", "arrears")
-    making.fee(draft, "30", "advance")
-    subscription = on(acme, making.publish(draft))
-    found = [usage.Usage({"model": f"m{n}"}, Decimal("12345.678901"), 1) for n in range(8)]
-    monkeypatch.setattr(usage, "read", lambda windows: {window.key: found for window in windows})
-    requests = [Request(key, subscription.pk, NOVEMBER, NOVEMBER) for key in range(2_000)]
-    started = time.process_time()
-    rated = rate(requests)
-    elapsed = time.process_time() - started
-    assert sum(len(each.lines) for each in rated.values()) == 20_000
-    assert elapsed < 1

@@ -282,7 +282,7 @@ def test_opposite_orders_leave_no_deadlock_error() -> None:
 @pytest.mark.django_db(transaction=True)
 def test_a_deadlock_is_tried_again() -> None:
     calls_meter()
-    real, failures = ingest._store, [_error("40P01"), _error("40001")]
+    real, failures = ingest._store_all, [_error("40P01"), _error("40001")]
 
     def sometimes(*arguments: Any) -> Any:
         stored = real(*arguments)
@@ -290,7 +290,7 @@ def test_a_deadlock_is_tried_again() -> None:
             raise failures.pop()
         return stored
 
-    with mock.patch.object(ingest, "_store", sometimes):
+    with mock.patch.object(ingest, "_store_all", sometimes):
         assert send(event("r1")).accepted == 1
     assert (failures, Event.objects.count(), Bucket.objects.get().events) == ([], 1, 1)
 
