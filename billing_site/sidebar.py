@@ -29,6 +29,7 @@ GROUPS: dict[str, list[Item]] = {
     "Events & usage": [
         Item("Meters", "speed", "meters_meter_changelist", "meters.meter"),
         Item("Events", "bolt", "meters_event_changelist", "meters.event"),
+        Item("Corrections", "edit_note", "meters_correction_changelist", "meters.correction"),
         Item("Attribution", "sell", "attribution", "meters.event", own=True),
         Item("Failed calls", "error", "calls", "meters.event", own=True),
         Item("Uploads", "upload_file", "meters_upload_changelist", "meters.upload"),

@@ -19,6 +19,7 @@ from billing_site.foundation.parameters import PAGE
 from catalog.models import PlanVersion
 from customers import periodic, subscribing
 from customers.bounds import period_between
+from customers.corrections_api import AmendEvent, VoidEvent
 from customers.models import Alias, Customer, Subscription
 from customers.serializers import (
     AliasSerializer,
@@ -251,6 +252,8 @@ urlpatterns = [
     path("customers", Customers.as_view(), name="customers"),
     path("customers/<reference:reference>/usage", CustomerUsage.as_view(), name="customer-usage"),
     path("customers/<reference:reference>/aliases", CustomerAliases.as_view(), name="customer-aliases"),
+    path("customers/<reference:reference>/events/<reference:event>/void", VoidEvent.as_view(), name="void-event"),
+    path("customers/<reference:reference>/events/<reference:event>/amend", AmendEvent.as_view(), name="amend-event"),
     path("customers/<reference:reference>", OneCustomer.as_view(), name="customer"),
     path("subscriptions", Subscriptions.as_view(), name="subscriptions"),
     path("subscriptions/<reference:reference>", OneSubscription.as_view(), name="subscription"),

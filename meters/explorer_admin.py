@@ -15,9 +15,10 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.decorators import display
 
-from billing_site.foundation.admin_base import ReadOnlyAdmin
 from billing_site.foundation.money import grouped
 from meters import previews, registry
+from meters.correction_admin import CorrectableAdmin
+from meters.corrections import correction_of
 from meters.exact_json import to_text
 from meters.explorer_form import forms_of, search_of
 from meters.exploring import (
@@ -38,7 +39,7 @@ TEXT_SHOWN = 60
 
 
 @admin.register(Event)
-class EventAdmin(ReadOnlyAdmin):
+class EventAdmin(CorrectableAdmin):
     fields = (
         "reference",
         "shown_customer",
@@ -49,6 +50,7 @@ class EventAdmin(ReadOnlyAdmin):
         "shown_value",
         "subscription",
         "shown_properties",
+        "became",
         "counted_as",
     )
     readonly_fields = fields
@@ -120,6 +122,8 @@ class EventAdmin(ReadOnlyAdmin):
 
     @display(description="Counted as")
     def counted_as(self, event: Event) -> SafeString:
+        if correction_of(event) is not None:
+            return format_html('<p class="tb-quiet">{}</p>', "It does not count any more.")
         rows = [
             {
                 "meter": meter,

@@ -65,7 +65,10 @@ class Position(NamedTuple):
 
 @dataclass(frozen=True)
 class Found:
-    """One event."""
+    """One form of an event. `correction`: what took it out, “void” or “amend”; empty while it counts.
+
+    `amended`: it took the place of what was sent.
+    """
 
     id: int
     customer: str
@@ -75,6 +78,8 @@ class Found:
     value: Decimal | None
     status: str
     properties: dict[str, Any]
+    correction: str = ""
+    amended: bool = False
 
     def position(self) -> Position:
         return Position(self.timestamp, self.id)
@@ -91,12 +96,19 @@ class Page:
     stopped: bool = False
 
 
-# By the unique index event_once (customer, reference), at each customer that was ever seen.
+# By the unique index event_once (customer, reference), at each customer that was ever seen; what it was amended to by
+# event_amended_forms.
 _BY_REFERENCE = """
     SELECT event.*
     FROM (SELECT DISTINCT customer FROM meters_stream WHERE %s::text IN ('', customer)) AS seen
     JOIN LATERAL (
-        SELECT * FROM meters_event AS found WHERE found.customer = seen.customer AND found.reference = %s LIMIT 1
+        SELECT id FROM meters_event AS found
+        WHERE found.customer = seen.customer AND found.reference = %s AND found.replaces IS NULL LIMIT 1
+    ) AS first ON true
+    JOIN LATERAL (
+        SELECT * FROM meters_event AS sent WHERE sent.id = first.id
+        UNION ALL
+        SELECT * FROM meters_event AS amended WHERE amended.replaces = first.id
     ) AS event ON true
     WHERE %s::text IN ('', event.type)
         AND event.timestamp >= coalesce(%s::timestamptz, '-infinity')
@@ -117,7 +129,9 @@ _MERGED = "SELECT * FROM ({together}) AS merged ORDER BY timestamp DESC, id DESC
 # By the primary key, backwards.
 _ARRIVED = "SELECT * FROM meters_event WHERE id < %s ORDER BY id DESC"
 _READ = """
-    SELECT id, customer, reference, type, timestamp, value, status, properties::text
+    SELECT id, customer, reference, type, timestamp, value, status, properties::text,
+        coalesce((SELECT kind FROM meters_correction AS correction WHERE correction.event_id = event.id), ''),
+        replaces IS NOT NULL
     FROM ({looked_at} LIMIT %s) AS event {picked} ORDER BY {order} LIMIT %s
 """
 _LAST = "SELECT timestamp, id FROM ({looked_at} LIMIT %s) AS event OFFSET %s"
@@ -175,8 +189,8 @@ def _read(looked_at: str, given: Sequence[object], order: str, search: Search, b
     picked, picked_by = _picked(search)
     statement = _READ.format(looked_at=looked_at, picked=picked, order=order)
     return [
-        Found(key, customer, reference, kind, timestamp, value, status, from_text(properties))
-        for key, customer, reference, kind, timestamp, value, status, properties in fetch(
+        Found(key, customer, reference, kind, timestamp, value, status, from_text(properties), *corrected)
+        for key, customer, reference, kind, timestamp, value, status, properties, *corrected in fetch(
             statement, *given, bound, *picked_by, limit
         )
     ]

@@ -4,7 +4,7 @@ A batch is first stored as if all of it were new, which it nearly always is: by 
 index refuses it as a whole when an event is there already; then it is stored again with care, event by event.
 
 Locks are taken in one order by everybody: the definitions (shared), events by (customer, reference), then, at the end,
-buckets by (customer, series, hour) and the totals of closed days by (customer, series, day).
+buckets by (customer, series, hour), the totals of closed days by (customer, series, day), and the different values.
 """
 
 import random
@@ -42,7 +42,7 @@ _INSERT_EVENTS = """
     FROM unnest(
         %b::text[], %b::text[], %b::text[], %b::timestamptz[], %b::numeric[], %b::text[], %b::text[], %b::text[]
     ) AS new (customer, reference, type, timestamp, value, status, subscription, properties)
-    ON CONFLICT (customer, reference) DO NOTHING
+    ON CONFLICT (customer, reference) WHERE replaces IS NULL DO NOTHING
     RETURNING customer, reference, id
 """
 # Likewise, when events at one instant must be told apart: ids are given in the order of the body, which is the order in
@@ -61,7 +61,7 @@ _INSERT_EVENTS_IN_ORDER = """
         ) AS sent
     ) AS new
     ORDER BY customer COLLATE "C", reference COLLATE "C"
-    ON CONFLICT (customer, reference) DO NOTHING
+    ON CONFLICT (customer, reference) WHERE replaces IS NULL DO NOTHING
     RETURNING customer, reference, id
 """
 _INSERT_CHANGES = """
@@ -194,8 +194,8 @@ def _add(counted: Counted, closed_until: datetime | None) -> None:
         customers, meters, hours = columns(changes, 3)
         send(_INSERT_CHANGES, arrays.texts(customers), arrays.longs(meters), arrays.instants(hours))
         buckets.send_points(counted.points)
-        buckets.send_values(counted.values)
         buckets.send_tallies(counted.tallies, slot, closed_until)
+        buckets.send_values(counted.values)
 
 
 def _may_work_again(error: OperationalError | IntegrityError, *, carefully: bool) -> bool:

@@ -29,6 +29,7 @@ _EVENTS = """
         WHERE each.customer = stream.customer AND each.type = stream.type
             AND each.timestamp >= %(start)s AND each.timestamp < %(end)s
             AND (%(status)s::text IS NULL OR each.status = %(status)s)
+            AND NOT EXISTS (SELECT FROM meters_correction AS correction WHERE correction.event_id = each.id)
         ORDER BY each.timestamp
         LIMIT %(limit)s
     ) AS event

@@ -18,8 +18,9 @@ LATEST = 10_000
 # The end of the primary key, so that it costs the same however many events there are.
 _LATEST = """
     SELECT id, customer, reference, type, value, properties::text
-    FROM meters_event
+    FROM meters_event AS event
     WHERE id > (SELECT max(id) FROM meters_event) - %b AND status = %b AND type = ANY(%b::text[])
+        AND NOT EXISTS (SELECT FROM meters_correction AS correction WHERE correction.event_id = event.id)
     ORDER BY id DESC
 """
 

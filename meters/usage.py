@@ -98,6 +98,7 @@ _EVENTS = """
             AND bound.timestamp < wanted.stop
             AND bound.status = %b
             AND (wanted.subscription = '' OR bound.subscription = wanted.subscription)
+            AND NOT EXISTS (SELECT FROM meters_correction AS correction WHERE correction.event_id = bound.id)
         OFFSET 0
     ) AS event
 """

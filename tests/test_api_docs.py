@@ -66,7 +66,7 @@ def test_every_operation_says_what_it_needs(document: dict[str, Any]) -> None:
     for path, method, operation in operations(document):
         where = f"{method} {path}"
         assert operation["security"] == [{"ApiKey": []}], where
-        assert re.search(r"Scope: `(ingest|read|write)`\.", operation["description"]), where
+        assert re.search(r"Scope: `(correct|ingest|read|write)`\.", operation["description"]), where
         assert operation.get("summary"), where
         assert set(operation["tags"]) <= tags, where
         for status in ("401", "403", "503"):
@@ -110,7 +110,7 @@ def test_every_view_is_closed_to_who_has_no_scope() -> None:
         instance = view()
         for method in instance.allowed_methods:
             if method != "OPTIONS":
-                assert required_scope(instance, method) in ("ingest", "read", "write"), (view, method)
+                assert required_scope(instance, method) in ("correct", "ingest", "read", "write"), (view, method)
             if method in WRITES and view.__module__ != "meters.api":
                 assert issubclass(view, IdempotentWrites), (view, method)
 

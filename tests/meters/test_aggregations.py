@@ -11,10 +11,10 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from billing_site.foundation.periods import Period
-from meters.corrections import rebuild
 from meters.ingest import accept
 from meters.metering import define_meter
 from meters.models import Meter
+from meters.rebuilding import rebuild
 from meters.usage import Window, only, read
 from tests.meters import naive
 from tests.meters.making import NOON, event, read_batch, send

@@ -14,9 +14,9 @@ from django.test.utils import CaptureQueriesContext
 
 from billing_site.foundation.periods import Period
 from meters import day_checks, day_totals, ingest
-from meters.corrections import rebuild
 from meters.metering import change, draft_of
 from meters.models import Bucket, DayClosing, DayTotal, Meter, Series
+from meters.rebuilding import rebuild
 from meters.usage import Window, read
 from tests.meters.making import calls_meter, event, read_batch, send, tokens_meter
 

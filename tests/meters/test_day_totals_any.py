@@ -18,10 +18,10 @@ from hypothesis import strategies as st
 
 from billing_site.foundation.periods import Period, midnight
 from meters import day_checks, day_totals
-from meters.corrections import differences
 from meters.decoding import decode
 from meters.ingest import accept
 from meters.models import DayClosing, DayTotal, Meter
+from meters.rebuilding import differences
 from meters.usage import Window, only, read
 from tests.meters import naive
 from tests.meters.making import LIMITS, event

@@ -19,10 +19,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from meters import ingest, interning, registry
-from meters.corrections import differences
 from meters.drafts import DimensionDraft
 from meters.metering import change, define_meter, draft_of
 from meters.models import Bucket, DefinitionRevision, Event, Meter, Series, Stream, UsageChange
+from meters.rebuilding import differences
 from tests.meters.making import NOON, calls_meter, event, read_batch, send, tokens_meter
 
 THREADS = 8

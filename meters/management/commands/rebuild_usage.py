@@ -11,10 +11,10 @@ from django.core.management.base import BaseCommand, CommandError
 
 from billing_site.foundation.money import plain
 from meters import day_checks, day_totals
-from meters.corrections import Difference, differences, rebuild
 from meters.counting import SeriesKey
 from meters.day_checks import DayDifference
 from meters.models import Meter
+from meters.rebuilding import Difference, differences, rebuild
 
 SHOWN = 20
 
