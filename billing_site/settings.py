@@ -230,6 +230,9 @@ UPLOAD_MAX_ROWS = whole("UPLOAD_MAX_ROWS", 2_000_000)
 UPLOAD_PART_ROWS = whole("UPLOAD_PART_ROWS", 1_000)
 UPLOAD_LEASE = seconds("UPLOAD_LEASE_SECONDS", 60)
 UPLOAD_BEAT_SECONDS = decimal("UPLOAD_BEAT_SECONDS", 5.0)
+BACKFILL_CHUNK_EVENTS = whole("BACKFILL_CHUNK_EVENTS", 5_000)
+BACKFILL_LEASE = seconds("BACKFILL_LEASE_SECONDS", 60)
+BACKFILL_BEAT_SECONDS = decimal("BACKFILL_BEAT_SECONDS", 5.0)
 INVOICE_CHUNK_SIZE = whole("INVOICE_CHUNK_SIZE", 1_000)
 INVOICE_LEASE = seconds("INVOICE_LEASE_SECONDS", 30)
 INVOICE_BEAT_SECONDS = decimal("INVOICE_BEAT_SECONDS", 5.0)
@@ -249,6 +252,11 @@ CELERY_BEAT_SCHEDULE["meters.find_uploads"] = {
     "task": "meters.find_uploads",
     "schedule": UPLOAD_BEAT_SECONDS,
     "options": {"expires": max(UPLOAD_BEAT_SECONDS, 5)},
+}
+CELERY_BEAT_SCHEDULE["meters.find_backfills"] = {
+    "task": "meters.find_backfills",
+    "schedule": BACKFILL_BEAT_SECONDS,
+    "options": {"expires": max(BACKFILL_BEAT_SECONDS, 5)},
 }
 
 # The largest body of any address is a batch of events; a price matrix is a form of many fields.

@@ -17,9 +17,10 @@ from rest_framework.response import Response
 from billing_site.foundation.errors import Fault, Refused
 from customers import usage_csv, usage_cursors
 from customers.models import Customer
-from customers.serializers import WindowRowSerializer
+from customers.periodic import still_counting
+from customers.serializers import StillCountingSerializer, WindowRowSerializer
 from customers.usage_cursors import CellPagination
-from customers.usage_pages import Asked, Position, Row, ask, read_page
+from customers.usage_pages import Asked, Position, ask, read_page
 from customers.windows import Step
 
 FILTER = re.compile(r"filter\[(.+)\]", re.DOTALL)
@@ -57,7 +58,8 @@ class Usage(GenericAPIView[Any]):
             "whole of its window; what cannot be added up (a maximum, a number of different values) is right for every "
             "window, filter and total alike. What has no usage has no row. `totals` holds, for each customer and meter "
             "with a row on the page, the quantity from `from` to `to` under the same filters. A page may hold fewer "
-            "rows than `limit`, or none: read on until `next` is null.\n\n"
+            "rows than `limit`, or none: read on until `next` is null. Figures of the meters in `still_counting` are "
+            "not all yet.\n\n"
             "As CSV (`Accept: text/csv` or `format=csv`) all rows come at once, without totals; values of dimensions "
             "stand in columns such as `dimensions.model`."
         ),
@@ -100,11 +102,13 @@ class Usage(GenericAPIView[Any]):
         after = usage_cursors.position(request, asked)
         if request.accepted_renderer.format == Csv.format:
             return _csv(request, asked, after)
+        counting = still_counting(asked.meters)
         page = read_page(asked, after, CellPagination().limit(request))
         return Response(
             {
                 "data": _rows(page.rows),
                 "totals": _rows(page.totals),
+                "still_counting": _rows(counting, StillCountingSerializer),
                 "next": usage_cursors.cursor(request, page.next) if page.next else None,
             }
         )
@@ -123,8 +127,8 @@ class Usage(GenericAPIView[Any]):
         return super().handle_exception(exc)
 
 
-def _rows(rows: Sequence[Row]) -> Any:
-    many: Any = WindowRowSerializer(many=True)
+def _rows(rows: Sequence[Any], serializer: Any = WindowRowSerializer) -> Any:
+    many = serializer(many=True)
     return many.to_representation(rows)
 
 
@@ -146,6 +150,9 @@ def _asked(request: Request) -> Asked:
 def _csv(request: Request, asked: Asked, after: Position | None) -> StreamingHttpResponse:
     if "limit" in request.query_params:
         raise Refused(Fault("limit_unused", "CSV holds all rows at once: leave “limit” out.", "limit"))
+    if counting := still_counting(asked.meters):
+        message = f"{counting[0]} A file could not say so: ask again later, or for other meters by “meter”."
+        raise Refused(Fault("usage_still_counting_conflict", message, "meter"))
     answer = StreamingHttpResponse(
         usage_csv.lines(asked, after), content_type="text/csv; charset=utf-8; header=present"
     )

@@ -15,12 +15,13 @@ COUNTED = "succeeded"
 
 
 class SeriesKey(NamedTuple):
-    """What a series is; `dimensions` are (name, value) in order of name."""
+    """What a series is; `dimensions` are (name, value) in order of name, `generation` is that of the meter."""
 
     customer: str
     meter: int
     subscription: str
     dimensions: tuple[tuple[str, str], ...]
+    generation: int = 1
 
 
 class Part(NamedTuple):
@@ -113,7 +114,7 @@ def parts_of(event: Any, definitions: Iterable[Definition], *, strict: bool) -> 
         return
     for definition in definitions:
         for dimensions, quantity, text in quantities(definition, event.value, event.properties, strict=strict):
-            series = SeriesKey(event.customer, definition.id, event.subscription, dimensions)
+            series = SeriesKey(event.customer, definition.id, event.subscription, dimensions, definition.generation)
             yield Part(series, definition, quantity, text)
 
 

@@ -110,7 +110,7 @@ def _accept(prepared: Prepared, revision: UUID | None, note: Callable[[Outcome],
             note(outcome)
         counted = count(prepared, stored, ids)
         if counted.tallies:
-            _add(counted)
+            add(counted)
     return outcome
 
 
@@ -143,7 +143,8 @@ def _store(prepared: Prepared, revision: UUID | None) -> dict[tuple[str, str], i
     return dict.fromkeys(rows(stored), 0)
 
 
-def _add(counted: Counted) -> None:
+def add(counted: Counted) -> None:
+    """Write what some events add, in the transaction that stores them or notes that they are counted."""
     changes = [(customer, meter, hour) for (customer, meter), hour in counted.changes.items()]
     slot = connection.connection.info.backend_pid % SLOTS
     with pipeline():

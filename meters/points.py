@@ -35,9 +35,11 @@ _LATEST = """
         %b::bigint[], %b::text[], %b::bigint[], %b::text[], %b::timestamptz[], %b::timestamptz[], %b::timestamptz[],
         %b::timestamptz[]
     ) AS wanted (ordinal, customer, meter, subscription, start, first_hour, end_hour, stop)
+    JOIN meters_meter AS meter ON meter.id = wanted.meter
     JOIN meters_series AS series
         ON series.customer = wanted.customer
         AND series.meter_id = wanted.meter
+        AND series.generation = meter.generation
         AND (wanted.subscription = '' OR series.subscription = wanted.subscription)
     CROSS JOIN LATERAL (
         SELECT timestamp, event_id, value FROM meters_point
@@ -77,9 +79,11 @@ _LEVELS = """
         FROM unnest(
             %b::bigint[], %b::text[], %b::bigint[], %b::text[], %b::timestamptz[], %b::timestamptz[], %b::boolean[]
         ) AS wanted (ordinal, customer, meter, subscription, start, stop, recurring)
+        JOIN meters_meter AS meter ON meter.id = wanted.meter
         JOIN meters_series AS series
             ON series.customer = wanted.customer
             AND series.meter_id = wanted.meter
+            AND series.generation = meter.generation
             AND (wanted.subscription = '' OR series.subscription = wanted.subscription)
         CROSS JOIN LATERAL (
             (
@@ -106,9 +110,11 @@ _DELTAS = """
         %b::bigint[], %b::text[], %b::bigint[], %b::text[], %b::timestamptz[], %b::timestamptz[], %b::boolean[],
         %b::timestamptz[]
     ) AS wanted (ordinal, customer, meter, subscription, start, stop, recurring, start_hour)
+    JOIN meters_meter AS meter ON meter.id = wanted.meter
     JOIN meters_series AS series
         ON series.customer = wanted.customer
         AND series.meter_id = wanted.meter
+        AND series.generation = meter.generation
         AND (wanted.subscription = '' OR series.subscription = wanted.subscription)
     CROSS JOIN LATERAL (
         SELECT sum(value * 1000000 * extract(epoch FROM wanted.stop - timestamp)) AS area, count(*) AS events

@@ -58,7 +58,7 @@ def install(place: str) -> None:
         "after drafts": lambda: stop_before(planning, "_assign"),
         "inside rating": lambda: stop_after(usage, "read"),
         "after numbers, before commit": lambda: stop_after(numbering, "finalize"),
-        "upload: stored, before commit": lambda: stop_at_part(ingest, "_add", 5),
+        "upload: stored, before commit": lambda: stop_at_part(ingest, "add", 5),
         "upload: between two parts": lambda: stop_at_part(upload_work, "_load", 5),
     }[place]()
 
