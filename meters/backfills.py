@@ -38,6 +38,15 @@ class Counting:
     rate: int | None
     left: timedelta | None
 
+    @property
+    def left_words(self) -> str:
+        """The time left as people say it: in the largest unit of which there are two, and rounded up."""
+        seconds = 0 if self.left is None else int(self.left.total_seconds())
+        for length, unit in ((86_400, "days"), (3_600, "hours"), (60, "minutes")):
+            if seconds >= 2 * length:
+                return f"{-(-seconds // length)} {unit}"
+        return f"{seconds} s"
+
     def __str__(self) -> str:
         if self.job.status == Status.FAILED:
             return (
