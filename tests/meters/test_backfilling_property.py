@@ -63,7 +63,7 @@ def turn(meter: Meter, *, killed: bool) -> None:
             Backfill.objects.filter(status__in=backfill_leases.IN_WORK).update(leased_until=None, failures=0)
 
 
-@settings(max_examples=15, deadline=None, phases=PHASES, suppress_health_check=list(HealthCheck))
+@settings(max_examples=6, deadline=None, phases=PHASES, suppress_health_check=list(HealthCheck))
 @given(data=st.data(), before=sent_events, after=sent_events, chunk=st.integers(1, 6))
 def test_any_history_is_counted_once(data: st.DataObject, before: list[Any], after: list[Any], chunk: int) -> None:
     run = f"t{next(codes)}"
