@@ -235,6 +235,9 @@ UPLOAD_LEASE = seconds("UPLOAD_LEASE_SECONDS", 60)
 UPLOAD_BEAT_SECONDS = decimal("UPLOAD_BEAT_SECONDS", 5.0)
 DAY_CLOSES_AFTER = seconds("DAY_CLOSES_AFTER_SECONDS", 3_600)
 DAY_TOTALS_BEAT_SECONDS = decimal("DAY_TOTALS_BEAT_SECONDS", 30.0)
+BACKFILL_CHUNK_EVENTS = whole("BACKFILL_CHUNK_EVENTS", 5_000)
+BACKFILL_LEASE = seconds("BACKFILL_LEASE_SECONDS", 60)
+BACKFILL_BEAT_SECONDS = decimal("BACKFILL_BEAT_SECONDS", 5.0)
 INVOICE_CHUNK_SIZE = whole("INVOICE_CHUNK_SIZE", 1_000)
 INVOICE_LEASE = seconds("INVOICE_LEASE_SECONDS", 30)
 INVOICE_BEAT_SECONDS = decimal("INVOICE_BEAT_SECONDS", 5.0)
@@ -259,6 +262,11 @@ CELERY_BEAT_SCHEDULE["meters.total_days"] = {
     "task": "meters.total_days",
     "schedule": DAY_TOTALS_BEAT_SECONDS,
     "options": {"expires": max(DAY_TOTALS_BEAT_SECONDS, 5)},
+}
+CELERY_BEAT_SCHEDULE["meters.find_backfills"] = {
+    "task": "meters.find_backfills",
+    "schedule": BACKFILL_BEAT_SECONDS,
+    "options": {"expires": max(BACKFILL_BEAT_SECONDS, 5)},
 }
 
 # The largest body of any address is a batch of events; a price matrix is a form of many fields.

@@ -14,7 +14,7 @@ OFFERED = 200
 def seen_values(meter: Meter, priceable: Priceable) -> dict[str, list[str]]:
     """By dimension: the meter's labels, or values of its latest usage, in order. One query for each other dimension."""
     latest = Series.objects.order_by("-pk").values("pk")[:LOOKED_AT]
-    rows = Series.objects.filter(pk__in=latest, meter=meter)
+    rows = Series.objects.filter(pk__in=latest, meter=meter, generation=meter.generation)
     found = {priceable.label_dimension: list(priceable.labels)} if priceable.label_dimension else {}
     for name in priceable.dimensions:
         if name not in found:

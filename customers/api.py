@@ -119,7 +119,8 @@ class CustomerUsage(View):
     @extend_schema(
         operation_id="retrieve_usage",
         summary="Usage of a customer in a period",
-        description="Quantities by meter, billed or not: right from the moment at which ingestion answered.",
+        description="Quantities by meter, billed or not: right from the moment at which ingestion answered. Those of "
+        "the meters in `still_counting` are not all yet.",
         parameters=[
             OpenApiParameter(
                 "from", str, required=True, description="A day in the customer's timezone, or an instant."
@@ -133,8 +134,15 @@ class CustomerUsage(View):
         customer = find_customer(reference)
         asked = request.query_params
         period = period_between(asked.get("from"), asked.get("to"), customer.timezone)
-        rows = periodic.used(customer, period, meters=listed(request, "meter"), group_by=listed(request, "group_by"))
-        answer = {"customer": customer.reference, "from": period.start, "to": period.end, "data": rows}
+        meters = listed(request, "meter")
+        counting = periodic.still_counting(periodic.chosen_meters(meters))
+        answer = {
+            "customer": customer.reference,
+            "from": period.start,
+            "to": period.end,
+            "data": periodic.used(customer, period, meters=meters, group_by=listed(request, "group_by")),
+            "still_counting": counting,
+        }
         return Response(UsageSerializer(answer).data)
 
 

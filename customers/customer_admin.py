@@ -142,12 +142,14 @@ class CustomerAdmin(RefusalsShown, ConfigurationAdmin):
         now = clock.now()
         today = local_date(now, customer.timezone)
         month = Schedule(Interval.MONTH, Alignment.CALENDAR, today, customer.timezone).period_at(now)
+        counting = periodic.still_counting(periodic.chosen_meters(()))
         rows = [
             {"meter": row.meter, "quantity": grouped(row.quantity), "events": f"{row.events:,}"}
             for row in periodic.used(customer, month)
         ]
         first = local_date(month.start, customer.timezone)
-        return render_to_string("admin/customers/customer/_usage.html", {"rows": rows, "first": first, "until": today})
+        context = {"rows": rows, "first": first, "until": today, "counting": counting}
+        return render_to_string("admin/customers/customer/_usage.html", context)
 
     @action(description="Usage chart", permissions=["usage_chart"], icon="monitoring")
     def usage_chart(self, request: HttpRequest, object_id: str) -> HttpResponse:

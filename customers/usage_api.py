@@ -18,9 +18,10 @@ from billing_site.foundation.errors import Fault, Refused
 from billing_site.foundation.parameters import PAGE
 from customers import usage_csv, usage_cursors
 from customers.models import Customer
-from customers.serializers import WindowRowSerializer
+from customers.periodic import still_counting
+from customers.serializers import StillCountingSerializer, WindowRowSerializer
 from customers.usage_cursors import CellPagination
-from customers.usage_pages import Asked, Position, Row, ask, read_page
+from customers.usage_pages import Asked, Position, ask, read_page
 from customers.windows import Step
 
 FILTER = re.compile(r"filter\[(.+)\]", re.DOTALL)
@@ -58,7 +59,8 @@ class Usage(GenericAPIView[Any]):
             "whole of its window; what cannot be added up (a maximum, a number of different values) is right for every "
             "window, filter and total alike. What has no usage has no row. `totals` holds, for each customer and meter "
             "with a row on the page, the quantity from `from` to `to` under the same filters. A page may hold fewer "
-            "rows than `limit`, or none: read on until `next` is null.\n\n"
+            "rows than `limit`, or none: read on until `next` is null. Figures of the meters in `still_counting` are "
+            "not all yet.\n\n"
             "As CSV (`Accept: text/csv` or `format=csv`) all rows come at once, without totals; values of dimensions "
             "stand in columns such as `dimensions.model`."
         ),
@@ -101,11 +103,13 @@ class Usage(GenericAPIView[Any]):
         after = usage_cursors.position(request, asked)
         if request.accepted_renderer.format == Csv.format:
             return _csv(request, asked, after)
+        counting = still_counting(asked.meters)
         page = read_page(asked, after, CellPagination().limit(request))
         return Response(
             {
                 "data": _rows(page.rows),
                 "totals": _rows(page.totals),
+                "still_counting": _rows(counting, StillCountingSerializer),
                 "next": usage_cursors.cursor(request, page.next) if page.next else None,
             }
         )
@@ -132,8 +136,8 @@ class Usage(GenericAPIView[Any]):
         request.accepted_renderer, request.accepted_media_type = JSONRenderer(), JSONRenderer.media_type
 
 
-def _rows(rows: Sequence[Row]) -> Any:
-    many: Any = WindowRowSerializer(many=True)
+def _rows(rows: Sequence[Any], serializer: Any = WindowRowSerializer) -> Any:
+    many = serializer(many=True)
     return many.to_representation(rows)
 
 

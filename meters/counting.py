@@ -17,12 +17,13 @@ _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 class SeriesKey(NamedTuple):
-    """What a series is; `dimensions` are (name, value) in order of name."""
+    """What a series is; `dimensions` are (name, value) in order of name, `generation` is that of the meter."""
 
     customer: str
     meter: int
     subscription: str
     dimensions: tuple[tuple[str, str], ...]
+    generation: int = 1
 
 
 class Part(NamedTuple):
@@ -136,6 +137,9 @@ class Added:
             for label, tally in labels.items():
                 yield series_key(definition, customer, subscription, base, label), definition, instant, tally
 
+    def series(self) -> set[SeriesKey]:
+        return {cell[0] for cell in self.cells()}
+
     def counted(self, ids: Mapping[SeriesKey, int], events: Mapping[tuple[str, str], int]) -> Counted:
         """The same with the ids of series and, where there are points, of events by (customer, reference)."""
         counted = Counted()
@@ -180,7 +184,7 @@ class Prepared:
         return False
 
     def series(self) -> set[SeriesKey]:
-        return {cell[0] for cell in self.added.cells()}
+        return self.added.series()
 
     def streams(self) -> set[tuple[str, str]]:
         return {(event.customer, event.type) for event in self.events}
@@ -204,21 +208,21 @@ def prepare(batch: Batch, by_type: Mapping[str, Sequence[Definition]]) -> Prepar
     return Prepared([kept[key] for key in sorted(kept)], added, rejected, repeated)
 
 
-def add_up(events: Iterable[SentEvent], by_type: Mapping[str, Sequence[Definition]]) -> Added:
-    """What events add that `prepare` has let pass."""
+def add_up(events: Iterable[SentEvent], by_type: Mapping[str, Sequence[Definition]], *, strict: bool = True) -> Added:
+    """What events add that `prepare` has let pass, or, when not `strict`, that were stored before a meter read them."""
     added = Added()
     for event in events:
-        added.add(event, read_by(by_type.get(event.type, ()), event))
+        added.add(event, read_by(by_type.get(event.type, ()), event, strict=strict))
     return added
 
 
-def read_by(definitions: Iterable[Definition], event: SentEvent) -> list[Reading]:
-    """What meters read from an event; nothing when it failed. Raises Unfit, as `quantities` does when strict."""
+def read_by(definitions: Iterable[Definition], event: SentEvent, *, strict: bool = True) -> list[Reading]:
+    """What meters read from an event; nothing when it failed. Raises Unfit when `strict`, as `quantities` does."""
     if event.status != COUNTED:
         return []
     readings = []
     for definition in definitions:
-        base, found = read(definition, event.value, event.properties, strict=True)
+        base, found = read(definition, event.value, event.properties, strict=strict)
         if found:
             readings.append((definition, base, found))
     return readings
@@ -230,13 +234,14 @@ def parts_of(event: Any, definitions: Iterable[Definition], *, strict: bool) -> 
         return
     for definition in definitions:
         for dimensions, quantity, text in quantities(definition, event.value, event.properties, strict=strict):
-            series = SeriesKey(event.customer, definition.id, event.subscription, dimensions)
+            series = SeriesKey(event.customer, definition.id, event.subscription, dimensions, definition.generation)
             yield Part(series, definition, quantity, text)
 
 
 def series_key(definition: Definition, customer: str, subscription: str, base: Dimensions, label: str) -> SeriesKey:
     """The series of one labelled value."""
-    return SeriesKey(customer, definition.id, subscription, labelled(base, definition.label_dimension, label))
+    dimensions = labelled(base, definition.label_dimension, label)
+    return SeriesKey(customer, definition.id, subscription, dimensions, definition.generation)
 
 
 def hour_of(instant: datetime) -> datetime:

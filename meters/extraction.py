@@ -65,7 +65,8 @@ class DimensionSource:
 class Definition:
     """A meter as values. `dimensions`: those that are recorded, in order.
 
-    `recurring`: the level at the end of a period is the level at the start of the next.
+    `recurring`: the level at the end of a period is the level at the start of the next. `generation`: of the series
+    that hold its usage.
     """
 
     id: int
@@ -78,6 +79,7 @@ class Definition:
     dimensions: tuple[DimensionSource, ...] = ()
     rounding: Rounding = NOT_ROUNDED
     recurring: bool = False
+    generation: int = 1
 
 
 class Quantity(NamedTuple):

@@ -127,7 +127,7 @@ def _accept(batch: Batch, definitions: Registry, note: Note | None, *, carefully
             note(outcome)
         counted = _of_stored(prepared, stored, definitions).counted(ids, stored)
         if counted.tallies:
-            _add(counted, closed_until)
+            add(counted, closed_until)
     return outcome
 
 
@@ -187,7 +187,11 @@ def _of_stored(prepared: Prepared, stored: Stored, definitions: Registry) -> Add
     return add_up(new, definitions.by_type)
 
 
-def _add(counted: Counted, closed_until: datetime | None) -> None:
+def add(counted: Counted, closed_until: datetime | None) -> None:
+    """Write what some events add, in the transaction that stores them or notes that they are counted.
+
+    The caller holds the definitions' lock, under which it read until when days are closed.
+    """
     changes = [(customer, meter, hour) for (customer, meter), hour in counted.changes.items()]
     slot = connection.connection.info.backend_pid % SLOTS
     with pipeline():

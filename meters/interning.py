@@ -24,18 +24,20 @@ _INSERT_STREAMS = """
 
 # Uses the unique index series_once.
 _INSERT_SERIES = """
-    INSERT INTO meters_series (customer, meter_id, subscription, dimensions)
-    SELECT customer, meter, subscription, dimensions::jsonb
-    FROM unnest(%b::text[], %b::bigint[], %b::text[], %b::text[]) AS new (customer, meter, subscription, dimensions)
+    INSERT INTO meters_series (customer, meter_id, generation, subscription, dimensions)
+    SELECT customer, meter, generation, subscription, dimensions::jsonb
+    FROM unnest(%b::text[], %b::bigint[], %b::int[], %b::text[], %b::text[])
+        AS new (customer, meter, generation, subscription, dimensions)
     ON CONFLICT DO NOTHING
 """
 _SELECT_SERIES = """
     SELECT ordinal, series.id
-    FROM unnest(%b::text[], %b::bigint[], %b::text[], %b::text[])
-        WITH ORDINALITY AS wanted (customer, meter, subscription, dimensions, ordinal)
+    FROM unnest(%b::text[], %b::bigint[], %b::int[], %b::text[], %b::text[])
+        WITH ORDINALITY AS wanted (customer, meter, generation, subscription, dimensions, ordinal)
     JOIN meters_series AS series
         ON series.customer = wanted.customer
         AND series.meter_id = wanted.meter
+        AND series.generation = wanted.generation
         AND series.subscription = wanted.subscription
         AND series.digest = md5(wanted.dimensions::jsonb::text)
 """
@@ -65,11 +67,11 @@ def intern(
 def make(keys: Iterable[SeriesKey], streams: Iterable[tuple[str, str]]) -> dict[SeriesKey, int]:
     """Insert what is missing, in the caller's transaction, in one order for everybody, and read the ids back."""
     wanted = sorted(keys)
-    table = [(key.customer, key.meter, key.subscription, _json(key)) for key in wanted]
+    table = [(key.customer, key.meter, key.generation, key.subscription, _json(key)) for key in wanted]
     with pipeline():
         send(_INSERT_STREAMS, *columns(sorted(streams), 2))
-        send(_INSERT_SERIES, *columns(table, 4))
-        found = send(_SELECT_SERIES, *columns(table, 4))
+        send(_INSERT_SERIES, *columns(table, 5))
+        found = send(_SELECT_SERIES, *columns(table, 5))
     return {wanted[ordinal - 1]: series for ordinal, series in rows(found)}
 
 

@@ -1,4 +1,4 @@
-"""Meters are made and changed here, and counted anew over the events that are there."""
+"""Meters are made and changed here; the events that are there are counted by `backfilling`, not while one waits."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -7,11 +7,10 @@ from django.db import transaction
 from django.db.models import ProtectedError
 
 from billing_site.foundation.errors import Fault, Refused
-from meters import drafts, registry
+from meters import backfilling, drafts, registry
 from meters.aggregation import aggregation_for
 from meters.drafts import DimensionDraft, FilterDraft, MeterDraft, ValueDraft
-from meters.models import Dimension, Meter, MeterFilter, MeterValue, Stream
-from meters.rebuilding import rebuild
+from meters.models import Dimension, Meter, MeterFilter, MeterValue
 
 FROZEN = (
     "A published plan version uses the meter “{code}”: what it counts can no longer be changed. Make another meter."
@@ -34,13 +33,13 @@ def define_meter(
     dimensions: Iterable[Sequence[str]] = (),
     filters: Iterable[tuple[str, str, Sequence[str]]] = (),
 ) -> Meter:
-    """Make a meter; what was sent already is counted at once.
+    """Make a meter; what was sent already is counted when it returns.
 
     `values`: (label, property) or (label, property, further properties that are added to it); `value_kind`: level or
     delta, for a weighted sum; `rounding`: none, ceil, floor or half_up, and to how many places; `dimensions`: (name,
     property) or (name, property, status); `filters`: (property, operator, values). Raises Refused.
     """
-    return create(
+    meter = create(
         MeterDraft(
             code=code,
             name=name,
@@ -58,22 +57,27 @@ def define_meter(
             filters=tuple(FilterDraft(name, operator, tuple(given)) for name, operator, given in filters),
         )
     )
+    backfilling.run(meter)
+    return meter
 
 
-def create(draft: MeterDraft) -> Meter:
-    """Make a meter of a draft. Raises Refused."""
+def create(draft: MeterDraft, by: Any = None) -> Meter:
+    """Make a meter of a draft; what was sent already is counted by a job, for which `by` asked. Raises Refused."""
     with transaction.atomic():
         registry.lock()
         _refuse(drafts.faults(draft))
         _refuse(_taken(draft.code))
         meter = Meter.objects.create(**_columns(draft))
         _write_parts(meter, draft)
-        _count(meter)
+        backfilling.begin(meter, by)
     return meter
 
 
-def change(meter: Meter, draft: MeterDraft) -> Meter:
-    """Make a meter what the draft says. A frozen one may change its name and description only. Raises Refused."""
+def change(meter: Meter, draft: MeterDraft, by: Any = None) -> Meter:
+    """Make a meter what the draft says. A frozen one may change its name and description only. Raises Refused.
+
+    When that changes what it counts, all of it is counted anew, by a job for which `by` asked.
+    """
     with transaction.atomic():
         registry.lock()
         meter = Meter.objects.select_for_update(no_key=True).get(pk=meter.pk)
@@ -82,13 +86,15 @@ def change(meter: Meter, draft: MeterDraft) -> Meter:
         before = draft_of(meter)
         if meter.frozen_at is not None and _counted(before) != _counted(draft):
             raise Refused(Fault("meter_frozen_conflict", FROZEN.format(code=meter.code)))
+        anew = _kept(before) != _kept(draft)
         for column, value in _columns(draft).items():
             setattr(meter, column, value)
-        meter.save(update_fields=[*_changed(before, draft), "updated_at"])
+        meter.generation += anew
+        meter.save(update_fields=[*_changed(before, draft), "generation", "updated_at"])
         if _parts(before) != _parts(draft):
             _write_parts(meter, draft)
-        if _counted(before) != _counted(draft):
-            _count(meter)
+        if anew:
+            backfilling.begin(meter, by)
     return meter
 
 
@@ -148,6 +154,16 @@ def _counted(draft: MeterDraft) -> tuple[object, ...]:
     return *(getattr(draft, column) for column in _COLUMNS if column not in _FREE), *_parts(draft)
 
 
+def _kept(draft: MeterDraft) -> tuple[object, ...]:
+    """What of a draft decides what is kept of events; how quantities are rounded, carried over or called does not."""
+    return (
+        *(draft.event_type, draft.aggregation, draft.value_kind, draft.label_dimension),
+        {(each.label, each.property, tuple(sorted(each.plus))) for each in draft.values},
+        {(each.name, each.property) for each in draft.dimensions if each.status != Dimension.Status.RETIRED},
+        {(each.property, each.operator, frozenset(each.values)) for each in draft.filters},
+    )
+
+
 def _taken(code: str, but: Meter | None = None) -> list[Fault]:
     found = Meter.objects.filter(code=code).first()
     if found is None or found == but:
@@ -188,9 +204,3 @@ def _write_parts(meter: Meter, draft: MeterDraft) -> None:
             MeterFilter(meter=meter, property=each.property, operator=each.operator, values=list(each.values))
             for each in draft.filters
         )
-
-
-def _count(meter: Meter) -> None:
-    """Count what is there already. Every type that was ever sent has a stream, so a new one costs nothing."""
-    if meter.series.exists() or Stream.objects.filter(type=meter.event_type).exists():
-        rebuild(meter)

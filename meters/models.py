@@ -12,6 +12,7 @@ from billing_site.foundation.history import tracked
 from billing_site.foundation.models import ApiKey
 from meters import triggers
 from meters.aggregation import AGGREGATIONS, MAX_ROUNDING_PLACES, VALUE_KINDS
+from meters.backfill_models import Backfill
 from meters.correction_models import Correction
 from meters.day_models import DayClosing, DayTotal
 from meters.exact_json import ExactDecoder
@@ -20,7 +21,7 @@ from meters.upload_models import Upload, UploadKey, UploadPart, UploadResult
 if TYPE_CHECKING:
     from meters.unknown import Seen
 
-__all__ = ["Correction", "DayClosing", "DayTotal", "Upload", "UploadKey", "UploadPart", "UploadResult"]
+__all__ = ["Backfill", "Correction", "DayClosing", "DayTotal", "Upload", "UploadKey", "UploadPart", "UploadResult"]
 
 CODE = RegexValidator(
     r"^[a-z0-9][a-z0-9_.-]*$", "Use lower-case letters, digits, “_”, “.” and “-”, beginning with a letter or digit."
@@ -54,7 +55,7 @@ class Rounding(models.TextChoices):
 PLACES = MaxValueValidator(MAX_ROUNDING_PLACES), MinValueValidator(-MAX_ROUNDING_PLACES)
 
 
-@tracked(exclude=["updated_at"])
+@tracked(exclude=["updated_at", "generation"])
 class Meter(models.Model):
     """Turns events of one type into a quantity that can be priced."""
 
@@ -109,6 +110,8 @@ class Meter(models.Model):
     frozen_at = models.DateTimeField(
         null=True, blank=True, editable=False, help_text="Set when a published plan version uses the meter."
     )
+    # Moved by every change of what it counts: its usage is in the series of this generation and in no other.
+    generation = models.PositiveIntegerField(default=1, db_default=1, editable=False)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     updated_at = models.DateTimeField(auto_now=True, editable=False)
 
@@ -327,11 +330,13 @@ class UnknownType(Stream):
 class Series(models.Model):
     """One customer's usage of one meter at one combination of dimension values, interned once.
 
-    `dimensions` holds the values that the event had, as text; a missing property is absent from it.
+    `dimensions` holds the values that the event had, as text; a missing property is absent from it. Series of an
+    earlier `generation` than the meter's hold what it counted before it was changed, until that is cleared away.
     """
 
     customer = models.CharField(max_length=255, db_collation="C")
     meter = models.ForeignKey(Meter, on_delete=models.PROTECT, related_name="series", db_index=False)
+    generation = models.PositiveIntegerField(default=1, db_default=1)
     subscription = models.CharField(max_length=255, db_collation="C", blank=True)
     dimensions = models.JSONField(default=dict)
     digest = models.GeneratedField(
@@ -344,8 +349,11 @@ class Series(models.Model):
         verbose_name_plural = "series"
         triggers = [triggers.NO_TRUNCATE]
         constraints = [
-            models.UniqueConstraint(fields=["customer", "meter", "subscription", "digest"], name="series_once")
+            models.UniqueConstraint(
+                fields=["customer", "meter", "generation", "subscription", "digest"], name="series_once"
+            )
         ]
+        indexes = [models.Index(fields=["meter", "id"], name="series_meter")]
 
     def __str__(self) -> str:
         return f"{self.customer} · {self.dimensions}"

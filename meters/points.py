@@ -49,9 +49,11 @@ _LATEST = f"""
         %b::bigint[], %b::text[], %b::bigint[], %b::text[], %b::timestamptz[], %b::timestamptz[], %b::timestamptz[],
         %b::timestamptz[], %b::timestamptz[], %b::timestamptz[]
     ) AS wanted (ordinal, customer, meter, subscription, start, stop, first_hour, end_hour, first_day, end_day)
+    JOIN meters_meter AS meter ON meter.id = wanted.meter
     JOIN meters_series AS series
         ON series.customer = wanted.customer
         AND series.meter_id = wanted.meter
+        AND series.generation = meter.generation
         AND (wanted.subscription = '' OR series.subscription = wanted.subscription)
     CROSS JOIN LATERAL (
         SELECT timestamp, event_id, value FROM meters_point
@@ -87,9 +89,11 @@ _LEVELS = """
         FROM unnest(
             %b::bigint[], %b::text[], %b::bigint[], %b::text[], %b::timestamptz[], %b::timestamptz[], %b::boolean[]
         ) AS wanted (ordinal, customer, meter, subscription, start, stop, recurring)
+        JOIN meters_meter AS meter ON meter.id = wanted.meter
         JOIN meters_series AS series
             ON series.customer = wanted.customer
             AND series.meter_id = wanted.meter
+            AND series.generation = meter.generation
             AND (wanted.subscription = '' OR series.subscription = wanted.subscription)
         CROSS JOIN LATERAL (
             (
@@ -116,9 +120,11 @@ _DELTAS = f"""
         %b::bigint[], %b::text[], %b::bigint[], %b::text[], %b::timestamptz[], %b::timestamptz[], %b::boolean[],
         %b::timestamptz[], %b::timestamptz[]
     ) AS wanted (ordinal, customer, meter, subscription, start, stop, recurring, start_hour, start_day)
+    JOIN meters_meter AS meter ON meter.id = wanted.meter
     JOIN meters_series AS series
         ON series.customer = wanted.customer
         AND series.meter_id = wanted.meter
+        AND series.generation = meter.generation
         AND (wanted.subscription = '' OR series.subscription = wanted.subscription)
     CROSS JOIN LATERAL (
         SELECT sum(value * 1000000 * extract(epoch FROM wanted.stop - timestamp)) AS area, count(*) AS events

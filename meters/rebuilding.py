@@ -9,7 +9,7 @@ from typing import Any
 
 from django.db import connection, transaction
 
-from meters import buckets, interning, registry
+from meters import backfills, buckets, interning, registry
 from meters.aggregation import Hourly, Keeps
 from meters.counting import COUNTED, Point, SeriesKey, Tally, add, hour_of, parts_of
 from meters.database import columns, fetch, send
@@ -27,7 +27,7 @@ _EVENTS = """
         event.properties::text
     FROM meters_stream AS stream
     JOIN meters_event AS event ON event.customer = stream.customer AND event.type = stream.type
-    WHERE stream.type = %s AND event.status = %s
+    WHERE stream.type = %s AND event.status = %s AND NOT (event.id > %s AND event.id <= %s)
         AND NOT EXISTS (SELECT FROM meters_correction AS correction WHERE correction.event_id = event.id)
 """
 # An hour whose events were all voided may keep buckets that come to nothing.
@@ -36,7 +36,7 @@ _BUCKETS = """
         bucket.hour, {merged}(bucket.quantity), sum(bucket.events)::bigint
     FROM meters_series AS series
     JOIN meters_bucket AS bucket ON bucket.customer = series.customer AND bucket.series_id = series.id
-    WHERE series.meter_id = %b
+    WHERE series.meter_id = %b AND series.generation = %b
     GROUP BY series.id, bucket.hour
     HAVING sum(bucket.events) <> 0 OR coalesce({merged}(bucket.quantity), 0) <> 0
 """
@@ -44,13 +44,13 @@ _POINTS = """
     SELECT series.customer, series.subscription, series.dimensions::text, point.timestamp, point.event_id, point.value
     FROM meters_series AS series
     JOIN meters_point AS point ON point.customer = series.customer AND point.series_id = series.id
-    WHERE series.meter_id = %b
+    WHERE series.meter_id = %b AND series.generation = %b
 """
 _VALUES = """
     SELECT series.customer, series.subscription, series.dimensions::text, kept.hour, kept.value
     FROM meters_series AS series
     JOIN meters_uniquevalue AS kept ON kept.customer = series.customer AND kept.series_id = series.id
-    WHERE series.meter_id = %b
+    WHERE series.meter_id = %b AND series.generation = %b
 """
 # Uses the unique index point_once.
 _DELETE_POINTS = """
@@ -102,7 +102,8 @@ class Difference:
 def differences(meter: Meter) -> list[Difference]:
     """Where the meter's buckets, points and values are not what its events come to; empty when they are.
 
-    By customer, series and hour. Reads all events of the meter's type in one snapshot and waits for nobody.
+    By customer, series and hour. Reads all events of the meter's type in one snapshot and waits for nobody. Events that
+    a backfill has still to count are in neither.
     """
     with transaction.atomic(durable=True):
         with connection.cursor() as cursor:
@@ -137,7 +138,7 @@ def _from_events(definition: Definition) -> Hours:
     tallies: dict[tuple[SeriesKey, datetime], Tally] = {}
     points: dict[tuple[SeriesKey, datetime], set[Point]] = defaultdict(set)
     values: dict[tuple[SeriesKey, datetime], set[str]] = defaultdict(set)
-    for key, event in _events(definition.event_type):
+    for key, event in _events(definition):
         for series, _, quantity, text in parts_of(event, [definition], strict=False):
             place = (series, hour_of(event.timestamp))
             add(tallies, place, definition.aggregation, quantity)
@@ -148,10 +149,11 @@ def _from_events(definition: Definition) -> Hours:
     return _together(tallies, points, values)
 
 
-def _events(event_type: str) -> Iterator[tuple[int, SentEvent]]:
-    """Events that count, with their ids, a few thousand at a time."""
+def _events(definition: Definition) -> Iterator[tuple[int, SentEvent]]:
+    """Events that count, with their ids, a few thousand at a time; without those that are not counted yet."""
+    event_type, waiting = definition.event_type, backfills.waiting(definition.id)
     with connection.chunked_cursor() as cursor:
-        cursor.execute(_EVENTS, [event_type, COUNTED])
+        cursor.execute(_EVENTS, [event_type, COUNTED, waiting.after, waiting.until])
         while page := cursor.fetchmany(EVENTS_AT_ONCE):
             for key, customer, timestamp, value, subscription, properties in page:
                 read = from_text(properties)
@@ -160,22 +162,22 @@ def _events(event_type: str) -> Iterator[tuple[int, SentEvent]]:
 
 def _from_tables(definition: Definition) -> Hours:
     """Whatever the meter's aggregation is now: what an earlier one kept is found, too."""
-    merged = definition.aggregation.hourly or Hourly.SUM
+    merged, mine = definition.aggregation.hourly or Hourly.SUM, (definition.id, definition.generation)
     tallies = {
-        (_series(definition.id, row), row[3]): Tally(row[4], row[5])
-        for row in fetch(_BUCKETS.format(merged=merged), definition.id)
+        (_series(definition, row), row[3]): Tally(row[4], row[5])
+        for row in fetch(_BUCKETS.format(merged=merged), *mine)
     }
     points: dict[tuple[SeriesKey, datetime], set[Point]] = defaultdict(set)
-    for row in fetch(_POINTS, definition.id):
-        points[_series(definition.id, row), hour_of(row[3])].add(Point(*row[3:]))
+    for row in fetch(_POINTS, *mine):
+        points[_series(definition, row), hour_of(row[3])].add(Point(*row[3:]))
     values: dict[tuple[SeriesKey, datetime], set[str]] = defaultdict(set)
-    for row in fetch(_VALUES, definition.id):
-        values[_series(definition.id, row), row[3]].add(row[4])
+    for row in fetch(_VALUES, *mine):
+        values[_series(definition, row), row[3]].add(row[4])
     return _together(tallies, points, values)
 
 
-def _series(meter: int, row: Sequence[Any]) -> SeriesKey:
-    return SeriesKey(row[0], meter, row[1], tuple(sorted(from_text(row[2]).items())))
+def _series(meter: Definition, row: Sequence[Any]) -> SeriesKey:
+    return SeriesKey(row[0], meter.id, row[1], tuple(sorted(from_text(row[2]).items())), meter.generation)
 
 
 def _together(

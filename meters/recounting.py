@@ -7,7 +7,7 @@ commits, on top of what is then there. So none is lost, and nobody else waits.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -15,8 +15,9 @@ from typing import Any
 
 from django.db import connection
 
-from meters import buckets, interning
+from meters import backfilling, buckets, interning
 from meters.aggregation import Hourly, Keeps
+from meters.backfills import Uncounted
 from meters.counting import COUNTED, Part, Point, SeriesHour, SeriesKey, Tally, add, hour_of, parts_of
 from meters.database import pipeline
 from meters.decoding import SentEvent
@@ -65,7 +66,8 @@ def follow(gone: Event, come: SentEvent | None, definitions: Sequence[Definition
 
     `definitions`: all meters of the event's type, locked against changes.
     """
-    change = _change(gone, come, definitions)
+    waiting = backfilling.uncounted([each.id for each in definitions])
+    change = _change(gone, come, definitions, waiting)
     if not change.gone and not change.come:
         return
     series = {part.series for part in (*change.gone, *change.come)}
@@ -80,7 +82,7 @@ def follow(gone: Event, come: SentEvent | None, definitions: Sequence[Definition
         buckets.send_changes(sorted(changed))
         buckets.send_hold(held, SLOTS)
     if held:
-        _read_anew(anew, gone, hour)
+        _read_anew(anew, gone, hour, waiting)
     own = [part for part in change.gone if part.series not in anew.definitions]
     other = [part for part in change.come if part.series not in anew.definitions or arrived != hour]
     received = gone.replaces_id or gone.pk
@@ -105,14 +107,16 @@ def follow(gone: Event, come: SentEvent | None, definitions: Sequence[Definition
         )
 
 
-def _counted_by(event: int, definitions: Iterable[Definition]) -> list[Definition]:
-    """The meters that have counted the event of this id: all that read its type."""
-    return list(definitions)
+def _counted_by(event: int, definitions: Iterable[Definition], waiting: Mapping[int, Uncounted]) -> list[Definition]:
+    """The meters that have counted the event of this id: not those whose job has still to come to it."""
+    return [each for each in definitions if each.id not in waiting or not waiting[each.id].holds(event)]
 
 
-def _change(gone: Event, come: SentEvent | None, definitions: Sequence[Definition]) -> _Change:
+def _change(
+    gone: Event, come: SentEvent | None, definitions: Sequence[Definition], waiting: Mapping[int, Uncounted]
+) -> _Change:
     """Nothing for a meter that reads the same at the same instant."""
-    before = parts_by_meter(gone, _counted_by(gone.pk, definitions), strict=False)
+    before = parts_by_meter(gone, _counted_by(gone.pk, definitions, waiting), strict=False)
     after = parts_by_meter(come, definitions, strict=False) if come else {}
     change = _Change()
     for meter in before.keys() | after.keys():
@@ -131,13 +135,14 @@ def _has_points(part: Part) -> bool:
     return part.definition.aggregation.keeps is Keeps.POINTS
 
 
-def _read_anew(anew: _Anew, gone: Event, hour: datetime) -> None:
+def _read_anew(anew: _Anew, gone: Event, hour: datetime, waiting: Mapping[int, Uncounted]) -> None:
     """What the events of the hour come to that survive, of the series that are held."""
     meters = {each.id: each for each in anew.definitions.values()}
     for key, value, properties in _survivors(gone, hour):
         read = from_text(properties)
         event = SentEvent(0, gone.reference, gone.type, gone.customer, hour, value, COUNTED, gone.subscription, read)
-        for series, definition, quantity, text in parts_of(event, _counted_by(key, meters.values()), strict=False):
+        counted_by = _counted_by(key, meters.values(), waiting)
+        for series, definition, quantity, text in parts_of(event, counted_by, strict=False):
             if series in anew.definitions:
                 add(anew.tallies, series, definition.aggregation, quantity)
                 if text:

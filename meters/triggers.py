@@ -84,10 +84,10 @@ FROZEN_METER = pgtrigger.Trigger(
     func="""
         IF TG_OP = 'UPDATE' AND (
             (OLD.id, OLD.code, OLD.event_type, OLD.aggregation, OLD.value_kind, OLD.recurring,
-            OLD.rounding, OLD.rounding_places, OLD.unit, OLD.label_dimension, OLD.frozen_at)
+            OLD.rounding, OLD.rounding_places, OLD.unit, OLD.label_dimension, OLD.generation, OLD.frozen_at)
             IS NOT DISTINCT FROM
             (NEW.id, NEW.code, NEW.event_type, NEW.aggregation, NEW.value_kind, NEW.recurring,
-            NEW.rounding, NEW.rounding_places, NEW.unit, NEW.label_dimension, NEW.frozen_at)
+            NEW.rounding, NEW.rounding_places, NEW.unit, NEW.label_dimension, NEW.generation, NEW.frozen_at)
         ) THEN
             RETURN NEW;
         END IF;
@@ -142,7 +142,14 @@ METER_CHANGES = definition_changes(
     pgtrigger.Insert
     | pgtrigger.Delete
     | pgtrigger.UpdateOf(
-        "event_type", "aggregation", "value_kind", "recurring", "rounding", "rounding_places", "label_dimension"
+        "event_type",
+        "aggregation",
+        "value_kind",
+        "recurring",
+        "rounding",
+        "rounding_places",
+        "label_dimension",
+        "generation",
     )
 )
 PART_CHANGES = definition_changes(pgtrigger.Insert | pgtrigger.Update | pgtrigger.Delete)

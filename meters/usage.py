@@ -17,7 +17,7 @@ from meters.exact_json import from_text
 from meters.extraction import Definition, quantities
 from meters.windows import Grouping, Part, Values, Window, only, parts_of_hours, whole_days, whole_hours
 
-__all__ = ["Grouping", "Part", "Usage", "Window", "only", "parts_of_hours", "read", "whole_hours"]
+__all__ = ["Grouping", "Part", "StillCounting", "Usage", "Window", "only", "parts_of_hours", "read", "whole_hours"]
 
 
 @dataclass(frozen=True)
@@ -63,9 +63,11 @@ _BUCKETS = """
         %b::bigint[], %b::text[], %b::bigint[], %b::text[], %b::timestamptz[], %b::timestamptz[], %b::timestamptz[],
         %b::timestamptz[]
     ) AS wanted (ordinal, customer, meter, subscription, first_hour, end_hour, first_day, end_day)
+    JOIN meters_meter AS meter ON meter.id = wanted.meter
     JOIN meters_series AS series
         ON series.customer = wanted.customer
         AND series.meter_id = wanted.meter
+        AND series.generation = meter.generation
         AND (wanted.subscription = '' OR series.subscription = wanted.subscription)
     CROSS JOIN {used}
     WHERE used.events > 0
@@ -104,14 +106,26 @@ _EVENTS = """
 """
 
 
-def read(windows: Sequence[Window]) -> dict[int, list[Usage]]:
+class StillCounting(Exception):
+    """Stored events of these meters (by id) are still being counted: their usage is not known yet."""
+
+    def __init__(self, meters: frozenset[int]) -> None:
+        super().__init__(f"Stored events of the meters {sorted(meters)} are still being counted.")
+        self.meters = meters
+
+
+def read(windows: Sequence[Window], *, partial: bool = False) -> dict[int, list[Usage]]:
     """Usage of every window, by its key, ordered by dimension values. The number of queries does not grow.
 
     Whole UTC hours come from buckets, whole closed days from their totals, the part of an hour at a bound from the raw
-    events of that hour; what depends on time comes from points. Raises KeyError for a meter that does not exist.
+    events of that hour; what depends on time comes from points. Raises KeyError for a meter that does not exist, and
+    StillCounting for one that has not counted all stored events, unless `partial`: who passes that shows beside it what
+    `backfills.unfinished` says.
     """
-    by_id = registry.current().by_id
-    definitions = {window.meter: by_id[window.meter] for window in windows}
+    current = registry.current()
+    definitions = {window.meter: current.by_id[window.meter] for window in windows}
+    if not partial and (unknown := current.counting & definitions.keys()):
+        raise StillCounting(unknown)
     found: dict[int, list[Usage]] = {window.key: [] for window in windows}
     in_time = [each for each in windows if definitions[each.meter].aggregation.keeps is Keeps.POINTS]
     in_hours = [each for each in windows if definitions[each.meter].aggregation.keeps is not Keeps.POINTS]

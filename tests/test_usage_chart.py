@@ -1,6 +1,7 @@
 """The usage chart as a page: what is asked stands in the address, what is shown are figures, and who may look."""
 
 import csv
+import html
 import io
 from datetime import timedelta
 from typing import Any
@@ -15,7 +16,7 @@ from django.urls import reverse
 
 from customers import subscribing
 from customers.models import Customer
-from meters.models import Meter
+from meters.models import Backfill, Meter
 from tests.meters.making import NOON, calls_meter, event, send, tokens_meter
 
 pytestmark = pytest.mark.django_db
@@ -57,6 +58,20 @@ def test_the_numbers(admin_client: Client) -> None:
         ("model-a", "220", "0.0 %"),
     ]
     assert shown(admin_client) == [["2026-03-10", "1,234,677.5"], ["2026-03-11", "110"]]
+
+
+def test_a_meter_that_still_counts_says_so_and_gives_no_file(admin_client: Client) -> None:
+    """43 of 100 ids are counted."""
+    meter = Meter.objects.get(code="llm_tokens")
+    Backfill.objects.create(meter=meter, generation=1, start=10, cursor=53, boundary=110)
+    page = admin_client.get(PAGE, ASKED)
+    assert "is still counting stored events (43 %). What is shown is not all yet." in html.unescape(
+        page.content.decode()
+    )
+    refused = admin_client.get(PAGE, {**ASKED, "format": "csv"})
+    assert "A file could not say so" in html.unescape(refused.content.decode())
+    Backfill.objects.update(status="done", cursor=110, counted_at=NOON)
+    assert "still counting" not in admin_client.get(PAGE, ASKED).content.decode()
 
 
 def test_filters_of_the_address(admin_client: Client) -> None:

@@ -107,6 +107,7 @@ def test_days_of_each_customers_timezone(writer: Caller, tokens: Meter) -> None:
             ]
         ],
         "next": None,
+        "still_counting": [],
     }
 
 
@@ -238,7 +239,7 @@ def test_who_may(caller: Callable[..., Caller], tokens: Meter, scopes: tuple[str
 
 
 def test_nothing_there(writer: Caller) -> None:
-    nothing = {"data": [], "totals": [], "next": None}
+    nothing = {"data": [], "totals": [], "next": None, "still_counting": []}
     assert ask(writer).json() == nothing
     create_customer(reference="acme", name="Acme")
     assert ask(writer).json() == nothing

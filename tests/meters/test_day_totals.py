@@ -13,7 +13,7 @@ from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from billing_site.foundation.periods import Period
-from meters import day_checks, day_totals, ingest
+from meters import backfilling, day_checks, day_totals, ingest
 from meters.metering import change, draft_of
 from meters.models import Bucket, DayClosing, DayTotal, Meter, Series
 from meters.rebuilding import rebuild
@@ -160,6 +160,7 @@ def test_what_is_counted_otherwise_is_added_up_otherwise() -> None:
     total_until(2)
     assert usage(meter, 0, 48) == [(1128, 48)]
     change(meter, replace(draft_of(meter), aggregation="max"))
+    backfilling.run(meter)
     assert usage(meter, 0, 48) == [(47, 48)]
     assert {stale for *_, stale in totals()} == {True}
     total_until(2)

@@ -18,7 +18,7 @@ from django.test.utils import CaptureQueriesContext
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from meters import ingest, interning, registry
+from meters import backfilling, ingest, interning, registry
 from meters.drafts import DimensionDraft
 from meters.metering import change, define_meter, draft_of
 from meters.models import Bucket, DefinitionRevision, Event, Meter, Series, Stream, UsageChange
@@ -198,6 +198,7 @@ def test_counting_waits_for_a_change_of_meters_and_counts_by_it() -> None:
             assert sent.wait(10)
             assert_waiting_for_lock()
         assert accepted.result(timeout=30) == 1
+    backfilling.run(meter)
     assert differences(meter) == []
     assert buckets(meter) == {("acme", "", "model-a", 12): (2, 2)}
 
@@ -299,7 +300,7 @@ def test_a_deadlock_is_tried_again() -> None:
 @pytest.mark.django_db(transaction=True)
 def test_another_error_is_not() -> None:
     calls_meter()
-    with mock.patch.object(ingest, "_add", side_effect=_error("53100")), pytest.raises(OperationalError):
+    with mock.patch.object(ingest, "add", side_effect=_error("53100")), pytest.raises(OperationalError):
         send(event("r1"))
     assert not Event.objects.exists()
 

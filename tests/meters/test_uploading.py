@@ -270,7 +270,7 @@ class TestWorkers:
             raise RuntimeError("no more memory")
 
         with monkeypatch.context() as patch:
-            patch.setattr(ingest, "_add", broken)
+            patch.setattr(ingest, "add", broken)
             with pytest.raises(RuntimeError):
                 upload_work.work(five.pk, "one")
         five.refresh_from_db()
