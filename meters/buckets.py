@@ -45,12 +45,12 @@ _INSERT_VALUES = """
 
 def send_points(points: Iterable[tuple[str, int, Point]]) -> None:
     if table := [(customer, series, *point) for customer, series, point in points]:
-        send(_INSERT_POINTS, *columns(table, 5))
+        send(_INSERT_POINTS, *columns(table, 5), prepare=True)
 
 
 def send_values(values: Iterable[tuple[str, int, datetime, str]]) -> None:
     if table := sorted(values):
-        send(_INSERT_VALUES, *columns(table, 4))
+        send(_INSERT_VALUES, *columns(table, 4), prepare=True)
 
 
 def send_tallies(tallies: Mapping[Hourly, Mapping[SeriesHour, Tally]], slot: int) -> None:
@@ -62,4 +62,4 @@ def send_tallies(tallies: Mapping[Hourly, Mapping[SeriesHour, Tally]], slot: int
         whole = all(type(quantity) is int and -_MOST < quantity < _MOST for quantity in kept)
         quantities = arrays.longs(kept) if whole else [None if each is None else Decimal(each) for each in kept]
         keys = arrays.texts(customers), arrays.longs(series), arrays.instants(hours)
-        send(_ADD_TO[kind], slot, *keys, quantities, arrays.longs(events))
+        send(_ADD_TO[kind], slot, *keys, quantities, arrays.longs(events), prepare=True)

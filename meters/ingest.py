@@ -174,7 +174,9 @@ def _store_new(prepared: Prepared, revision: UUID | None) -> Stored:
         in_force = registry.send_shared_lock()
         in_order = prepared.added.keeps_points()
         places = [[event.index for event in prepared.events]] if in_order else []
-        stored = send(_INSERT_EVENTS_IN_ORDER if in_order else _INSERT_EVENTS, *columns(table, 8), *places)
+        stored = send(
+            _INSERT_EVENTS_IN_ORDER if in_order else _INSERT_EVENTS, *columns(table, 8), *places, prepare=True
+        )
     registry.check(in_force, revision)
     if in_order:
         return {(customer, reference): key for customer, reference, key in rows(stored)}
@@ -193,7 +195,7 @@ def _add(counted: Counted) -> None:
     slot = connection.connection.info.backend_pid % SLOTS
     with pipeline():
         customers, meters, hours = columns(changes, 3)
-        send(_INSERT_CHANGES, arrays.texts(customers), arrays.longs(meters), arrays.instants(hours))
+        send(_INSERT_CHANGES, arrays.texts(customers), arrays.longs(meters), arrays.instants(hours), prepare=True)
         buckets.send_points(counted.points)
         buckets.send_values(counted.values)
         buckets.send_tallies(counted.tallies, slot)

@@ -64,8 +64,8 @@ class DefinitionsChanged(Exception):
 
 def send_shared_lock() -> psycopg.Cursor[tuple[Any, ...]]:
     """Until the end of the transaction no meter changes. What comes back is for `check`."""
-    send(_LOCK_SHARED)
-    return send(REVISION)
+    send(_LOCK_SHARED, prepare=True)
+    return send(REVISION, prepare=True)
 
 
 def check(in_force: psycopg.Cursor[tuple[Any, ...]], expected: UUID | None) -> None:
