@@ -80,13 +80,13 @@ def assert_durable() -> None:
 
 
 def _runs(variant: str, web: Web, key: str, progress: Callable[[str], None]) -> list[tuple[float, float]]:
-    _send(web.base_url, key, bodies_of(f"{variant}-warm", VARIANTS[variant], CONNECTIONS * 4))
+    send(web.base_url, key, bodies_of(f"{variant}-warm", VARIANTS[variant], CONNECTIONS * 4))
     found = []
     for number in range(RUNS):
         name = f"{variant}-run-{number}-"
         bodies = bodies_of(name, VARIANTS[variant], BATCHES)
         before = _cpu.seconds(web=web.child.pid)
-        ours = _send(web.base_url, key, bodies)
+        ours = send(web.base_url, key, bodies)
         between = _cpu.seconds(web=web.child.pid)
         floor, spent = _floor(name, 1)
         in_batches, _ = _floor(name, BATCHES // CONNECTIONS)
@@ -125,7 +125,7 @@ def bodies_of(name: str, customers: int, batches: int, size: int = BATCH) -> lis
     ]
 
 
-def _send(address: str, key: str, bodies: list[bytes]) -> float:
+def send(address: str, key: str, bodies: list[bytes]) -> float:
     """Events per second, from the first byte to the last answer."""
     shares = [bodies[start::CONNECTIONS] for start in range(CONNECTIONS)]
     began = time.perf_counter()

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 from unittest import mock
 from uuid import uuid4
@@ -336,3 +337,40 @@ def test_it_owns_its_transaction() -> None:
     """What is called accepted is committed: inside somebody else's transaction it could not be."""
     with pytest.raises(RuntimeError, match="durable"), transaction.atomic():
         send(event("r1"))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_batch_with_one_duplicate_is_stored_with_care() -> None:
+    """The unique index refuses it as a whole; then each event is stored that is new, and counted."""
+    meter = tokens_meter()
+    send(event("r2"))
+    with mock.patch.object(ingest, "_store_new", wraps=ingest._store_new) as carefully:
+        outcome = send(event("r1"), event("r2"), event("r3", properties={"input_tokens": 5, "model": "model-a"}))
+    assert (outcome.accepted, outcome.duplicates, carefully.call_count) == (2, 1, 1)
+    assert buckets(meter) == {("acme", "", "input/model-a", 12): (205, 3), ("acme", "", "model-a/output", 12): (20, 2)}
+    assert differences(meter) == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_events_that_are_new_need_no_second_look() -> None:
+    tokens_meter()
+    with mock.patch.object(ingest, "_store_new", wraps=ingest._store_new) as carefully:
+        assert send(*(event(f"r{n}") for n in range(50))).accepted == 50
+    assert carefully.call_count == 0
+
+
+@pytest.mark.django_db(transaction=True)
+@given(
+    numbers=st.lists(st.integers(-(10**18) + 1, 10**18 - 1) | st.decimals(-(10**6), 10**6, places=12), min_size=1),
+)
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whole_numbers_and_others_add_up_exactly(numbers: list[int | Decimal]) -> None:
+    meter = Meter.objects.filter(code="llm_tokens").first() or tokens_meter()
+    customer = str(uuid4())  # earlier examples leave their rows
+    batch = read_batch(*(event(f"r{n}", customer=customer) for n in range(len(numbers))))
+    for sent, number in zip(batch.events, numbers, strict=True):
+        sent.properties["input_tokens"] = number
+    ingest.accept(batch)
+    kept = Bucket.objects.filter(customer=customer, series__dimensions__token_type="input").get()
+    assert kept.quantity == sum(map(Fraction, numbers))
+    assert differences(meter) == []
