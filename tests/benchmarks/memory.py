@@ -31,6 +31,7 @@ def measure(progress: Callable[[str], None]) -> list[tuple[float, float]]:
     finally:
         for process in processes.started:
             process.stop()
+    progress(", ".join(f"{each:.0f}" for each in [start, *seen]) + " MB")
     warm, end = seen[len(seen) // 5], seen[-1]
     progress(f"start {start:.1f} MB, after {events // 5:,} events {warm:.1f} MB, after {events:,} {end:.1f} MB")
     return [(warm, end)]
