@@ -134,25 +134,31 @@ def _numbers(
 ) -> list[Found]:
     found: list[Found] = []
     for source in definition.values or _OWN:
-        sent = lookup(properties, source.property) if source.property else value
+        name = source.property
+        sent: Any = properties.get(name) if name else value  # nearly always there, which spares a call
+        if sent is None and name:
+            sent = lookup(properties, name)
         if type(sent) is int and -MOST < sent < MOST and not source.plus:
             found.append((source.label, sent, ""))
             continue
         number = as_number(sent)
-        if number is None and not source.property:
+        if number is None and not name:
             number = definition.aggregation.absent
         if source.plus:
             number = _added(number, source.plus, properties)
-        if number is None:
-            continue
-        try:
-            check_quantity(number, _field(source))
-        except Unfit:
-            if strict:
-                raise
-            continue
-        found.append((source.label, number, ""))
+        if number is not None and _fits(number, source, strict=strict):
+            found.append((source.label, number, ""))
     return found
+
+
+def _fits(number: Decimal, source: Value, *, strict: bool) -> bool:
+    try:
+        check_quantity(number, _field(source))
+    except Unfit:
+        if strict:
+            raise
+        return False
+    return True
 
 
 def _added(number: Decimal | None, names: Iterable[str], properties: Mapping[str, Any]) -> Decimal | None:
@@ -191,7 +197,9 @@ def _field(source: Value) -> str:
 def _dimensions(definition: Definition, properties: Mapping[str, Any], *, strict: bool) -> Dimensions:
     found = []
     for dimension in definition.dimensions:
-        sent = lookup(properties, dimension.property)
+        sent = properties.get(dimension.property)
+        if sent is None:
+            sent = lookup(properties, dimension.property)
         text = sent if type(sent) is str else as_text(sent)
         if text is None:
             continue
