@@ -1,7 +1,8 @@
 """Events in: stored, deduplicated and counted in one transaction. The only writer of events.
 
 A batch is first stored as if all of it were new, which it nearly always is: by COPY, and counted before. The unique
-index refuses it as a whole when an event is there already; then it is stored again with care, event by event.
+index refuses it as a whole when an event is there already; then it is stored again with care, event by event, as a few
+events are at once.
 
 Locks are taken in one order by everybody: the definitions (shared), events by (customer, reference), then, as the last
 statement, buckets by (customer, series, hour).
@@ -26,6 +27,8 @@ from meters.registry import Registry
 # reading.
 SLOTS = 8
 ATTEMPTS = 8
+# A COPY is a round trip more, which fewer events than these do not win back.
+FEW = 5
 _LOCKED_OUT = ("40P01", "40001")  # a deadlock, a serialization failure
 _FOREIGN_KEY = "23503"  # a meter and its series were deleted meanwhile
 _UNIQUE = "23505"
@@ -91,7 +94,7 @@ def accept(batch: Batch, note: Note | None = None) -> Outcome:
     """
     if not batch.events:
         return _nothing(batch, note)
-    carefully = False
+    carefully = len(batch.events) < FEW
     for attempt in range(1, ATTEMPTS + 1):
         try:
             return _accept(batch, registry.cached(), note, carefully=carefully)

@@ -283,7 +283,7 @@ def test_opposite_orders_leave_no_deadlock_error() -> None:
 @pytest.mark.django_db(transaction=True)
 def test_a_deadlock_is_tried_again() -> None:
     calls_meter()
-    real, failures = ingest._store_all, [_error("40P01"), _error("40001")]
+    real, failures = ingest._store_new, [_error("40P01"), _error("40001")]
 
     def sometimes(*arguments: Any) -> Any:
         stored = real(*arguments)
@@ -291,7 +291,7 @@ def test_a_deadlock_is_tried_again() -> None:
             raise failures.pop()
         return stored
 
-    with mock.patch.object(ingest, "_store_all", sometimes):
+    with mock.patch.object(ingest, "_store_new", sometimes):
         assert send(event("r1")).accepted == 1
     assert (failures, Event.objects.count(), Bucket.objects.get().events) == ([], 1, 1)
 
@@ -344,10 +344,20 @@ def test_a_batch_with_one_duplicate_is_stored_with_care() -> None:
     """The unique index refuses it as a whole; then each event is stored that is new, and counted."""
     meter = tokens_meter()
     send(event("r2"))
-    with mock.patch.object(ingest, "_store_new", wraps=ingest._store_new) as carefully:
-        outcome = send(event("r1"), event("r2"), event("r3", properties={"input_tokens": 5, "model": "model-a"}))
-    assert (outcome.accepted, outcome.duplicates, carefully.call_count) == (2, 1, 1)
-    assert buckets(meter) == {("acme", "", "input/model-a", 12): (205, 3), ("acme", "", "model-a/output", 12): (20, 2)}
+    sent = [event(f"r{n}", timestamp=(NOON + timedelta(hours=n // 5)).isoformat()) for n in range(10)]
+    with (
+        mock.patch.object(ingest, "_store_all", wraps=ingest._store_all) as at_once,
+        mock.patch.object(ingest, "_store_new", wraps=ingest._store_new) as carefully,
+    ):
+        outcome = send(*sent)
+    assert (outcome.accepted, outcome.duplicates, outcome.rejected) == (9, 1, [])
+    assert (at_once.call_count, carefully.call_count) == (1, 1)
+    # r2 was counted at noon before: five events an hour, 100 tokens in and 10 out each.
+    assert buckets(meter) == {
+        ("acme", "", place, hour): (total, 5)
+        for hour in (12, 13)
+        for place, total in (("input/model-a", 500), ("model-a/output", 50))
+    }
     assert differences(meter) == []
 
 
