@@ -200,7 +200,10 @@ WHITENOISE_USE_FINDERS = True
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["billing_site.foundation.authentication.ApiKeyAuthentication"],
-    "DEFAULT_PERMISSION_CLASSES": ["billing_site.foundation.authentication.HasScope"],
+    "DEFAULT_PERMISSION_CLASSES": [
+        "billing_site.foundation.authentication.HasScope",
+        "billing_site.foundation.parameters.KnownParameters",
+    ],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
     "DEFAULT_SCHEMA_CLASS": "billing_site.foundation.schema.ApiSchema",
@@ -232,6 +235,8 @@ UPLOAD_MAX_ROWS = whole("UPLOAD_MAX_ROWS", 2_000_000)
 UPLOAD_PART_ROWS = whole("UPLOAD_PART_ROWS", 1_000)
 UPLOAD_LEASE = seconds("UPLOAD_LEASE_SECONDS", 60)
 UPLOAD_BEAT_SECONDS = decimal("UPLOAD_BEAT_SECONDS", 5.0)
+DAY_CLOSES_AFTER = seconds("DAY_CLOSES_AFTER_SECONDS", 3_600)
+DAY_TOTALS_BEAT_SECONDS = decimal("DAY_TOTALS_BEAT_SECONDS", 30.0)
 INVOICE_CHUNK_SIZE = whole("INVOICE_CHUNK_SIZE", 1_000)
 INVOICE_LEASE = seconds("INVOICE_LEASE_SECONDS", 30)
 INVOICE_BEAT_SECONDS = decimal("INVOICE_BEAT_SECONDS", 5.0)
@@ -251,6 +256,11 @@ CELERY_BEAT_SCHEDULE["meters.find_uploads"] = {
     "task": "meters.find_uploads",
     "schedule": UPLOAD_BEAT_SECONDS,
     "options": {"expires": max(UPLOAD_BEAT_SECONDS, 5)},
+}
+CELERY_BEAT_SCHEDULE["meters.total_days"] = {
+    "task": "meters.total_days",
+    "schedule": DAY_TOTALS_BEAT_SECONDS,
+    "options": {"expires": max(DAY_TOTALS_BEAT_SECONDS, 5)},
 }
 
 # The largest body of any address is a batch of events; a price matrix is a form of many fields.

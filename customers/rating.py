@@ -8,7 +8,9 @@ The number of queries does not grow with the requests. What goes wrong for one s
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from decimal import Decimal, localcontext
+from functools import lru_cache
 
 import structlog
 
@@ -136,9 +138,16 @@ def _elsewhere(claims: Sequence[MeterClaim], read: Period) -> dict[int, dict[str
     return found
 
 
-def _window(row: Subscription, references: tuple[str, ...], period: Period) -> usage.Window:
-    own = row.reference if row.named_events_only else ""
-    return usage.Window(key=0, customers=references, meter=0, period=period, subscription=own)
+def _window(row: Subscription, schedule: Schedule, references: tuple[str, ...], period: Period) -> usage.Window:
+    """What is held for part of a period is paid for that part: it is weighed over the full one."""
+    own, full = row.reference if row.named_events_only else "", _full_period(schedule, period.start)
+    return usage.Window(key=0, customers=references, meter=0, period=period, subscription=own, weighed_over=full)
+
+
+@lru_cache(maxsize=1_000)
+def _full_period(schedule: Schedule, instant: datetime) -> Period:
+    """Kept: a chunk asks it of the same few schedules."""
+    return schedule.period_at(instant)
 
 
 def _terms(
@@ -149,13 +158,14 @@ def _terms(
         return None if part is None or part.start == part.end else part
 
     arrears = clipped(request.arrears)
+    schedule = Schedule(book.interval, Alignment(row.alignment), row.anchor, row.timezone)
     return Terms(
         key=request.key,
         book=book,
-        schedule=Schedule(book.interval, Alignment(row.alignment), row.anchor, row.timezone),
+        schedule=schedule,
         arrears=arrears,
         advance=clipped(request.advance),
-        window=None if arrears is None else _window(row, references, arrears),
+        window=None if arrears is None else _window(row, schedule, references, arrears),
         named={} if arrears is None or row.named_events_only else _elsewhere(claims, arrears),
     )
 

@@ -15,6 +15,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from billing_site.foundation.errors import Fault, Refused
+from billing_site.foundation.parameters import PAGE
 from customers import usage_csv, usage_cursors
 from customers.models import Customer
 from customers.serializers import WindowRowSerializer
@@ -23,7 +24,6 @@ from customers.usage_pages import Asked, Position, Row, ask, read_page
 from customers.windows import Step
 
 FILTER = re.compile(r"filter\[(.+)\]", re.DOTALL)
-NAMES = ("from", "to", "customer", "meter", "window", "group_by", "after", "limit", "format")
 
 
 class Csv(BaseRenderer):
@@ -43,6 +43,7 @@ class Usage(GenericAPIView[Any]):
     renderer_classes = (JSONRenderer, Csv)
     filter_backends = ()
     required_scopes = {"GET": "read"}
+    query_parameters = ("from", "to", "customer", "meter", "window", "group_by", *PAGE, "format", "filter[…]")
     further_errors = {
         "406": "Neither JSON nor CSV would be accepted.",
         "422": "A parameter names what does not exist, or asks for what cannot be.",
@@ -109,6 +110,12 @@ class Usage(GenericAPIView[Any]):
             }
         )
 
+    def options(self, request: Any, *args: Any, **kwargs: Any) -> Response:
+        """What may be asked is told in JSON, whatever format it is asked in."""
+        self._answer_in_json(request)
+        answer: Response = super().options(request, *args, **kwargs)
+        return answer
+
     def perform_content_negotiation(self, request: Request, force: bool = False) -> Any:  # noqa: FBT001
         try:
             return super().perform_content_negotiation(request, force)
@@ -118,9 +125,11 @@ class Usage(GenericAPIView[Any]):
 
     def handle_exception(self, exc: Exception) -> Response:
         """Errors are JSON for everybody."""
-        self.request.accepted_renderer = JSONRenderer()
-        self.request.accepted_media_type = JSONRenderer.media_type
+        self._answer_in_json(self.request)
         return super().handle_exception(exc)
+
+    def _answer_in_json(self, request: Any) -> None:
+        request.accepted_renderer, request.accepted_media_type = JSONRenderer(), JSONRenderer.media_type
 
 
 def _rows(rows: Sequence[Row]) -> Any:
@@ -132,13 +141,8 @@ def _asked(request: Request) -> Asked:
     given = request.query_params
     filters: dict[str, frozenset[str]] = {}
     for name in given:
-        named = FILTER.fullmatch(name)
-        if named:
+        if named := FILTER.fullmatch(name):
             filters[named[1]] = frozenset(given.getlist(name))
-        elif name not in NAMES:
-            known = ", ".join(NAMES)
-            message = f"There is no parameter “{name[:50]}”; the parameters are {known} and filter[…]."
-            raise Refused(Fault("parameter_unknown", message, name))
     customers, meters, group_by = given.getlist("customer"), listed(request, "meter"), listed(request, "group_by")
     return ask(customers, meters, given.get("from"), given.get("to"), given.get("window"), group_by, filters)
 

@@ -1,4 +1,7 @@
-"""Usage as CSV: all rows, read and written a page at a time, so that a large answer costs no more memory."""
+"""Usage as CSV: all rows, read and written a page at a time, so that a large answer costs no more memory.
+
+References and values of dimensions are what callers sent: none of them is a formula to a spreadsheet.
+"""
 
 import csv
 from collections.abc import Iterator
@@ -7,6 +10,7 @@ from io import StringIO
 
 from billing_site.foundation.money import plain
 from billing_site.foundation.periods import in_zone
+from billing_site.foundation.spreadsheets import harmless
 from customers.usage_pages import Asked, Position, Row, read_page
 
 ROWS_AT_ONCE = 1_000
@@ -30,11 +34,11 @@ def lines(asked: Asked, after: Position | None = None) -> Iterator[str]:
 def _line(row: Row, group_by: tuple[str, ...]) -> list[str]:
     customer, meter, period = row.span
     bounds = [_text(instant, customer.timezone) for instant in (period.start, period.end)]
-    values = [row.usage.dimensions.get(name, "") for name in group_by]
+    values = [harmless(row.usage.dimensions.get(name, "")) for name in group_by]
     return [
-        customer.reference,
+        harmless(customer.reference),
         meter.code,
-        meter.unit,
+        harmless(meter.unit),
         *bounds,
         *values,
         plain(row.usage.quantity),

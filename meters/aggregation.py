@@ -108,7 +108,7 @@ def aggregation_for(key: str, value_kind: str = "") -> Aggregation:
 
 
 def time_weighted(area: Decimal, microseconds: int) -> Decimal:
-    """The average level over a period of so many microseconds; `area`: Σ level × the microseconds for which it held."""
+    """The level weighed over so many microseconds; `area`: Σ level × the microseconds for which it held."""
     return round_to(EXACT.divide(area, Decimal(microseconds)), QUANTITY_PLACES)
 
 
@@ -134,10 +134,9 @@ class Rounding:
     places: int = 0
 
     def apply(self, quantity: Decimal) -> Decimal:
-        if self.mode is RoundingMode.NONE:
-            return quantity
-        rounded = quantity.quantize(Decimal(1).scaleb(-self.places), rounding=_MODES[self.mode], context=EXACT)
-        return EXACT.add(rounded, ZERO)  # zero has no sign
+        if self.mode is not RoundingMode.NONE:
+            quantity = quantity.quantize(Decimal(1).scaleb(-self.places), rounding=_MODES[self.mode], context=EXACT)
+        return EXACT.add(quantity, ZERO)  # zero has no sign
 
 
 NOT_ROUNDED = Rounding()

@@ -174,6 +174,19 @@ class Prepared:
     rejected: list[Rejected]
     repeated: int
 
+    def needs_order(self) -> bool:
+        """Whether two events of a type at one instant were sent in another order than that of their references.
+
+        Which of them came later matters to the latest value, and also to a meter that is made after them.
+        """
+        places: dict[tuple[str, datetime], int] = {}
+        for event in self.events:
+            instant = event.type, event.timestamp
+            if places.get(instant, -1) > event.index:
+                return True
+            places[instant] = event.index
+        return False
+
     def series(self) -> set[SeriesKey]:
         return {cell[0] for cell in self.added.cells()}
 

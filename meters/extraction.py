@@ -1,6 +1,6 @@
 """From one event to the quantities that a meter reads from it. Pure."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
@@ -141,32 +141,31 @@ def _numbers(
         if type(sent) is int and -MOST < sent < MOST and not source.plus:
             found.append((source.label, sent, ""))
             continue
-        number = as_number(sent)
-        if number is None and not name:
-            number = definition.aggregation.absent
-        if source.plus:
-            number = _added(number, source.plus, properties)
-        if number is not None and _fits(number, source, strict=strict):
+        try:
+            number = _number(definition, source, sent, properties)
+        except Unfit:
+            if strict:
+                raise
+            continue
+        if number is not None:
             found.append((source.label, number, ""))
     return found
 
 
-def _fits(number: Decimal, source: Value, *, strict: bool) -> bool:
-    try:
+def _number(definition: Definition, source: Value, sent: Any, properties: Mapping[str, Any]) -> Decimal | None:
+    """The sum of what is there; None when nothing is. Each is checked before it is added, so that the sum is exact."""
+    number = as_number(sent)
+    if number is None and not source.property:
+        number = definition.aggregation.absent
+    if number is not None:
         check_quantity(number, _field(source))
-    except Unfit:
-        if strict:
-            raise
-        return False
-    return True
-
-
-def _added(number: Decimal | None, names: Iterable[str], properties: Mapping[str, Any]) -> Decimal | None:
-    """The sum of what is there; None when nothing is."""
-    for name in names:
+    for name in source.plus:
         other = as_number(lookup(properties, name))
         if other is not None:
+            check_quantity(other, f"properties.{name}")
             number = other if number is None else EXACT.add(number, other)
+    if number is not None and source.plus:
+        check_quantity(number, _field(source))
     return number
 
 

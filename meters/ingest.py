@@ -4,14 +4,15 @@ A batch is first stored as if all of it were new, which it nearly always is: by 
 index refuses it as a whole when an event is there already; then it is stored again with care, event by event, as a few
 events are at once.
 
-Locks are taken in one order by everybody: the definitions (shared), events by (customer, reference), then, as the last
-statement, buckets by (customer, series, hour).
+Locks are taken in one order by everybody: the definitions (shared), events by (customer, reference), then, at the end,
+buckets by (customer, series, hour), the totals of closed days by (customer, series, day), and the different values.
 """
 
 import random
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 from django.db import IntegrityError, OperationalError, connection, transaction
@@ -44,10 +45,10 @@ _INSERT_EVENTS = """
     FROM unnest(
         %b::text[], %b::text[], %b::text[], %b::timestamptz[], %b::numeric[], %b::text[], %b::text[], %b::text[]
     ) AS new (customer, reference, type, timestamp, value, status, subscription, properties)
-    ON CONFLICT (customer, reference) DO NOTHING
-    RETURNING customer, reference
+    ON CONFLICT (customer, reference) WHERE replaces IS NULL DO NOTHING
+    RETURNING customer, reference, id
 """
-# Likewise, when values at one instant must be told apart: ids are given in the order of the body, which is the order in
+# Likewise, when events at one instant must be told apart: ids are given in the order of the body, which is the order in
 # which events were received, and rows are locked in the order of references.
 _INSERT_EVENTS_IN_ORDER = """
     INSERT INTO meters_event (id, customer, reference, type, timestamp, value, status, subscription, properties)
@@ -63,7 +64,7 @@ _INSERT_EVENTS_IN_ORDER = """
         ) AS sent
     ) AS new
     ORDER BY customer COLLATE "C", reference COLLATE "C"
-    ON CONFLICT (customer, reference) DO NOTHING
+    ON CONFLICT (customer, reference) WHERE replaces IS NULL DO NOTHING
     RETURNING customer, reference, id
 """
 _INSERT_CHANGES = """
@@ -122,14 +123,14 @@ def _accept(batch: Batch, definitions: Registry, note: Note | None, *, carefully
     prepared = prepare(batch, definitions.by_type)
     ids = interning.intern(prepared.series(), prepared.streams(), definitions.revision)
     with transaction.atomic(durable=True):
-        stored = (_store_new if carefully else _store_all)(prepared, definitions.revision)
+        stored, closed_until = (_store_new if carefully else _store_all)(prepared, definitions.revision)
         duplicates = len(prepared.events) - len(stored) + prepared.repeated
         outcome = Outcome(len(stored), duplicates, prepared.rejected)
         if note is not None:
             note(outcome)
         counted = _of_stored(prepared, stored, definitions).counted(ids, stored)
         if counted.tallies:
-            _add(counted)
+            _add(counted, closed_until)
     return outcome
 
 
@@ -137,29 +138,29 @@ Stored = Mapping[tuple[str, str], int]
 """The (customer, reference) of events that were not there, with their ids where they matter."""
 
 
-def _store_all(prepared: Prepared, revision: UUID | None) -> Stored:
-    """Store all events, or raise IntegrityError when one is there already.
+def _store_all(prepared: Prepared, revision: UUID | None) -> tuple[Stored, datetime | None]:
+    """Store all events, or raise IntegrityError when one is there already; and until when days are closed.
 
     Raises DefinitionsChanged when `revision`, by which the events were read, is no longer in force.
     """
     keys = [(event.customer, event.reference) for event in prepared.events]
-    in_order = prepared.added.keeps_points()
+    in_order = prepared.added.keeps_points() or prepared.needs_order()
     with pipeline():
         in_force = registry.send_shared_lock()
         given = send(_IDS, len(keys)) if in_order else None
-    registry.check(in_force, revision)
+    closed_until = registry.check(in_force, revision)
     if given is None:
         copy(_COPY_EVENTS, event_rows.rows(prepared.events))
-        return dict.fromkeys(keys, 0)
-    # Ids tell values at one instant apart: they are given in the order of the body, in which events were received.
+        return dict.fromkeys(keys, 0), closed_until
+    # Ids tell events at one instant apart: they are given in the order of the body, in which events were received.
     received = sorted(prepared.events, key=lambda event: event.index)
     ids = {(event.customer, event.reference): key for event, (key,) in zip(received, rows(given), strict=True)}
     copy(_COPY_EVENTS_IN_ORDER, event_rows.rows(prepared.events, ids))
-    return ids
+    return ids, closed_until
 
 
-def _store_new(prepared: Prepared, revision: UUID | None) -> Stored:
-    """Store the events that are not there. Raises as `_store_all` does."""
+def _store_new(prepared: Prepared, revision: UUID | None) -> tuple[Stored, datetime | None]:
+    """Store the events that are not there; and until when days are closed. Raises as `_store_all` does."""
     table = [
         (
             event.customer,
@@ -175,15 +176,13 @@ def _store_new(prepared: Prepared, revision: UUID | None) -> Stored:
     ]
     with pipeline():
         in_force = registry.send_shared_lock()
-        in_order = prepared.added.keeps_points()
+        in_order = prepared.needs_order()
         places = [[event.index for event in prepared.events]] if in_order else []
         stored = send(
             _INSERT_EVENTS_IN_ORDER if in_order else _INSERT_EVENTS, *columns(table, 8), *places, prepare=True
         )
-    registry.check(in_force, revision)
-    if in_order:
-        return {(customer, reference): key for customer, reference, key in rows(stored)}
-    return dict.fromkeys(rows(stored), 0)
+    closed_until = registry.check(in_force, revision)
+    return {(customer, reference): key for customer, reference, key in rows(stored)}, closed_until
 
 
 def _of_stored(prepared: Prepared, stored: Stored, definitions: Registry) -> Added:
@@ -193,15 +192,15 @@ def _of_stored(prepared: Prepared, stored: Stored, definitions: Registry) -> Add
     return add_up(new, definitions.by_type)
 
 
-def _add(counted: Counted) -> None:
+def _add(counted: Counted, closed_until: datetime | None) -> None:
     changes = [(customer, meter, hour) for (customer, meter), hour in counted.changes.items()]
     slot = connection.connection.info.backend_pid % SLOTS
     with pipeline():
         customers, meters, hours = columns(changes, 3)
         send(_INSERT_CHANGES, arrays.texts(customers), arrays.longs(meters), arrays.instants(hours), prepare=True)
         buckets.send_points(counted.points)
+        buckets.send_tallies(counted.tallies, slot, closed_until)
         buckets.send_values(counted.values)
-        buckets.send_tallies(counted.tallies, slot)
 
 
 def _may_work_again(error: OperationalError | IntegrityError, *, carefully: bool) -> bool:

@@ -2,13 +2,14 @@
 
 from dataclasses import replace
 from typing import Any
+from urllib.parse import urlencode
 
 from django.contrib import admin, messages
 from django.forms import ModelForm
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from unfold.admin import TabularInline
-from unfold.decorators import display
+from unfold.decorators import action, display
 
 from billing_site.foundation.admin_base import ConfigurationAdmin
 from billing_site.foundation.errors import Refused
@@ -85,6 +86,7 @@ class MeterAdmin(ConfigurationAdmin):
     conditional_fields = {"value_kind": WEIGHTED, "recurring": WEIGHTED, "rounding_places": ROUNDED}
     inlines = (ValueInline, DimensionInline, FilterInline)
     empty_text = "A meter says which events are counted or added up, and what the quantity is told apart by."
+    actions_detail = ("usage_chart",)
     list_display = ("name", "code", "event_type", "aggregation", "unit", "state")
     list_filter = (FrozenFilter, "aggregation")
     search_fields = ("name", "code", "event_type")
@@ -163,6 +165,15 @@ class MeterAdmin(ConfigurationAdmin):
             messages.error(request, str(refused))
             return HttpResponseRedirect(reverse("admin:meters_meter_changelist"))
         return answer
+
+    @action(description="Usage chart", permissions=["usage_chart"], icon="monitoring")
+    def usage_chart(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        meter = Meter.objects.filter(pk=object_id).first()
+        query = urlencode({"meter": meter.code} if meter else {})
+        return HttpResponseRedirect(f"{reverse('usage_chart')}?{query}")
+
+    def has_usage_chart_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        return request.user.has_perms(("customers.view_customer", "meters.view_bucket"))
 
     @display(description="State", label={"frozen": "info", "open": "success"})
     def state(self, meter: Meter) -> str:

@@ -9,9 +9,9 @@ from django.db.models import ProtectedError
 from billing_site.foundation.errors import Fault, Refused
 from meters import drafts, registry
 from meters.aggregation import aggregation_for
-from meters.corrections import rebuild
 from meters.drafts import DimensionDraft, FilterDraft, MeterDraft, ValueDraft
 from meters.models import Dimension, Meter, MeterFilter, MeterValue, Stream
+from meters.rebuilding import rebuild
 
 FROZEN = (
     "A published plan version uses the meter “{code}”: what it counts can no longer be changed. Make another meter."

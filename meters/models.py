@@ -12,13 +12,15 @@ from billing_site.foundation.history import tracked
 from billing_site.foundation.models import ApiKey
 from meters import triggers
 from meters.aggregation import AGGREGATIONS, MAX_ROUNDING_PLACES, VALUE_KINDS
+from meters.correction_models import Correction
+from meters.day_models import DayClosing, DayTotal
 from meters.exact_json import ExactDecoder
 from meters.upload_models import Upload, UploadKey, UploadPart, UploadResult
 
 if TYPE_CHECKING:
     from meters.unknown import Seen
 
-__all__ = ["Upload", "UploadKey", "UploadPart", "UploadResult"]
+__all__ = ["Correction", "DayClosing", "DayTotal", "Upload", "UploadKey", "UploadPart", "UploadResult"]
 
 CODE = RegexValidator(
     r"^[a-z0-9][a-z0-9_.-]*$", "Use lower-case letters, digits, “_”, “.” and “-”, beginning with a letter or digit."
@@ -112,7 +114,12 @@ class Meter(models.Model):
 
     class Meta:
         ordering = ["code"]
-        triggers = [triggers.FROZEN_METER, triggers.METER_CHANGES, triggers.NO_TRUNCATE]
+        triggers = [
+            triggers.FROZEN_METER,
+            triggers.METER_CHANGES,
+            triggers.DAYS_OF_CHANGED_METER,
+            triggers.NO_TRUNCATE,
+        ]
         constraints = [
             models.CheckConstraint(condition=Q(aggregation__in=AGGREGATIONS), name="meter_aggregation_is_known"),
             models.CheckConstraint(
@@ -244,7 +251,10 @@ class DefinitionRevision(models.Model):
 
 
 class Event(models.Model):
-    """One request, as the caller sent it. Append-only."""
+    """One request, as the caller sent it, or as it was amended to. Append-only: `Correction` says which of them counts.
+
+    `replaces`: the event as it was first sent, whose place this amended form takes; NULL for what was sent.
+    """
 
     class Status(models.TextChoices):
         SUCCEEDED = "succeeded", "Succeeded"
@@ -259,14 +269,28 @@ class Event(models.Model):
     status = models.CharField(max_length=10, choices=Status.choices)
     subscription = models.CharField(max_length=255, db_collation="C", blank=True)
     properties = models.JSONField(decoder=ExactDecoder)
+    # No constraint in the database, which every event would pay for: triggers check those on which it is set.
+    replaces = models.ForeignKey(
+        "self",
+        on_delete=models.PROTECT,
+        null=True,
+        db_column="replaces",
+        db_index=False,
+        db_constraint=False,
+        related_name="amended_forms",
+    )
 
     class Meta:
-        triggers = [triggers.APPEND_ONLY, triggers.NO_TRUNCATE]
+        triggers = [triggers.APPEND_ONLY, triggers.NO_TRUNCATE, triggers.REPLACEMENT_IS_A_CORRECTION]
+        permissions = [("correct_event", "Can void and amend events")]
         constraints = [
-            models.UniqueConstraint(fields=["customer", "reference"], name="event_once"),
+            models.UniqueConstraint(fields=["customer", "reference"], condition=Q(replaces=None), name="event_once"),
             models.CheckConstraint(condition=Q(status__in=["succeeded", "failed"]), name="event_status_is_known"),
         ]
-        indexes = [models.Index(fields=["customer", "type", "timestamp"], name="event_customer_type_time")]
+        indexes = [
+            models.Index(fields=["customer", "type", "timestamp"], name="event_customer_type_time"),
+            models.Index(fields=["replaces"], condition=Q(replaces__isnull=False), name="event_amended_forms"),
+        ]
 
     def __str__(self) -> str:
         return self.reference
@@ -342,7 +366,7 @@ class Bucket(models.Model):
     events = models.BigIntegerField()
 
     class Meta:
-        triggers = [triggers.NO_TRUNCATE]
+        triggers = [triggers.DAYS_OF_DELETED_BUCKETS, triggers.NO_TRUNCATE]
         constraints = [models.UniqueConstraint(fields=["customer", "series", "hour", "slot"], name="bucket_once")]
 
     def __str__(self) -> str:

@@ -22,6 +22,7 @@ _LATEST = """
     CROSS JOIN LATERAL (
         SELECT * FROM meters_event AS latest
         WHERE latest.customer = stream.customer AND latest.type = stream.type
+            AND NOT EXISTS (SELECT FROM meters_correction AS correction WHERE correction.event_id = latest.id)
         ORDER BY latest.timestamp DESC LIMIT %b
     ) AS event
     ORDER BY event.timestamp DESC, event.id DESC
@@ -33,7 +34,9 @@ _THERE = """
     SELECT count(*) FROM (
         SELECT FROM meters_stream AS stream
         CROSS JOIN LATERAL (
-            SELECT FROM meters_event AS event WHERE event.customer = stream.customer AND event.type = stream.type
+            SELECT FROM meters_event AS event
+            WHERE event.customer = stream.customer AND event.type = stream.type
+                AND NOT EXISTS (SELECT FROM meters_correction AS correction WHERE correction.event_id = event.id)
         ) AS one
         WHERE stream.type = %b
         LIMIT %b

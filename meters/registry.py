@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -16,6 +17,7 @@ from meters.models import Dimension, Meter
 from meters.triggers import DEFINITIONS_LOCK
 
 REVISION = "SELECT revision FROM meters_definitionrevision"
+_IN_FORCE = "SELECT revision, (SELECT closed_until FROM meters_dayclosing) FROM meters_definitionrevision"
 _LOCK_SHARED = "SELECT pg_advisory_xact_lock_shared({}, {})".format(*DEFINITIONS_LOCK)
 _LOCK = "SELECT pg_advisory_xact_lock({}, {})".format(*DEFINITIONS_LOCK)
 
@@ -65,13 +67,16 @@ class DefinitionsChanged(Exception):
 def send_shared_lock() -> psycopg.Cursor[tuple[Any, ...]]:
     """Until the end of the transaction no meter changes. What comes back is for `check`."""
     send(_LOCK_SHARED, prepare=True)
-    return send(REVISION, prepare=True)
+    return send(_IN_FORCE, prepare=True)
 
 
-def check(in_force: psycopg.Cursor[tuple[Any, ...]], expected: UUID | None) -> None:
-    """Raise DefinitionsChanged when another revision than `expected` is in force."""
-    if next((row[0] for row in rows(in_force)), None) != expected:
+def check(in_force: psycopg.Cursor[tuple[Any, ...]], expected: UUID | None) -> datetime | None:
+    """Until when days are closed. Raises DefinitionsChanged when another revision than `expected` is in force."""
+    found: list[tuple[UUID | None, datetime | None]] = rows(in_force)
+    revision, closed_until = found[0] if found else (None, None)
+    if revision != expected:
         raise DefinitionsChanged
+    return closed_until
 
 
 def lock() -> None:

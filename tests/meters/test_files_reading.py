@@ -78,6 +78,22 @@ def test_bad_rows_spoil_no_others() -> None:
     assert (5, {"a": "1", "b": "x"}) in rows(data)
 
 
+@pytest.mark.parametrize(
+    ("data", "read_after"),
+    [
+        (b'a,b\n1,x\n2,"y\n3,z\n4,w\n', []),
+        (b'a,b\n1,x\n2,"y\n3,z\n4,"w\n5,v\n', [6]),
+    ],
+    ids=["to the end", "to the next mark"],
+)
+def test_an_open_quotation_mark_tells_which_lines_it_takes_along(data: bytes, read_after: list[int]) -> None:
+    _, fault, *after = read(data).records
+    assert (fault.place, fault.fault.code if fault.fault else "") == (3, "malformed_csv")
+    assert fault.fault
+    assert "it goes on to line 5, and none of these lines is read" in fault.fault.message
+    assert [each.place for each in after] == read_after
+
+
 def test_a_long_row_is_a_fault() -> None:
     long = b"a,b\n1," + b"x" * 70_000 + b"\n2," + b'"' + b"y" * 140_000 + b'"\n3,z\n'
     assert [what for _, what in rows(long)][:2] == ["event_too_large", "malformed_csv"]
