@@ -116,6 +116,8 @@ DATABASES = {
         "OPTIONS": {
             "connect_timeout": 5,
             "application_name": "tallybook",
+            # Django's own statements never are: only those that ask for it.
+            "prepare_threshold": 5 if boolean("DATABASE_PREPARE", default=True) else None,
             "options": DATABASE_OPTIONS,
             **_DATABASE.get("OPTIONS", {}),
         },

@@ -97,12 +97,12 @@ def send_points_removal(points: Iterable[tuple[str, int, datetime, int]]) -> Non
 
 def send_points(points: Iterable[tuple[str, int, Point]]) -> None:
     if table := [(customer, series, *point) for customer, series, point in points]:
-        send(_INSERT_POINTS, *columns(table, 5))
+        send(_INSERT_POINTS, *columns(table, 5), prepare=True)
 
 
 def send_values(values: Iterable[tuple[str, int, datetime, str]]) -> None:
     if table := sorted(values):
-        send(_INSERT_VALUES, *columns(table, 4))
+        send(_INSERT_VALUES, *columns(table, 4), prepare=True)
 
 
 def send_tallies(
@@ -120,5 +120,5 @@ def send_tallies(
         whole = all(type(quantity) is int and -_MOST < quantity < _MOST for quantity in kept)
         quantities = arrays.longs(kept) if whole else [None if each is None else Decimal(each) for each in kept]
         keys = arrays.texts(customers), arrays.longs(series), arrays.instants(hours)
-        send(_ADD_TO[kind], slot, *keys, quantities, arrays.longs(events))
+        send(_ADD_TO[kind], slot, *keys, quantities, arrays.longs(events), prepare=True)
     stale_days.mark((key for of_kind in tallies.values() for key in of_kind), closed_until)

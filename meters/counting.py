@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from meters.aggregation import Aggregation, Hourly, Keeps, Kept
@@ -132,8 +133,9 @@ class Added:
         return self._cells
 
     def _every_cell(self) -> Iterator[_Cell]:
+        hours = {hour: _EPOCH + hour * HOUR for hour in {place[-1] for place in self._tallies}}
         for (meter, customer, subscription, base, hour), labels in self._tallies.items():
-            definition, instant = self._meters[meter], _EPOCH + hour * HOUR
+            definition, instant = self._meters[meter], hours[hour]
             for label, tally in labels.items():
                 yield series_key(definition, customer, subscription, base, label), definition, instant, tally
 
@@ -143,13 +145,19 @@ class Added:
     def counted(self, ids: Mapping[SeriesKey, int], events: Mapping[tuple[str, str], int]) -> Counted:
         """The same with the ids of series and, where there are points, of events by (customer, reference)."""
         counted = Counted()
+        changes = counted.changes
         for series, definition, hour, (kept, count) in self.cells():
-            tallies = counted.tallies.setdefault(definition.aggregation.hourly, {})
-            tallies[series.customer, ids[series], hour] = Tally(kept, count)
-            changed = (series.customer, definition.id)
-            if counted.changes.setdefault(changed, hour) > hour:
-                counted.changes[changed] = hour
-        counted.tallies = {kind: dict(sorted(of_kind.items())) for kind, of_kind in sorted(counted.tallies.items())}
+            tallies = counted.tallies.get(definition.aggregation.hourly)
+            if tallies is None:
+                tallies = counted.tallies[definition.aggregation.hourly] = {}
+            customer = series.customer
+            tallies[customer, ids[series], hour] = Tally(kept, count)
+            changed = (customer, definition.id)
+            if changed not in changes or changes[changed] > hour:
+                changes[changed] = hour
+        counted.tallies = {
+            kind: dict(sorted(of_kind.items(), key=itemgetter(0))) for kind, of_kind in sorted(counted.tallies.items())
+        }
         counted.points = [
             (series.customer, ids[series], Point(timestamp, events[event], number))
             for series, event, timestamp, number in self._points

@@ -136,7 +136,10 @@ def _numbers(
 ) -> list[Found]:
     found: list[Found] = []
     for source in definition.values or _OWN:
-        sent = lookup(properties, source.property) if source.property else value
+        name = source.property
+        sent: Any = properties.get(name) if name else value  # nearly always there, which spares a call
+        if sent is None and name:
+            sent = lookup(properties, name)
         if type(sent) is int and -MOST < sent < MOST and not source.plus:
             found.append((source.label, sent, ""))
             continue
@@ -195,7 +198,9 @@ def _field(source: Value) -> str:
 def _dimensions(definition: Definition, properties: Mapping[str, Any], *, strict: bool) -> Dimensions:
     found = []
     for dimension in definition.dimensions:
-        sent = lookup(properties, dimension.property)
+        sent = properties.get(dimension.property)
+        if sent is None:
+            sent = lookup(properties, dimension.property)
         text = sent if type(sent) is str else as_text(sent)
         if text is None:
             continue

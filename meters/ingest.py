@@ -1,7 +1,8 @@
 """Events in: stored, deduplicated and counted in one transaction. The only writer of events.
 
 A batch is first stored as if all of it were new, which it nearly always is: by COPY, and counted before. The unique
-index refuses it as a whole when an event is there already; then it is stored again with care, event by event.
+index refuses it as a whole when an event is there already; then it is stored again with care, event by event, as a few
+events are at once.
 
 Locks are taken in one order by everybody: the definitions (shared), events by (customer, reference), then, at the end,
 buckets by (customer, series, hour), the totals of closed days by (customer, series, day), and the different values.
@@ -27,6 +28,8 @@ from meters.registry import Registry
 # reading.
 SLOTS = 8
 ATTEMPTS = 8
+# A COPY is a round trip more, which fewer events than these do not win back.
+FEW = 5
 _LOCKED_OUT = ("40P01", "40001")  # a deadlock, a serialization failure
 _FOREIGN_KEY = "23503"  # a meter and its series were deleted meanwhile
 _UNIQUE = "23505"
@@ -92,7 +95,7 @@ def accept(batch: Batch, note: Note | None = None) -> Outcome:
     """
     if not batch.events:
         return _nothing(batch, note)
-    carefully = False
+    carefully = len(batch.events) < FEW
     for attempt in range(1, ATTEMPTS + 1):
         try:
             return _accept(batch, registry.cached(), note, carefully=carefully)
@@ -175,7 +178,9 @@ def _store_new(prepared: Prepared, revision: UUID | None) -> tuple[Stored, datet
         in_force = registry.send_shared_lock()
         in_order = prepared.needs_order()
         places = [[event.index for event in prepared.events]] if in_order else []
-        stored = send(_INSERT_EVENTS_IN_ORDER if in_order else _INSERT_EVENTS, *columns(table, 8), *places)
+        stored = send(
+            _INSERT_EVENTS_IN_ORDER if in_order else _INSERT_EVENTS, *columns(table, 8), *places, prepare=True
+        )
     closed_until = registry.check(in_force, revision)
     return {(customer, reference): key for customer, reference, key in rows(stored)}, closed_until
 
@@ -196,7 +201,7 @@ def add(counted: Counted, closed_until: datetime | None) -> None:
     slot = connection.connection.info.backend_pid % SLOTS
     with pipeline():
         customers, meters, hours = columns(changes, 3)
-        send(_INSERT_CHANGES, arrays.texts(customers), arrays.longs(meters), arrays.instants(hours))
+        send(_INSERT_CHANGES, arrays.texts(customers), arrays.longs(meters), arrays.instants(hours), prepare=True)
         buckets.send_points(counted.points)
         buckets.send_tallies(counted.tallies, slot, closed_until)
         buckets.send_values(counted.values)

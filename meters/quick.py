@@ -53,32 +53,43 @@ class Reader:
             texts, properties = _properties(item)
         except (msgspec.DecodeError, UnicodeDecodeError, InvalidOperation, Unfit):
             return None
-        timestamp = self.now if item.timestamp is UNSET else parse_plain(item.timestamp)
-        value = None if item.value is UNSET else _plain_number(item.value)
-        texts += _TEXTS + sum(2 for each in (item.timestamp, item.status, item.subscription) if each is not UNSET)
-        texts += item.value is not UNSET
+        timestamp: datetime | None = self.now
+        if item.timestamp is not UNSET:
+            timestamp = parse_plain(item.timestamp)
+            texts += 2
+        value, unfit = None, False
+        if item.value is not UNSET:
+            value = _plain_number(item.value)
+            texts += 1
+            unfit = value is None
+        status = "succeeded"
+        if item.status is not UNSET:
+            status = item.status
+            texts += 2
+        subscription = ""
+        if item.subscription is not UNSET:
+            subscription = item.subscription
+            texts += 2
         if (
-            raw.count(b'"') != 2 * texts
+            unfit
+            or raw.count(b'"') != 2 * texts
             or timestamp is None
             or not self.earliest <= timestamp <= self.latest
-            or (value is None and item.value is not UNSET)
             or item.reference.isspace()
             or item.type.isspace()
             or item.customer.isspace()
         ):
             return None
-        status = "succeeded" if item.status is UNSET else item.status
-        subscription = "" if item.subscription is UNSET else item.subscription
         return SentEvent(
             index, item.reference, item.type, item.customer, timestamp, value, status, subscription, properties
         )
 
 
 def _properties(item: _Item) -> tuple[int, dict[str, Any]]:
-    """How many texts they are, with their own name, and the properties. Raises Unfit."""
+    """How many texts these and the fields that every event has are, names included; and these. Raises Unfit."""
     if item.properties is UNSET:
-        return 0, {}
-    return 1 + count_texts(item.properties, "properties"), item.properties
+        return _TEXTS, {}
+    return _TEXTS + 1 + count_texts(item.properties, "properties"), item.properties
 
 
 def _plain_number(value: Any) -> Decimal | None:

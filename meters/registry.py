@@ -86,8 +86,8 @@ class DefinitionsChanged(Exception):
 
 def send_shared_lock() -> psycopg.Cursor[tuple[Any, ...]]:
     """Until the end of the transaction no meter changes. What comes back is for `check`."""
-    send(_LOCK_SHARED)
-    return send(_IN_FORCE)
+    send(_LOCK_SHARED, prepare=True)
+    return send(_IN_FORCE, prepare=True)
 
 
 def check(in_force: psycopg.Cursor[tuple[Any, ...]], expected: UUID | None) -> datetime | None:

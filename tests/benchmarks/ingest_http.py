@@ -24,6 +24,7 @@ from django.db import connection
 
 from billing_site.foundation.api_keys import create_key
 from meters.metering import define_meter
+from meters.models import Meter
 from meters.rebuilding import differences
 from tests.benchmarks import _cpu
 from tests.processes import Processes, Web
@@ -41,18 +42,9 @@ COLUMNS = "customer, reference, type, timestamp, received_at, value, status, sub
 
 def measure(progress: Callable[[str], None]) -> dict[str, list[tuple[float, float]]]:
     """(floor, ours) in events per second, of each of three runs, for one customer and for 200."""
-    meter = define_meter(
-        code="llm_tokens",
-        name="LLM tokens",
-        event_type="llm.request",
-        aggregation="sum",
-        unit="token",
-        values=[("input", "input_tokens"), ("output", "output_tokens")],
-        label_dimension="token_type",
-        dimensions=[("model", "model")],
-    )
+    meter = tokens_meter()
     _, key = create_key("benchmark", ["ingest"])
-    _assert_durable()
+    assert_durable()
     processes = Processes()
     try:
         web = processes.web(workers=WORKERS, threads=CONNECTIONS, environment={"INGEST_EVENTS_PER_SECOND": "10000000"})
@@ -66,7 +58,21 @@ def measure(progress: Callable[[str], None]) -> dict[str, list[tuple[float, floa
     return found
 
 
-def _assert_durable() -> None:
+def tokens_meter() -> Meter:
+    """Two quantities of each event, by model."""
+    return define_meter(
+        code="llm_tokens",
+        name="LLM tokens",
+        event_type="llm.request",
+        aggregation="sum",
+        unit="token",
+        values=[("input", "input_tokens"), ("output", "output_tokens")],
+        label_dimension="token_type",
+        dimensions=[("model", "model")],
+    )
+
+
+def assert_durable() -> None:
     with connection.cursor() as cursor:
         for setting in ("fsync", "synchronous_commit"):
             cursor.execute(f"SHOW {setting}")
@@ -74,13 +80,13 @@ def _assert_durable() -> None:
 
 
 def _runs(variant: str, web: Web, key: str, progress: Callable[[str], None]) -> list[tuple[float, float]]:
-    _send(web.base_url, key, _bodies(f"{variant}-warm", VARIANTS[variant], CONNECTIONS * 4))
+    send(web.base_url, key, bodies_of(f"{variant}-warm", VARIANTS[variant], CONNECTIONS * 4))
     found = []
     for number in range(RUNS):
         name = f"{variant}-run-{number}-"
-        bodies = _bodies(name, VARIANTS[variant], BATCHES)
+        bodies = bodies_of(name, VARIANTS[variant], BATCHES)
         before = _cpu.seconds(web=web.child.pid)
-        ours = _send(web.base_url, key, bodies)
+        ours = send(web.base_url, key, bodies)
         between = _cpu.seconds(web=web.child.pid)
         floor, spent = _floor(name, 1)
         in_batches, _ = _floor(name, BATCHES // CONNECTIONS)
@@ -94,7 +100,8 @@ def _runs(variant: str, web: Web, key: str, progress: Callable[[str], None]) -> 
     return found
 
 
-def _bodies(name: str, customers: int, batches: int) -> list[bytes]:
+def bodies_of(name: str, customers: int, batches: int, size: int = BATCH) -> list[bytes]:
+    """Requests of `size` events each, whose references begin with `name`."""
     now = datetime.now(UTC).isoformat()
     return [
         json.dumps(
@@ -111,14 +118,14 @@ def _bodies(name: str, customers: int, batches: int) -> list[bytes]:
                         "output_tokens": 40 + batch,
                     },
                 }
-                for number in range(BATCH)
+                for number in range(size)
             ]
         ).encode()
         for batch in range(batches)
     ]
 
 
-def _send(address: str, key: str, bodies: list[bytes]) -> float:
+def send(address: str, key: str, bodies: list[bytes]) -> float:
     """Events per second, from the first byte to the last answer."""
     shares = [bodies[start::CONNECTIONS] for start in range(CONNECTIONS)]
     began = time.perf_counter()
