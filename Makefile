@@ -22,7 +22,7 @@ run: .venv/app.stamp ## Serve web, worker and beat until Ctrl-C (PORT=8000)
 	@$(BIN)/python -m billing_site.supervisor run
 
 test: .venv/dev.stamp browser ## Run every test (ARGS="-k name" for some)
-	@$(BIN)/pytest -n $(WORKERS) --dist loadfile $(ARGS)
+	@$(BIN)/pytest -n $(WORKERS) --dist loadfile $(or $(ARGS),--cov --cov-report=term:skip-covered)
 
 lint: .venv/dev.stamp ## Check style, types, import contracts, migrations, settings and locks
 	$(BIN)/ruff check --quiet
@@ -41,7 +41,7 @@ lock: .venv/dev.stamp ## Write the locks from requirements/*.in (UPGRADE=1 for n
 	@requirements/lock $(if $(UPGRADE),--upgrade)
 
 clean: ## Remove the environment and every cache; the data in .state stays
-	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache test-results
+	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage test-results
 	@find . -name __pycache__ -type d -not -path './.state/*' -prune -exec rm -rf {} +
 
 .venv/pyvenv.cfg:

@@ -15,6 +15,8 @@ however often it is sent.
 
 **Errors** have one shape, `{"errors": [{"code", "message", "field"}]}`. `code` stays the same from version to version.
 
+**Parameters** in an address that an operation does not know are refused by name (400, `parameter_unknown`).
+
 **Lists** come a page at a time: pass `next` as `after` until it is null.
 
 **Numbers** that are amounts, prices or quantities are strings of decimals, exact. Times are RFC 3339, in UTC unless

@@ -1,6 +1,5 @@
 """Whose tag used how much: usage by any property that events carry, as a page and as CSV."""
 
-import csv
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -12,6 +11,7 @@ from django.template.response import TemplateResponse
 
 from billing_site.event_ranges import Chosen, Offered, RangeForm
 from billing_site.foundation.money import grouped, plain
+from billing_site.foundation.spreadsheets import csv_answer, harmless
 from meters.attribution import Attribution, Tagged, attribute
 from meters.models import Event, Meter
 from meters.scanning import TooMuch
@@ -19,8 +19,6 @@ from meters.scanning import TooMuch
 SHOWN = 200
 NAMES_FROM = 500
 NAMES_OFFERED = 50
-# A spreadsheet takes a text that begins with one of these for a formula.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 class AttributionForm(RangeForm):
@@ -91,26 +89,18 @@ def _units(found: Attribution) -> dict[int, tuple[str, str]]:
 
 
 def _csv(found: Attribution, name: str) -> HttpResponse:
-    answer = HttpResponse(content_type="text/csv; charset=utf-8")
-    answer["Content-Disposition"] = 'attachment; filename="attribution.csv"'
-    writer = csv.writer(answer)
-    writer.writerow(["property", "value", "has_value", "events", "meter", "unit", "quantity"])
+    rows: list[Sequence[object]] = [("property", "value", "has_value", "events", "meter", "unit", "quantity")]
     units = _units(found)
     for row in found.rows:
-        start = [_text(name), _text(row.value or ""), str(row.value is not None).lower(), row.events]
-        writer.writerows([*start, *cells] for cells in _quantities(row, found, units))
-    return answer
+        start = (harmless(name), harmless(row.value or ""), str(row.value is not None).lower(), row.events)
+        rows += [(*start, *cells) for cells in _quantities(row, found, units)]
+    return csv_answer(rows, "attribution.csv")
 
 
 def _quantities(row: Tagged, found: Attribution, units: dict[int, tuple[str, str]]) -> Iterator[Sequence[str]]:
     """One line for each meter that read something; one without a meter when none did."""
     read = [each for each in found.meters if each.id in row.quantities]
     for each in read:
-        yield each.code, _text(units[each.id][1]), plain(row.quantities[each.id])
+        yield each.code, harmless(units[each.id][1]), plain(row.quantities[each.id])
     if not read:
         yield "", "", ""
-
-
-def _text(text: str) -> str:
-    """As a spreadsheet shows it, and never runs it."""
-    return f"'{text}" if text.startswith(_FORMULA) else text

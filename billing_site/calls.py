@@ -1,5 +1,6 @@
 """How calls went, by customer and type: error rate, and what failed calls used. Failed calls are never billed."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.contrib import admin
@@ -8,7 +9,8 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 
 from billing_site.event_ranges import RangeForm
-from billing_site.foundation.money import grouped
+from billing_site.foundation.money import grouped, plain
+from billing_site.foundation.spreadsheets import csv_answer, harmless
 from meters.extraction import Definition
 from meters.models import Meter
 from meters.outcomes import Outcomes, error_rate, outcomes
@@ -18,7 +20,7 @@ SHOWN = 200
 
 
 def page(request: HttpRequest) -> HttpResponse:
-    """The form, and what it asks for; at first the last 7 days of everything."""
+    """The form, and what it asks for; at first the last 7 days of everything. `format=csv` sends all rows."""
     if not request.user.has_perm("meters.view_event"):
         raise PermissionDenied
     form = RangeForm(request.GET) if "first" in request.GET else RangeForm()
@@ -26,7 +28,12 @@ def page(request: HttpRequest) -> HttpResponse:
     if form.is_bound and form.is_valid():
         chosen = form.chosen()
         try:
-            context |= {"timezone": chosen.timezone, **_shown(*outcomes(chosen.part))}
+            rows, meters = outcomes(chosen.part)
+            if request.GET.get("format") == "csv":
+                return _csv(rows, meters)
+            query = request.GET.copy()
+            query["format"] = "csv"
+            context |= {"timezone": chosen.timezone, "csv": query.urlencode(), **_shown(rows, meters)}
         except TooMuch as error:
             context["refused"] = str(error)
     return TemplateResponse(request, "admin/calls.html", context)
@@ -56,3 +63,15 @@ def _row(row: Outcomes, meters: list[Definition]) -> dict[str, Any]:
         "rate": f"{row.error_rate} %",
         "quantities": ["–" if quantity is None else grouped(quantity) for quantity in used],
     }
+
+
+def _csv(rows: list[Outcomes], meters: list[Definition]) -> HttpResponse:
+    """A line for each customer and type; in a column for each meter, what it would have read of failed calls."""
+    names = ("customer", "type", "succeeded", "failed", "error_rate_percent")
+    lines: list[Sequence[object]] = [(*names, *(f"failed.{each.code}" for each in meters))]
+    for row in rows:
+        used = [row.failed_quantities.get(each.id) for each in meters]
+        quantities = ["" if quantity is None else plain(quantity) for quantity in used]
+        start = (harmless(row.customer), harmless(row.type), row.succeeded, row.failed, row.error_rate)
+        lines.append((*start, *quantities))
+    return csv_answer(lines, "calls.csv")

@@ -35,7 +35,7 @@ class Offered(UnfoldAdminTextInputWidget):
         super().__init__(attrs={"list": self.name})
 
 
-def _day_field(label: str) -> forms.DateField:
+def day_field(label: str) -> forms.DateField:
     widget = UnfoldAdminTextInputWidget(attrs={"type": "date"})
     return forms.DateField(label=label, widget=widget, input_formats=["%Y-%m-%d"])
 
@@ -50,8 +50,8 @@ class RangeForm(forms.Form):
         help_text="Reference or alias. Empty: all customers.",
     )
     type = forms.CharField(required=False, max_length=255, help_text="Event type. Empty: all types.")
-    first = _day_field("From")
-    last = _day_field("To, included")
+    first = day_field("From")
+    last = day_field("To, included")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

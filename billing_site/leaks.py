@@ -26,6 +26,7 @@ from invoicing import unpriced
 from invoicing.models import Invoice
 from meters import cardinality, metering, refusals, unread, upload_reports
 from meters import unknown as unknown_kinds
+from meters.backfill_admin import ask_a_worker
 from meters.folding import OTHER, Step
 from meters.models import Meter, OverLimit
 from meters.scanning import TooMuch
@@ -115,21 +116,18 @@ def clone_for_row(request: HttpRequest) -> HttpResponse:
 
 @require_POST
 def count_anew(request: HttpRequest) -> HttpResponse:
-    """Count a meter anew by the limit of series that it has now."""
+    """Have a meter counted anew by the limit of series that it has now."""
     if not request.user.has_perm("meters.change_meter"):
         raise PermissionDenied
     key = request.POST.get("meter", "")
     meter = get_object_or_404(Meter, pk=int(key) if key.isdecimal() else 0)
-    metering.recount(meter)
-    still = OverLimit.objects.filter(meter=meter).count()
-    if still:
-        messages.warning(
-            request,
-            f"{meter} was counted anew, and {still:,} customers are beyond its limit still: raise it, or retire the"
-            " dimension.",
-        )
-    else:
-        messages.success(request, f"{meter} was counted anew: nobody is beyond its limit.")
+    metering.recount(meter, request.user)
+    ask_a_worker(request, meter)
+    messages.success(
+        request,
+        f"{meter} is counted anew, which its page shows. Customers that are beyond its limit then as well are listed "
+        "here again.",
+    )
     return HttpResponseRedirect(reverse("leaks"))
 
 

@@ -116,6 +116,8 @@ DATABASES = {
         "OPTIONS": {
             "connect_timeout": 5,
             "application_name": "tallybook",
+            # Django's own statements never are: only those that ask for it.
+            "prepare_threshold": 5 if boolean("DATABASE_PREPARE", default=True) else None,
             "options": DATABASE_OPTIONS,
             **_DATABASE.get("OPTIONS", {}),
         },
@@ -198,7 +200,10 @@ WHITENOISE_USE_FINDERS = True
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["billing_site.foundation.authentication.ApiKeyAuthentication"],
-    "DEFAULT_PERMISSION_CLASSES": ["billing_site.foundation.authentication.HasScope"],
+    "DEFAULT_PERMISSION_CLASSES": [
+        "billing_site.foundation.authentication.HasScope",
+        "billing_site.foundation.parameters.KnownParameters",
+    ],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
     "DEFAULT_SCHEMA_CLASS": "billing_site.foundation.schema.ApiSchema",
@@ -233,6 +238,11 @@ UPLOAD_MAX_ROWS = whole("UPLOAD_MAX_ROWS", 2_000_000)
 UPLOAD_PART_ROWS = whole("UPLOAD_PART_ROWS", 1_000)
 UPLOAD_LEASE = seconds("UPLOAD_LEASE_SECONDS", 60)
 UPLOAD_BEAT_SECONDS = decimal("UPLOAD_BEAT_SECONDS", 5.0)
+DAY_CLOSES_AFTER = seconds("DAY_CLOSES_AFTER_SECONDS", 3_600)
+DAY_TOTALS_BEAT_SECONDS = decimal("DAY_TOTALS_BEAT_SECONDS", 30.0)
+BACKFILL_CHUNK_EVENTS = whole("BACKFILL_CHUNK_EVENTS", 5_000)
+BACKFILL_LEASE = seconds("BACKFILL_LEASE_SECONDS", 60)
+BACKFILL_BEAT_SECONDS = decimal("BACKFILL_BEAT_SECONDS", 5.0)
 INVOICE_CHUNK_SIZE = whole("INVOICE_CHUNK_SIZE", 1_000)
 INVOICE_LEASE = seconds("INVOICE_LEASE_SECONDS", 30)
 INVOICE_BEAT_SECONDS = decimal("INVOICE_BEAT_SECONDS", 5.0)
@@ -252,6 +262,16 @@ CELERY_BEAT_SCHEDULE["meters.find_uploads"] = {
     "task": "meters.find_uploads",
     "schedule": UPLOAD_BEAT_SECONDS,
     "options": {"expires": max(UPLOAD_BEAT_SECONDS, 5)},
+}
+CELERY_BEAT_SCHEDULE["meters.total_days"] = {
+    "task": "meters.total_days",
+    "schedule": DAY_TOTALS_BEAT_SECONDS,
+    "options": {"expires": max(DAY_TOTALS_BEAT_SECONDS, 5)},
+}
+CELERY_BEAT_SCHEDULE["meters.find_backfills"] = {
+    "task": "meters.find_backfills",
+    "schedule": BACKFILL_BEAT_SECONDS,
+    "options": {"expires": max(BACKFILL_BEAT_SECONDS, 5)},
 }
 
 # The largest body of any address is a batch of events; a price matrix is a form of many fields.

@@ -7,7 +7,7 @@ from django.contrib import admin
 from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
 
-from billing_site import leaks
+from billing_site import leaks, usage_chart
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,7 @@ GROUPS: dict[str, list[Item]] = {
     "Events & usage": [
         Item("Meters", "speed", "meters_meter_changelist", "meters.meter"),
         Item("Events", "bolt", "meters_event_changelist", "meters.event"),
+        Item("Corrections", "edit_note", "meters_correction_changelist", "meters.correction"),
         Item("Attribution", "sell", "attribution", "meters.event", own=True),
         Item("Failed calls", "error", "calls", "meters.event", own=True),
         Item("Uploads", "upload_file", "meters_upload_changelist", "meters.upload"),
@@ -111,6 +112,8 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
     first = [{"title": "First page", "icon": "home", "link": reverse("admin:index")}]
     if leaks.may_see(request):
         first.append({"title": "Leaks", "icon": "water_drop", "link": reverse("leaks")})
+    if usage_chart.may_see(request):
+        first.append({"title": "Usage", "icon": "monitoring", "link": reverse("usage_chart")})
     return [{"items": first}, *(group for group in groups if group["items"])]
 
 

@@ -5,7 +5,7 @@ from django.urls import URLPattern, URLResolver, include, path, re_path
 from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
-from billing_site import attribution, calls, error_pages, leaks
+from billing_site import attribution, calls, error_pages, leaks, usage_chart
 from billing_site.foundation.history_page import history_page
 
 api: list[URLPattern | URLResolver] = [
@@ -23,6 +23,8 @@ urlpatterns = [
     path("admin/history/", admin.site.admin_view(history_page), name="history"),
     path("admin/leaks/", admin.site.admin_view(leaks.page), name="leaks"),
     path("admin/leaks/clone/", admin.site.admin_view(leaks.clone_for_row), name="leaks_clone"),
+    path("admin/usage/", admin.site.admin_view(usage_chart.page), name="usage_chart"),
+    path("admin/usage/customers/", admin.site.admin_view(usage_chart.customers), name="usage_customers"),
     path("admin/leaks/recount/", admin.site.admin_view(leaks.count_anew), name="leaks_recount"),
     path("admin/attribution/", admin.site.admin_view(attribution.page), name="attribution"),
     path("admin/calls/", admin.site.admin_view(calls.page), name="calls"),

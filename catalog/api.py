@@ -9,6 +9,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from billing_site.foundation.pagination import KeysetPagination
+from billing_site.foundation.parameters import PAGE
 from catalog.models import Charge, Plan, PlanVersion
 from catalog.serializers import PlanSerializer, WholePlanSerializer
 
@@ -24,6 +25,7 @@ class Plans(GenericAPIView[Plan]):
     pagination_class = KeysetPagination
     filter_backends = ()
     required_scopes = "read"
+    query_parameters = PAGE
     keyset = "code"
 
     @extend_schema(operation_id="list_plans", summary="List plans with their published versions")

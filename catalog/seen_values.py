@@ -14,7 +14,7 @@ OFFERED = 200
 def seen_values(meter: Meter, priceable: Priceable) -> dict[str, list[str]]:
     """By dimension: the meter's labels or bands, or values of its latest usage. One query for each other dimension."""
     latest = Series.objects.order_by("-pk").values("pk")[:LOOKED_AT]
-    rows = Series.objects.filter(pk__in=latest, meter=meter)
+    rows = Series.objects.filter(pk__in=latest, meter=meter, generation=meter.generation)
     found = {}
     for name in priceable.dimensions:
         only = priceable.only(name)

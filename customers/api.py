@@ -15,9 +15,11 @@ from rest_framework.response import Response
 from billing_site.foundation.errors import Fault, Refused
 from billing_site.foundation.idempotency import IdempotentWrites
 from billing_site.foundation.pagination import KeysetPagination
+from billing_site.foundation.parameters import PAGE
 from catalog.models import PlanVersion
 from customers import periodic, subscribing
 from customers.bounds import period_between
+from customers.corrections_api import AmendEvent, VoidEvent
 from customers.models import Alias, Customer, Subscription
 from customers.serializers import (
     AliasSerializer,
@@ -60,6 +62,7 @@ class Customers(View):
 
     queryset = Customer.objects.prefetch_related("aliases", "contacts")
     serializer_class = CustomerSerializer
+    query_parameters = PAGE
     keyset = "reference"
 
     @extend_schema(operation_id="list_customers", summary="List customers", responses=CustomerSerializer(many=True))
@@ -110,12 +113,14 @@ class CustomerUsage(View):
 
     queryset = Customer.objects.all()
     serializer_class = UsageSerializer
+    query_parameters = ("from", "to", "meter", "group_by")
     further_errors = {"422": "A parameter names what does not exist, or asks for what cannot be."}
 
     @extend_schema(
         operation_id="retrieve_usage",
         summary="Usage of a customer in a period",
-        description="Quantities by meter, billed or not: right from the moment at which ingestion answered.",
+        description="Quantities by meter, billed or not: right from the moment at which ingestion answered. Those of "
+        "the meters in `still_counting` are not all yet.",
         parameters=[
             OpenApiParameter(
                 "from", str, required=True, description="A day in the customer's timezone, or an instant."
@@ -129,8 +134,15 @@ class CustomerUsage(View):
         customer = find_customer(reference)
         asked = request.query_params
         period = period_between(asked.get("from"), asked.get("to"), customer.timezone)
-        rows = periodic.used(customer, period, meters=listed(request, "meter"), group_by=listed(request, "group_by"))
-        answer = {"customer": customer.reference, "from": period.start, "to": period.end, "data": rows}
+        meters = listed(request, "meter")
+        counting = periodic.still_counting(periodic.chosen_meters(meters))
+        answer = {
+            "customer": customer.reference,
+            "from": period.start,
+            "to": period.end,
+            "data": periodic.used(customer, period, meters=meters, group_by=listed(request, "group_by")),
+            "still_counting": counting,
+        }
         return Response(UsageSerializer(answer).data)
 
 
@@ -139,6 +151,8 @@ class Subscriptions(View):
 
     queryset = Subscription.objects.select_related("customer", "version__plan")
     serializer_class = SubscriptionSerializer
+    query_parameters = ("customer", *PAGE)
+    further_errors = {"404": "No customer is known by this reference."}
     keyset = "-id"
 
     @extend_schema(
@@ -246,6 +260,8 @@ urlpatterns = [
     path("customers", Customers.as_view(), name="customers"),
     path("customers/<reference:reference>/usage", CustomerUsage.as_view(), name="customer-usage"),
     path("customers/<reference:reference>/aliases", CustomerAliases.as_view(), name="customer-aliases"),
+    path("customers/<reference:reference>/events/<reference:event>/void", VoidEvent.as_view(), name="void-event"),
+    path("customers/<reference:reference>/events/<reference:event>/amend", AmendEvent.as_view(), name="amend-event"),
     path("customers/<reference:reference>", OneCustomer.as_view(), name="customer"),
     path("subscriptions", Subscriptions.as_view(), name="subscriptions"),
     path("subscriptions/<reference:reference>", OneSubscription.as_view(), name="subscription"),

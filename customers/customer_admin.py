@@ -1,6 +1,7 @@
 """The operator's page of customers."""
 
 from typing import Any
+from urllib.parse import urlencode
 
 from django.contrib import admin
 from django.db.models import Count, Q, QuerySet
@@ -96,7 +97,7 @@ class CustomerAdmin(RefusalsShown, ConfigurationAdmin):
     search_fields = ("name", "reference", "aliases__reference", "email")
     search_help_text = "Name, reference, alias or e-mail"
     show_full_result_count = False
-    actions_detail = ("subscribe",)
+    actions_detail = ("usage_chart", "subscribe")
     readonly_fields = ("usage_this_month",)
 
     def get_fieldsets(self, request: HttpRequest, obj: Customer | None = None) -> Any:
@@ -141,12 +142,23 @@ class CustomerAdmin(RefusalsShown, ConfigurationAdmin):
         now = clock.now()
         today = local_date(now, customer.timezone)
         month = Schedule(Interval.MONTH, Alignment.CALENDAR, today, customer.timezone).period_at(now)
+        counting = periodic.still_counting(periodic.chosen_meters(()))
         rows = [
             {"meter": row.meter, "quantity": grouped(row.quantity), "events": f"{row.events:,}"}
             for row in periodic.used(customer, month)
         ]
         first = local_date(month.start, customer.timezone)
-        return render_to_string("admin/customers/customer/_usage.html", {"rows": rows, "first": first, "until": today})
+        context = {"rows": rows, "first": first, "until": today, "counting": counting}
+        return render_to_string("admin/customers/customer/_usage.html", context)
+
+    @action(description="Usage chart", permissions=["usage_chart"], icon="monitoring")
+    def usage_chart(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        customer = Customer.objects.filter(pk=object_id).first()
+        query = urlencode({"customer": customer.reference} if customer else {})
+        return HttpResponseRedirect(f"{reverse('usage_chart')}?{query}")
+
+    def has_usage_chart_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        return request.user.has_perms(("customers.view_customer", "meters.view_bucket"))
 
     @action(description="Subscribe to a plan", permissions=["subscribe"], icon="add")
     def subscribe(self, request: HttpRequest, object_id: str) -> HttpResponse:

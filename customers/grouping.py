@@ -26,3 +26,21 @@ class Place:
 
     def key(self, dimensions: Mapping[str, str]) -> Key:
         return tuple((name, dimensions[name]) for name in self.group_by if name in dimensions)
+
+
+OTHERS: Mapping[str, str] = {"": ""}
+"""The place of what is not told apart: no dimension is named by an empty text."""
+
+
+@dataclass(frozen=True)
+class Leading(Place):
+    """Apart by one dimension, for the values `kept` alone (None: a missing one): all others together, at `OTHERS`."""
+
+    kept: frozenset[str | None] = frozenset()
+
+    def __call__(self, dimensions: Mapping[str, str]) -> Mapping[str, str] | None:
+        placed = super().__call__(dimensions)
+        return OTHERS if placed is not None and placed.get(self.group_by[0]) not in self.kept else placed
+
+    def key(self, dimensions: Mapping[str, str]) -> Key:
+        return tuple(OTHERS.items()) if dimensions == OTHERS else super().key(dimensions)

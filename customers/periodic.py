@@ -10,7 +10,8 @@ from billing_site.foundation.errors import Fault, Refused
 from billing_site.foundation.periods import Period
 from customers.grouping import Place
 from customers.models import Customer
-from meters import usage
+from meters import backfills, usage
+from meters.backfills import Counting
 from meters.models import Dimension, Meter
 
 
@@ -51,14 +52,24 @@ def used(
 def read(cells: Sequence[Cell]) -> list[list[UsageRow]]:
     """The usage of each cell, in the order of values. Three queries, however many cells.
 
-    A cell's quantity is read for the whole of its period: those of two periods are never added up.
+    A cell's quantity is read for the whole of its period: those of two periods are never added up. Of a meter that is
+    still counting stored events it is what is counted so far: whoever shows it shows `backfills.unfinished`, too.
     """
     windows = [
         usage.Window(number, cell.references, cell.meter.pk, cell.period, grouping=cell.place)
         for number, cell in enumerate(cells)
     ]
-    found = usage.read(windows)
+    found = usage.read(windows, partial=True)
     return [_rows(cell, found[number]) for number, cell in enumerate(cells)]
+
+
+def still_counting(meters: Iterable[Meter]) -> list[Counting]:
+    """Those of the meters that have not counted all stored events, in order; asked before their usage is read.
+
+    Whatever is finished in between is then called unfinished, and never the other way round. One query.
+    """
+    found = backfills.unfinished([meter.pk for meter in meters])
+    return sorted(found.values(), key=lambda counting: counting.meter)
 
 
 def _rows(cell: Cell, found: Sequence[usage.Usage]) -> list[UsageRow]:

@@ -8,7 +8,9 @@ The number of queries does not grow with the requests. What goes wrong for one s
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from decimal import Decimal, localcontext
+from functools import lru_cache
 
 import structlog
 
@@ -21,7 +23,8 @@ from customers.fees import fee_line
 from customers.models import Alias, MeterClaim, Subscription
 from customers.rated import Rated, RatedLine, Request
 from customers.usage_lines import usage_lines
-from meters import usage
+from meters import backfills, usage
+from meters.backfills import Counting
 
 __all__ = ["Rated", "RatedLine", "Request", "measure", "rate"]
 
@@ -56,15 +59,17 @@ def rate(requests: Sequence[Request]) -> dict[int, Rated]:
     """The lines of every request, by its key. The number of queries is the same whatever the chunk holds.
 
     A subscription whose figures cannot be made is a problem of its own; when usage cannot be read at all, nothing is
-    rated: the error is raised.
+    rated: the error is raised. Usage of a meter that is still counting stored events is not known: it makes no line and
+    is a problem, which goes away by itself.
     """
     terms, rated = _gather(requests)
     matrices = _matrices(terms)
-    measured = _measure(terms, matrices)
+    counting = _counting(terms)
+    measured = _measure(terms, matrices, counting)
     with localcontext(EXACT):
         for each in terms:
             try:
-                rated[each.key] = _rated(each, measured[each.key], matrices)
+                rated[each.key] = _rated(each, measured[each.key], matrices, counting)
             except Exception as error:  # noqa: BLE001 - whatever it is, it is this subscription's and not the chunk's
                 rated[each.key] = _failed(each.key, error)
     return rated
@@ -73,10 +78,13 @@ def rate(requests: Sequence[Request]) -> dict[int, Rated]:
 def measure(requests: Sequence[Request]) -> dict[int, dict[int, list[Combination]]]:
     """The usage of every request, priced or not: {key: {charge: combinations}}, as the lines of `rate` take it apart.
 
-    A constant number of queries. A request whose subscription cannot be read at all is left out, and logged.
+    A constant number of queries. A request whose subscription cannot be read at all is left out, and logged, as is one
+    that reads a meter which is still counting stored events.
     """
-    terms, _ = _gather(requests)
-    measured = _measure(terms, _matrices(terms))
+    gathered, _ = _gather(requests)
+    counting = _counting(gathered)
+    terms = [each for each in gathered if not _waits_for(each, counting)]
+    measured = _measure(terms, _matrices(terms), counting)
     return {
         each.key: {
             charge.id: combine(measured[each.key][charge.id], charge.dimensions)
@@ -136,9 +144,16 @@ def _elsewhere(claims: Sequence[MeterClaim], read: Period) -> dict[int, dict[str
     return found
 
 
-def _window(row: Subscription, references: tuple[str, ...], period: Period) -> usage.Window:
-    own = row.reference if row.named_events_only else ""
-    return usage.Window(key=0, customers=references, meter=0, period=period, subscription=own)
+def _window(row: Subscription, schedule: Schedule, references: tuple[str, ...], period: Period) -> usage.Window:
+    """What is held for part of a period is paid for that part: it is weighed over the full one."""
+    own, full = row.reference if row.named_events_only else "", _full_period(schedule, period.start)
+    return usage.Window(key=0, customers=references, meter=0, period=period, subscription=own, weighed_over=full)
+
+
+@lru_cache(maxsize=1_000)
+def _full_period(schedule: Schedule, instant: datetime) -> Period:
+    """Kept: a chunk asks it of the same few schedules."""
+    return schedule.period_at(instant)
 
 
 def _terms(
@@ -149,13 +164,14 @@ def _terms(
         return None if part is None or part.start == part.end else part
 
     arrears = clipped(request.arrears)
+    schedule = Schedule(book.interval, Alignment(row.alignment), row.anchor, row.timezone)
     return Terms(
         key=request.key,
         book=book,
-        schedule=Schedule(book.interval, Alignment(row.alignment), row.anchor, row.timezone),
+        schedule=schedule,
         arrears=arrears,
         advance=clipped(request.advance),
-        window=None if arrears is None else _window(row, references, arrears),
+        window=None if arrears is None else _window(row, schedule, references, arrears),
         named={} if arrears is None or row.named_events_only else _elsewhere(claims, arrears),
     )
 
@@ -170,7 +186,21 @@ def _matrices(terms: Iterable[Terms]) -> dict[int, Matrix]:
     return {key: Matrix(charge) for key, charge in charges.items()}
 
 
-def _measure(terms: Iterable[Terms], matrices: Mapping[int, Matrix]) -> dict[int, Measured]:
+def _counting(terms: Iterable[Terms]) -> dict[int, Counting]:
+    """The meters whose usage is not known yet. One query."""
+    return backfills.unfinished({charge.meter for each in terms for charge in _usage_charges(each)})
+
+
+def _waits_for(terms: Terms, counting: Mapping[int, Counting]) -> bool:
+    waits = terms.arrears is not None and any(charge.meter in counting for charge in _usage_charges(terms))
+    if waits:
+        logger.warning("usage_still_counting", key=terms.key)
+    return waits
+
+
+def _measure(
+    terms: Iterable[Terms], matrices: Mapping[int, Matrix], counting: Mapping[int, Counting]
+) -> dict[int, Measured]:
     """By request and charge. A meter that two charges of a version price is read once, when its quantities add up.
 
     Otherwise each charge reads it by its own rows, so that what a row takes is one quantity.
@@ -181,6 +211,8 @@ def _measure(terms: Iterable[Terms], matrices: Mapping[int, Matrix]) -> dict[int
         if each.window is None:
             continue
         for charge in _usage_charges(each):
+            if charge.meter in counting:
+                continue
             grouping = None if charge.adds_up else matrices[charge.id].group
             place = (each.key, charge.meter, 0 if charge.adds_up else charge.id)
             named = each.named.get(charge.meter, {})
@@ -195,12 +227,14 @@ def _measure(terms: Iterable[Terms], matrices: Mapping[int, Matrix]) -> dict[int
     return measured  # type: ignore[return-value]
 
 
-def _rated(terms: Terms, measured: Measured, matrices: Mapping[int, Matrix]) -> Rated:
+def _rated(terms: Terms, measured: Measured, matrices: Mapping[int, Matrix], counting: Mapping[int, Counting]) -> Rated:
     lines: list[RatedLine] = []
     problems: list[str] = []
     for charge in sorted(terms.book.charges, key=lambda charge: (charge.position, charge.id)):
         if isinstance(charge, FlatCharge):
             lines.extend(_fee(terms, charge))
+        elif terms.arrears is not None and charge.meter in counting:
+            problems.append(f"{counting[charge.meter]} The invoice waits for it, and goes on by itself.")
         elif terms.arrears is not None:
             made, held = usage_lines(terms.book, matrices[charge.id], measured[charge.id], terms.arrears)
             lines.extend(made)

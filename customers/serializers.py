@@ -13,6 +13,7 @@ from billing_site.foundation.periods import Alignment, in_zone, local_date
 from customers.models import Customer, Subscription
 from customers.periodic import UsageRow
 from customers.usage_pages import Row
+from meters.backfills import Counting
 
 
 class StrictSerializer(serializers.Serializer[Any]):
@@ -211,6 +212,13 @@ class UsageRowSerializer(serializers.Serializer[UsageRow]):
         return plain(row.quantity)
 
 
+class StillCountingSerializer(serializers.Serializer[Counting]):
+    """A meter that still counts events which came before it was made or changed: its usage here is not all."""
+
+    meter = serializers.CharField()
+    percent = serializers.IntegerField(help_text="How much of what was stored is counted, about.")
+
+
 class UsageSerializer(serializers.Serializer[Any]):
     """Usage of one customer in [from, to)."""
 
@@ -221,6 +229,7 @@ class UsageSerializer(serializers.Serializer[Any]):
             "from": serializers.DateTimeField(),
             "to": serializers.DateTimeField(),
             "data": UsageRowSerializer(many=True),
+            "still_counting": StillCountingSerializer(many=True),
         }
 
 

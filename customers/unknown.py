@@ -20,13 +20,17 @@ _SEEN = """
     CROSS JOIN LATERAL (
         SELECT count(*) AS events FROM (
             SELECT FROM meters_event AS event
-            WHERE event.customer = stream.customer AND event.type = stream.type LIMIT %(limit)s
+            WHERE event.customer = stream.customer AND event.type = stream.type
+                AND NOT EXISTS (SELECT FROM meters_correction AS correction WHERE correction.event_id = event.id)
+            LIMIT %(limit)s
         ) AS capped
     ) AS counted
-    CROSS JOIN LATERAL (
-        SELECT max(event.timestamp) AS at FROM meters_event AS event
+    LEFT JOIN LATERAL (
+        SELECT event.timestamp AS at FROM meters_event AS event
         WHERE event.customer = stream.customer AND event.type = stream.type
-    ) AS latest
+            AND NOT EXISTS (SELECT FROM meters_correction AS correction WHERE correction.event_id = event.id)
+        ORDER BY event.timestamp DESC LIMIT 1
+    ) AS latest ON true
     WHERE stream.customer = ANY(%(references)s)
     GROUP BY stream.customer
 """

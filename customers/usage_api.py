@@ -15,15 +15,16 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from billing_site.foundation.errors import Fault, Refused
+from billing_site.foundation.parameters import PAGE
 from customers import usage_csv, usage_cursors
 from customers.models import Customer
-from customers.serializers import WindowRowSerializer
+from customers.periodic import still_counting
+from customers.serializers import StillCountingSerializer, WindowRowSerializer
 from customers.usage_cursors import CellPagination
-from customers.usage_pages import Asked, Position, Row, ask, read_page
+from customers.usage_pages import Asked, Position, ask, read_page
 from customers.windows import Step
 
 FILTER = re.compile(r"filter\[(.+)\]", re.DOTALL)
-NAMES = ("from", "to", "customer", "meter", "window", "group_by", "after", "limit", "format")
 
 
 class Csv(BaseRenderer):
@@ -43,6 +44,7 @@ class Usage(GenericAPIView[Any]):
     renderer_classes = (JSONRenderer, Csv)
     filter_backends = ()
     required_scopes = {"GET": "read"}
+    query_parameters = ("from", "to", "customer", "meter", "window", "group_by", *PAGE, "format", "filter[…]")
     further_errors = {
         "406": "Neither JSON nor CSV would be accepted.",
         "422": "A parameter names what does not exist, or asks for what cannot be.",
@@ -57,7 +59,8 @@ class Usage(GenericAPIView[Any]):
             "whole of its window; what cannot be added up (a maximum, a number of different values) is right for every "
             "window, filter and total alike. What has no usage has no row. `totals` holds, for each customer and meter "
             "with a row on the page, the quantity from `from` to `to` under the same filters. A page may hold fewer "
-            "rows than `limit`, or none: read on until `next` is null.\n\n"
+            "rows than `limit`, or none: read on until `next` is null. Figures of the meters in `still_counting` are "
+            "not all yet.\n\n"
             "As CSV (`Accept: text/csv` or `format=csv`) all rows come at once, without totals; values of dimensions "
             "stand in columns such as `dimensions.model`."
         ),
@@ -100,14 +103,22 @@ class Usage(GenericAPIView[Any]):
         after = usage_cursors.position(request, asked)
         if request.accepted_renderer.format == Csv.format:
             return _csv(request, asked, after)
+        counting = still_counting(asked.meters)
         page = read_page(asked, after, CellPagination().limit(request))
         return Response(
             {
                 "data": _rows(page.rows),
                 "totals": _rows(page.totals),
+                "still_counting": _rows(counting, StillCountingSerializer),
                 "next": usage_cursors.cursor(request, page.next) if page.next else None,
             }
         )
+
+    def options(self, request: Any, *args: Any, **kwargs: Any) -> Response:
+        """What may be asked is told in JSON, whatever format it is asked in."""
+        self._answer_in_json(request)
+        answer: Response = super().options(request, *args, **kwargs)
+        return answer
 
     def perform_content_negotiation(self, request: Request, force: bool = False) -> Any:  # noqa: FBT001
         try:
@@ -118,13 +129,15 @@ class Usage(GenericAPIView[Any]):
 
     def handle_exception(self, exc: Exception) -> Response:
         """Errors are JSON for everybody."""
-        self.request.accepted_renderer = JSONRenderer()
-        self.request.accepted_media_type = JSONRenderer.media_type
+        self._answer_in_json(self.request)
         return super().handle_exception(exc)
 
+    def _answer_in_json(self, request: Any) -> None:
+        request.accepted_renderer, request.accepted_media_type = JSONRenderer(), JSONRenderer.media_type
 
-def _rows(rows: Sequence[Row]) -> Any:
-    many: Any = WindowRowSerializer(many=True)
+
+def _rows(rows: Sequence[Any], serializer: Any = WindowRowSerializer) -> Any:
+    many = serializer(many=True)
     return many.to_representation(rows)
 
 
@@ -132,13 +145,8 @@ def _asked(request: Request) -> Asked:
     given = request.query_params
     filters: dict[str, frozenset[str]] = {}
     for name in given:
-        named = FILTER.fullmatch(name)
-        if named:
+        if named := FILTER.fullmatch(name):
             filters[named[1]] = frozenset(given.getlist(name))
-        elif name not in NAMES:
-            known = ", ".join(NAMES)
-            message = f"There is no parameter “{name[:50]}”; the parameters are {known} and filter[…]."
-            raise Refused(Fault("parameter_unknown", message, name))
     customers, meters, group_by = given.getlist("customer"), listed(request, "meter"), listed(request, "group_by")
     return ask(customers, meters, given.get("from"), given.get("to"), given.get("window"), group_by, filters)
 

@@ -1,12 +1,18 @@
-"""Usage as CSV: all rows, read and written a page at a time, so that a large answer costs no more memory."""
+"""Usage as CSV: all rows, read and written a page at a time, so that a large answer costs no more memory.
+
+References and values of dimensions are what callers sent: none of them is a formula to a spreadsheet.
+"""
 
 import csv
 from collections.abc import Iterator
 from datetime import datetime
 from io import StringIO
 
+from billing_site.foundation.errors import Fault, Refused
 from billing_site.foundation.money import plain
 from billing_site.foundation.periods import in_zone
+from billing_site.foundation.spreadsheets import harmless
+from customers.periodic import still_counting
 from customers.usage_pages import Asked, Position, Row, read_page
 
 ROWS_AT_ONCE = 1_000
@@ -15,7 +21,17 @@ DIMENSION = "dimensions."
 
 
 def lines(asked: Asked, after: Position | None = None) -> Iterator[str]:
-    """The document in parts: a line of names, then a line for each row (RFC 4180)."""
+    """The document in parts: a line of names, then a line for each row (RFC 4180).
+
+    Raises Refused while a meter has not counted all stored events.
+    """
+    if counting := still_counting(asked.meters):
+        message = f"{counting[0]} A file could not say so: ask again later, or for other meters by “meter”."
+        raise Refused(Fault("usage_still_counting_conflict", message, "meter"))
+    return _lines(asked, after)
+
+
+def _lines(asked: Asked, after: Position | None) -> Iterator[str]:
     names = ["customer", "meter", "unit", "start", "end", *(DIMENSION + name for name in asked.group_by)]
     yield _written([[*names, "quantity", "events"]])
     while True:
@@ -30,11 +46,11 @@ def lines(asked: Asked, after: Position | None = None) -> Iterator[str]:
 def _line(row: Row, group_by: tuple[str, ...]) -> list[str]:
     customer, meter, period = row.span
     bounds = [_text(instant, customer.timezone) for instant in (period.start, period.end)]
-    values = [row.usage.dimensions.get(name, "") for name in group_by]
+    values = [harmless(row.usage.dimensions.get(name, "")) for name in group_by]
     return [
-        customer.reference,
+        harmless(customer.reference),
         meter.code,
-        meter.unit,
+        harmless(meter.unit),
         *bounds,
         *values,
         plain(row.usage.quantity),

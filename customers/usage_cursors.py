@@ -27,6 +27,17 @@ class CellPagination(KeysetPagination):
         page = super().get_paginated_response_schema(schema)
         page["required"].append("totals")
         page["properties"]["totals"] = schema
+        page["required"].append("still_counting")
+        page["properties"]["still_counting"] = {
+            "type": "array",
+            "description": "Meters that still count events which came before they were made or changed: their usage "
+            "here is not all.",
+            "items": {
+                "type": "object",
+                "properties": {"meter": {"type": "string"}, "percent": {"type": "integer"}},
+                "required": ["meter", "percent"],
+            },
+        }
         return page
 
 

@@ -5,7 +5,7 @@ from the local midnight, so that hours make up days wherever clocks are changed,
 """
 
 from collections.abc import Iterator
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from billing_site.foundation.errors import Fault, Refused
@@ -67,15 +67,8 @@ def _end(instant: datetime, step: Step, timezone: str) -> datetime:
     day = local_date(instant, timezone)
     if step in _INTERVALS:
         return Schedule(_INTERVALS[step], Alignment.CALENDAR, day, timezone).period_at(instant).end
-    tomorrow = _next_midnight(day, instant, timezone)
+    tomorrow = midnight(day + DAY, timezone)  # also where the calendar leaves a day out
     if step is Step.DAY:
         return tomorrow
     begun = (instant - midnight(day, timezone)) // HOUR
     return min(midnight(day, timezone) + (begun + 1) * HOUR, tomorrow)
-
-
-def _next_midnight(day: date, instant: datetime, timezone: str) -> datetime:
-    """The end of `day`, which is after `instant` also where the calendar leaves days out."""
-    while (end := midnight(day + DAY, timezone)) <= instant:
-        day += DAY
-    return end

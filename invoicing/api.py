@@ -9,6 +9,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from billing_site.foundation.pagination import KeysetPagination
+from billing_site.foundation.parameters import PAGE
 from customers.api import find_customer
 from invoicing.models import Invoice
 from invoicing.serializers import InvoiceSerializer, WholeInvoiceSerializer
@@ -20,6 +21,8 @@ class Invoices(GenericAPIView[Invoice]):
     pagination_class = KeysetPagination
     filter_backends = ()
     required_scopes = "read"
+    query_parameters = ("customer", "subscription", "status", *PAGE)
+    further_errors = {"404": "No customer is known by this reference."}
     keyset = "-id"
 
     @extend_schema(

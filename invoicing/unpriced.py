@@ -49,7 +49,9 @@ _SUSPECTS = """
         AND EXISTS (
             SELECT FROM gap
             JOIN customers_alias AS alias ON alias.customer_id = subscription.customer_id
-            JOIN meters_series AS series ON series.customer = alias.reference AND series.meter_id = gap.meter_id
+            JOIN meters_meter AS meter ON meter.id = gap.meter_id
+            JOIN meters_series AS series ON series.customer = alias.reference
+                AND series.meter_id = meter.id AND series.generation = meter.generation
             WHERE gap.version_id = subscription.version_id
                 AND NOT EXISTS (
                     SELECT FROM catalog_cell AS cell

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_UP, Decimal
 from enum import StrEnum
+from typing import Any
 
 from billing_site.foundation.money import EXACT, ZERO, round_to
 
@@ -16,6 +17,9 @@ from billing_site.foundation.money import EXACT, ZERO, round_to
 QUANTITY_PLACES = 12
 MAX_ROUNDING_PLACES = 12
 LEVEL, DELTA = "level", "delta"
+
+Number = Decimal | int
+Kept = Number | None
 
 
 class Hourly(StrEnum):
@@ -35,7 +39,17 @@ class Keeps(StrEnum):
     VALUES = "values"  # every value of an hour, once
 
 
-_FOLDS: dict[Hourly, Callable[[Decimal, Decimal], Decimal]] = {Hourly.SUM: EXACT.add, Hourly.MAX: max, Hourly.MIN: min}
+def _sum(one: Any, other: Any) -> Any:
+    """Whole numbers are added as they are, ten times as fast."""
+    return one + other if type(one) is int is type(other) else EXACT.add(one, other)
+
+
+_FOLDS: dict[Hourly, Callable[[Any, Any], Any]] = {
+    Hourly.SUM: _sum,
+    Hourly.MAX: max,
+    Hourly.MIN: min,
+    Hourly.NOTHING: lambda one, other: None,
+}
 
 
 @dataclass(frozen=True)
@@ -53,17 +67,22 @@ class Aggregation:
     adds_up: bool = False
     averages: bool = False
 
-    def start(self, value: Decimal) -> Decimal | None:
+    def start(self, value: Number) -> Kept:
         """What a bucket keeps of one event."""
         return value if self.hourly else None
 
-    def merge(self, one: Decimal | None, other: Decimal | None) -> Decimal | None:
-        """What is kept of two disjoint sets of events."""
-        return None if one is None or other is None else _FOLDS[self.hourly](one, other)
+    @property
+    def fold(self) -> Callable[[Any, Any], Any]:
+        """What is kept of two disjoint sets of events, of what is kept of each."""
+        return _FOLDS[self.hourly]
 
-    def quantity(self, kept: Decimal, events: int) -> Decimal:
+    def merge(self, one: Kept, other: Kept) -> Kept:
+        """What is kept of two disjoint sets of events, if anything is."""
+        return None if one is None or other is None else self.fold(one, other)
+
+    def quantity(self, kept: Number, events: int) -> Decimal:
         """The quantity of so many events, in the meter's unit, of what buckets kept of them all."""
-        return round_to(EXACT.divide(kept, Decimal(events)), QUANTITY_PLACES) if self.averages else kept
+        return round_to(EXACT.divide(kept, Decimal(events)), QUANTITY_PLACES) if self.averages else Decimal(kept)
 
 
 COUNT = Aggregation("count", Hourly.SUM, absent=Decimal(1), adds_up=True)
@@ -89,7 +108,7 @@ def aggregation_for(key: str, value_kind: str = "") -> Aggregation:
 
 
 def time_weighted(area: Decimal, microseconds: int) -> Decimal:
-    """The average level over a period of so many microseconds; `area`: Σ level × the microseconds for which it held."""
+    """The level weighed over so many microseconds; `area`: Σ level × the microseconds for which it held."""
     return round_to(EXACT.divide(area, Decimal(microseconds)), QUANTITY_PLACES)
 
 
@@ -115,10 +134,9 @@ class Rounding:
     places: int = 0
 
     def apply(self, quantity: Decimal) -> Decimal:
-        if self.mode is RoundingMode.NONE:
-            return quantity
-        rounded = quantity.quantize(Decimal(1).scaleb(-self.places), rounding=_MODES[self.mode], context=EXACT)
-        return EXACT.add(rounded, ZERO)  # zero has no sign
+        if self.mode is not RoundingMode.NONE:
+            quantity = quantity.quantize(Decimal(1).scaleb(-self.places), rounding=_MODES[self.mode], context=EXACT)
+        return EXACT.add(quantity, ZERO)  # zero has no sign
 
 
 NOT_ROUNDED = Rounding()

@@ -35,14 +35,13 @@ EVENT: dict[str, Any] = {
             "38 digits are kept exactly; what a meter adds up has at most 18 digits before the point and 12 after.",
         },
         "value": {
-            "oneOf": [{"type": "number"}, {"type": "string"}],
-            "nullable": True,
+            "oneOf": [{"type": "number", "nullable": True}, {"type": "string"}],
             "description": "The event's own quantity, at most 18 digits before and 12 after the decimal point, as a "
             "number or as text. A meter that counts takes it as that many events; 1 when left out.",
         },
         "status": {
             "type": "string",
-            "enum": ["succeeded", "failed"],
+            "enum": ["succeeded", "failed", None],
             "nullable": True,
             "description": "Failed ones are kept and never billed. Succeeded when left out.",
         },
@@ -56,13 +55,18 @@ EVENT: dict[str, Any] = {
 }
 CLOUDEVENT: dict[str, Any] = {
     "type": "object",
-    "additionalProperties": {"oneOf": [{"type": "string"}, {"type": "number"}, {"type": "boolean"}]},
+    "additionalProperties": {"oneOf": [{"type": "string", "nullable": True}, {"type": "number"}, {"type": "boolean"}]},
     "required": ["specversion", "id", "source", "type", "subject"],
     "description": "A CloudEvent 1.0. All its other attributes are kept in the property `cloudevent`.",
     "properties": {
         "specversion": {"type": "string", "enum": ["1.0"]},
-        "id": _text("Your own id of this event, unique within its source. The event's reference is “source id”."),
-        "source": _text("Where it comes from: a URI, without spaces."),
+        "id": {
+            "type": "string",
+            "minLength": 1,
+            "description": "Your own id of this event, unique within its source. The event's reference is “source id”: "
+            f"both together have at most {MAX_TEXT - 1} characters, unless `reference` is given.",
+        },
+        "source": {"type": "string", "minLength": 1, "description": "Where it comes from: a URI, without spaces."},
         "type": _text("What happened. Meters read events by type."),
         "subject": _text("Your own id of the customer."),
         "time": {**EVENT["properties"]["timestamp"]},

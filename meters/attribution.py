@@ -3,33 +3,23 @@
 Read from the raw events, since buckets know declared dimensions alone.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from billing_site.foundation.money import EXACT, ZERO, round_to
+from billing_site.foundation.money import ZERO
 from meters import registry
-from meters.counting import COUNTED
+from meters.counting import COUNTED, Tally, add
 from meters.extraction import Definition, quantities
 from meters.scanning import Part, Scanned, scan
 from meters.values import as_text, lookup
-
-_PLACES = 12
-# What can be made of values alone. The others depend on instants or on which values were seen together.
-_FOLDS: dict[str, Callable[[Decimal, Decimal], Decimal]] = {
-    "count": EXACT.add,
-    "sum": EXACT.add,
-    "average": EXACT.add,
-    "max": max,
-    "min": min,
-}
 
 
 @dataclass(frozen=True)
 class Tagged:
     """What events with one value of the property came to; `value` None: they have none that is a single value.
 
-    `quantities` by meter id, in the meter's unit; a meter that read nothing is left out.
+    `quantities` by meter id, in the meter's unit and rounded as it says; a meter that read nothing is left out.
     """
 
     value: str | None
@@ -39,7 +29,10 @@ class Tagged:
 
 @dataclass(frozen=True)
 class Attribution:
-    """`rows` with most events first; `total` of all events. `left_out`: meters whose quantity cannot be told apart."""
+    """`rows` with most events first; `total` of all events.
+
+    `left_out`: meters whose quantity depends on instants, or on which values were seen together.
+    """
 
     rows: Sequence[Tagged]
     total: Tagged
@@ -52,21 +45,17 @@ class _Tally:
 
     def __init__(self) -> None:
         self.events = 0
-        self._folded: dict[int, tuple[Decimal, int]] = {}
+        self._folded: dict[int, Tally] = {}
 
     def add(self, definition: Definition, quantity: Decimal) -> None:
-        state, values = self._folded.get(definition.id, (None, 0))
-        folded = quantity if state is None else _FOLDS[definition.aggregation.key](state, quantity)
-        self._folded[definition.id] = folded, values + 1
+        add(self._folded, definition.id, definition.aggregation, quantity)
 
     def tagged(self, value: str | None, definitions: Mapping[int, Definition]) -> Tagged:
         return Tagged(value, self.events, {meter: self._of(definitions[meter], meter) for meter in self._folded})
 
     def _of(self, definition: Definition, meter: int) -> Decimal:
-        folded, values = self._folded[meter]
-        if definition.aggregation.key == "average":
-            return round_to(EXACT.divide(folded, Decimal(values)), _PLACES)
-        return EXACT.add(folded, ZERO)
+        kept, values = self._folded[meter]
+        return definition.rounding.apply(definition.aggregation.quantity(kept or ZERO, values))
 
 
 def attribute(part: Part, name: str) -> Attribution:
@@ -88,7 +77,7 @@ def grouped_by(name: str, events: Iterable[Scanned], by_type: Mapping[str, Seque
         for definition in by_type.get(event.type, ()):
             for quantity in values_of(definition, event):
                 seen[definition.id] = definition
-                if definition.aggregation.key in _FOLDS:
+                if not definition.aggregation.keeps:
                     tally.add(definition, quantity)
                     total.add(definition, quantity)
     rows = [tally.tagged(value, seen) for value, tally in tallies.items()]
@@ -97,8 +86,8 @@ def grouped_by(name: str, events: Iterable[Scanned], by_type: Mapping[str, Seque
     return Attribution(
         rows,
         total.tagged(None, seen),
-        [each for each in meters if each.aggregation.key in _FOLDS],
-        [each for each in meters if each.aggregation.key not in _FOLDS],
+        [each for each in meters if not each.aggregation.keeps],
+        [each for each in meters if each.aggregation.keeps],
     )
 
 

@@ -17,8 +17,9 @@ _LARGEST = """
             (array_agg(customer ORDER BY series DESC, customer))[1] AS most_customer
         FROM (
             SELECT meter_id, customer, count(*) AS series
-            FROM meters_series
-            WHERE id > (SELECT max(id) FROM meters_series) - %b
+            FROM meters_series AS series
+            JOIN meters_meter AS counting ON counting.id = series.meter_id AND counting.generation = series.generation
+            WHERE series.id > (SELECT max(id) FROM meters_series) - %b
             GROUP BY meter_id, customer
         ) AS of_customer
         GROUP BY meter_id

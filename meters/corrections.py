@@ -1,221 +1,192 @@
-"""Buckets, points and values are a cache of events: prove it, or make it so again."""
+"""Void and amend: an event that was sent wrongly is taken out of usage, or another form counts in its place.
 
-from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+Nothing that was sent is changed. An amendment stores a further form of the event, and a correction says which form went
+out, which came in, why and by whom; usage follows in the same transaction. A voided reference stays known: what is sent
+again under it is a duplicate.
+
+Locks: the definitions (shared), the corrections of the customer, then buckets as ingestion takes them.
+"""
+
+import random
+import time
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 
-from django.db import connection, transaction
+from django.db import OperationalError, transaction
+from django.db.models import Q
 
-from meters import buckets, interning, placing, registry
-from meters.aggregation import Hourly, Keeps
-from meters.counting import COUNTED, Point, SeriesKey, Tally, add, hour_of, parts_of
-from meters.database import columns, fetch, send
-from meters.decoding import SentEvent
-from meters.exact_json import from_text
-from meters.extraction import Definition
-from meters.models import Meter
+from billing_site.foundation.errors import Fault, Refused
+from billing_site.foundation.models import ApiKey
+from meters import amending, recounting, registry
+from meters.amending import CHANGES, Amendment, amended, same
+from meters.correction_models import MAX_REASON, Correction
+from meters.database import columns, fetch
+from meters.decoding import Limits, SentEvent
+from meters.exact_json import to_text
+from meters.models import Event
+from meters.values import Unfit
 
-EVENTS_AT_ONCE = 5_000
+ATTEMPTS = 8
+_DEADLOCK = "40P01"
+_CORRECTIONS = 74052
+_LOCK = "SELECT pg_advisory_xact_lock(%b::int, hashtext(%b::text))"
 
-# Streams name the customers; their events come by the index event_customer_type_time.
-_EVENTS = """
-    SELECT event.id, event.customer, event.timestamp, event.value, event.subscription, event.properties::text
-    FROM meters_stream AS stream
-    JOIN meters_event AS event ON event.customer = stream.customer AND event.type = stream.type
-    WHERE stream.type = %s AND event.status = %s
+# Uses the unique index event_once.
+_FIND = """
+    SELECT event.id, event.customer, event.reference
+    FROM unnest(%b::text[], %b::text[]) AS wanted (customer, reference)
+    JOIN meters_event AS event
+        ON event.customer = wanted.customer AND event.reference = wanted.reference AND event.replaces IS NULL
 """
-_BUCKETS = """
-    SELECT series.customer, series.subscription, series.dimensions::text,
-        bucket.hour, {merged}(bucket.quantity), sum(bucket.events)::bigint
-    FROM meters_series AS series
-    JOIN meters_bucket AS bucket ON bucket.customer = series.customer AND bucket.series_id = series.id
-    WHERE series.meter_id = %b
-    GROUP BY series.id, bucket.hour
+_INSERT_FORM = """
+    INSERT INTO meters_event (customer, reference, type, timestamp, value, status, subscription, properties, replaces)
+    VALUES (%b, %b, %b, %b, %b::numeric, %b, %b, %b::text::jsonb, %b::bigint)
+    RETURNING id
 """
-_POINTS = """
-    SELECT series.customer, series.subscription, series.dimensions::text, point.timestamp, point.event_id, point.value
-    FROM meters_series AS series
-    JOIN meters_point AS point ON point.customer = series.customer AND point.series_id = series.id
-    WHERE series.meter_id = %b
-"""
-_VALUES = """
-    SELECT series.customer, series.subscription, series.dimensions::text, kept.hour, kept.value
-    FROM meters_series AS series
-    JOIN meters_uniquevalue AS kept ON kept.customer = series.customer AND kept.series_id = series.id
-    WHERE series.meter_id = %b
-"""
-# They use the unique indexes bucket_once, value_once and point_once.
-_DELETE_HOURS = """
-    DELETE FROM {table} AS kept
-    USING unnest(%b::text[], %b::bigint[], %b::timestamptz[]) AS wrong (customer, series, hour)
-    WHERE kept.customer = wrong.customer AND kept.series_id = wrong.series AND kept.hour = wrong.hour
-"""
-_DELETE_POINTS = """
-    DELETE FROM meters_point AS kept
-    USING unnest(%b::text[], %b::bigint[], %b::timestamptz[]) AS wrong (customer, series, hour)
-    WHERE kept.customer = wrong.customer AND kept.series_id = wrong.series
-        AND kept.timestamp >= wrong.hour AND kept.timestamp < wrong.hour + interval '1 hour'
-"""
-_DELETE = (
-    _DELETE_HOURS.format(table="meters_bucket"),
-    _DELETE_HOURS.format(table="meters_uniquevalue"),
-    _DELETE_POINTS,
-)
-_INSERT_CHANGES = """
-    INSERT INTO meters_usagechange (customer, meter_id, hour)
-    SELECT customer, %b, min(hour) FROM unnest(%b::text[], %b::timestamptz[]) AS changed (customer, hour)
-    GROUP BY customer
-"""
+
+Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True)
-class Kept:
-    """All that is kept of an hour of a series: what its buckets say, its points and its different values."""
+class By:
+    """Who corrects: an API key, or a user in the admin."""
 
-    tally: Tally
-    points: frozenset[Point] = frozenset()
-    values: frozenset[str] = frozenset()
-
-    @property
-    def quantity(self) -> Decimal:
-        """What shows that two differ, in one number: of an hour without a quantity, how much is kept of it."""
-        kept = self.tally.quantity
-        return Decimal(len(self.points) + len(self.values)) if kept is None else kept
-
-    @property
-    def events(self) -> int:
-        return self.tally.events
+    api_key: ApiKey | None = None
+    user: Any = None
 
 
-NOTHING = Kept(Tally(None, 0))
-Hours = dict[tuple[SeriesKey, datetime], Kept]
+def find(named: Iterable[tuple[str, str]]) -> dict[tuple[str, str], int]:
+    """The ids of the events with these (customer, reference), as they were first sent; who has none is left out."""
+    pairs = [pair for pair in named if "\0" not in pair[0] + pair[1]]
+    return {(customer, reference): key for key, customer, reference in fetch(_FIND, *columns(pairs, 2))}
 
 
-@dataclass(frozen=True)
-class Difference:
-    """An hour of a series in which what is kept, `buckets`, says other than events."""
-
-    series: SeriesKey
-    hour: datetime
-    buckets: Kept
-    events: Kept
+def forms_of(event: int) -> list[Event]:
+    """All forms of the event that any of its forms' ids names, as it was sent first. Each knows its `correction`."""
+    first = Event.objects.values_list("replaces_id", flat=True).get(pk=event) or event
+    found = Event.objects.filter(Q(pk=first) | Q(replaces=first)).order_by("pk")
+    return list(found.select_related("correction__api_key", "correction__user"))
 
 
-def differences(meter: Meter) -> list[Difference]:
-    """Where the meter's buckets, points and values are not what its events come to; empty when they are.
+def correction_of(form: Event) -> Correction | None:
+    """What took this form out; None while it counts."""
+    return getattr(form, "correction", None)
 
-    By customer, series and hour. Reads all events of the meter's type in one snapshot and waits for nobody.
+
+def void(event: int, reason: str, by: By, now: datetime, limits: Limits) -> Correction:
+    """Take the event out of usage for good. Again with the same reason: the correction that there is. Raises Refused.
+
+    Raises Event.DoesNotExist, and OperationalError when the database is away or too busy.
     """
-    with transaction.atomic(durable=True):
-        with connection.cursor() as cursor:
-            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-        return _differences(registry.definition(meter))
+    reason = _reason(reason)
+
+    def work(forms: Sequence[Event]) -> Correction:
+        done = correction_of(forms[-1])
+        if done is not None and done.reason == reason:
+            return done
+        _refuse_voided(forms[-1])
+        _refuse_old(forms[-1], now, limits)
+        return _write(forms[-1], None, reason, by)
+
+    return _locked(event, work)
 
 
-def rebuild(meter: Meter) -> list[Difference]:
-    """Make the meter's buckets what its events come to, exactly; what was wrong is returned and noted as changed usage.
+def amend(event: int, amendment: Amendment, by: By, now: datetime, limits: Limits) -> Correction:
+    """Let the event count as it is amended to. The same again: the correction that there is. Raises as `void` does."""
+    reason = _reason(amendment.reason)
 
-    Holds back ingestion until it commits.
+    def work(forms: Sequence[Event]) -> Correction:
+        current = forms[-1]
+        _refuse_voided(current)
+        to = amended(current, amendment)
+        if same(current, to):
+            done = correction_of(forms[-2]) if len(forms) > 1 else None
+            if done is not None and done.reason == reason:
+                return done
+            raise Refused(Fault("nothing_to_amend", f"The event “{current.reference}” is so already."))
+        _refuse_old(current, now, limits)
+        return _write(current, to, reason, by)
+
+    return _locked(event, work)
+
+
+def read_amendment(body: bytes, now: datetime, limits: Limits, changes: Sequence[str] = CHANGES) -> Amendment:
+    """What a body asks of `amend`, or, without `changes`, the reason alone.
+
+    Raises Refused for what is against the rules of events, Malformed for what is no JSON.
     """
-    with transaction.atomic():
-        registry.lock()
-        definition = registry.definition(meter)
-        found = _differences(definition)
-        if found:
-            _replace(definition, found)
-    return found
+    read = amending.read(body, now, limits, changes)
+    if isinstance(read, Amendment):
+        return read
+    raise Refused(Fault(read.code, read.message, read.field))
 
 
-def _differences(definition: Definition) -> list[Difference]:
-    events, tables = _from_events(definition), _from_tables(definition)
-    wrong = [key for key in events.keys() | tables.keys() if events.get(key) != tables.get(key)]
-    return [
-        Difference(series, hour, tables.get((series, hour), NOTHING), events.get((series, hour), NOTHING))
-        for series, hour in sorted(wrong)
-    ]
+def _locked(event: int, work: Callable[[Sequence[Event]], Answer]) -> Answer:
+    """Do it in one transaction, and again when it and a batch have locked each other out."""
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            with transaction.atomic():
+                registry.send_shared_lock()
+                fetch(_LOCK, _CORRECTIONS, Event.objects.values_list("customer", flat=True).get(pk=event))
+                return work(forms_of(event))
+        except OperationalError as error:
+            if attempt == ATTEMPTS or getattr(error.__cause__, "sqlstate", None) != _DEADLOCK:
+                raise
+            time.sleep(random.uniform(0, 0.01 * 2**attempt))  # noqa: S311
+    raise AssertionError("unreachable")
 
 
-def _from_events(definition: Definition) -> Hours:
-    tallies: dict[tuple[SeriesKey, datetime], Tally] = {}
-    points: dict[tuple[SeriesKey, datetime], set[Point]] = defaultdict(set)
-    values: dict[tuple[SeriesKey, datetime], set[str]] = defaultdict(set)
-    counted_at = placing.of_meter(definition.id)
-    for key, event in _events(definition.event_type):
-        for series, _, quantity, text in parts_of(event, [definition], strict=False):
-            place = (counted_at(series), hour_of(event.timestamp))
-            add(tallies, place, definition.aggregation, quantity)
-            if definition.aggregation.keeps is Keeps.POINTS:
-                points[place].add(Point(event.timestamp, key, quantity))
-            elif definition.aggregation.keeps is Keeps.VALUES:
-                values[place].add(text)
-    return _together(tallies, points, values)
-
-
-def _events(event_type: str) -> Iterator[tuple[int, SentEvent]]:
-    """Events that count, with their ids, a few thousand at a time."""
-    with connection.chunked_cursor() as cursor:
-        cursor.execute(_EVENTS, [event_type, COUNTED])
-        while page := cursor.fetchmany(EVENTS_AT_ONCE):
-            for key, customer, timestamp, value, subscription, properties in page:
-                read = from_text(properties)
-                yield key, SentEvent(0, "", event_type, customer, timestamp, value, COUNTED, subscription, read)
-
-
-def _from_tables(definition: Definition) -> Hours:
-    """Whatever the meter's aggregation is now: what an earlier one kept is found, too."""
-    merged = definition.aggregation.hourly or Hourly.SUM
-    tallies = {
-        (_series(definition.id, row), row[3]): Tally(row[4], row[5])
-        for row in fetch(_BUCKETS.format(merged=merged), definition.id)
-    }
-    points: dict[tuple[SeriesKey, datetime], set[Point]] = defaultdict(set)
-    for row in fetch(_POINTS, definition.id):
-        points[_series(definition.id, row), hour_of(row[3])].add(Point(*row[3:]))
-    values: dict[tuple[SeriesKey, datetime], set[str]] = defaultdict(set)
-    for row in fetch(_VALUES, definition.id):
-        values[_series(definition.id, row), row[3]].add(row[4])
-    return _together(tallies, points, values)
-
-
-def _series(meter: int, row: Sequence[Any]) -> SeriesKey:
-    return SeriesKey(row[0], meter, row[1], tuple(sorted(from_text(row[2]).items())))
-
-
-def _together(
-    tallies: Mapping[tuple[SeriesKey, datetime], Tally],
-    points: Mapping[tuple[SeriesKey, datetime], set[Point]],
-    values: Mapping[tuple[SeriesKey, datetime], set[str]],
-) -> Hours:
-    return {
-        place: Kept(
-            tallies.get(place, NOTHING.tally), frozenset(points.get(place, ())), frozenset(values.get(place, ()))
-        )
-        for place in {*tallies, *points, *values}
-    }
-
-
-def _merged(definition: Definition, one: Kept, other: Kept) -> Kept:
-    """Two combinations that are counted at one series: there were too many of them."""
-    quantity = definition.aggregation.merge(one.tally.quantity, other.tally.quantity)
-    return Kept(
-        Tally(quantity, one.tally.events + other.tally.events), one.points | other.points, one.values | other.values
+def _write(gone: Event, come: SentEvent | None, reason: str, by: By) -> Correction:
+    definitions = registry.current().by_type.get(gone.type, ())
+    if come is not None:
+        try:
+            recounting.parts_by_meter(come, definitions, strict=True)
+        except Unfit as fault:
+            raise Refused(Fault(fault.code, fault.message, fault.field)) from None
+    correction = Correction.objects.create(
+        kind=Correction.Kind.VOID if come is None else Correction.Kind.AMEND,
+        event=gone,
+        replacement_id=None if come is None else _store(come, gone.replaces_id or gone.pk),
+        reason=reason,
+        api_key=by.api_key,
+        user=by.user,
     )
+    correction.refresh_from_db(fields=["created_at"])
+    recounting.follow(gone, come, definitions)
+    return correction
 
 
-def _replace(definition: Definition, found: list[Difference]) -> None:
-    ids = interning.make({each.series for each in found}, set())
-    wrong = columns([(each.series.customer, ids[each.series], each.hour) for each in found], 3)
-    for statement in _DELETE:
-        send(statement, *wrong)
-    right: dict[tuple[str, int, datetime], Kept] = {}
-    for each in found:
-        if each.events.tally.events:
-            key = (each.series.customer, ids[each.series], each.hour)
-            right[key] = _merged(definition, right[key], each.events) if key in right else each.events
-    buckets.send_points((*key[:2], point) for key, kept in right.items() for point in kept.points)
-    buckets.send_values((*key, value) for key, kept in right.items() for value in kept.values)
-    buckets.send_tallies({definition.aggregation.hourly: {key: kept.tally for key, kept in right.items()}}, slot=0)
-    send(_INSERT_CHANGES, definition.id, *columns([(each.series.customer, each.hour) for each in found], 2))
+def _store(form: SentEvent, first: int) -> int:
+    row = (form.customer, form.reference, form.type, form.timestamp, form.value, form.status, form.subscription)
+    [(key,)] = fetch(_INSERT_FORM, *row, to_text(form.properties), first)
+    return int(key)
+
+
+def _reason(reason: str) -> str:
+    reason = reason.strip()
+    if not reason:
+        raise Refused(Fault("reason_missing", "Say why, for whoever asks later.", "reason"))
+    if len(reason) > MAX_REASON:
+        message = f"The reason has {len(reason)} characters; at most {MAX_REASON} are kept: say it shorter."
+        raise Refused(Fault("too_long", message, "reason"))
+    if "\0" in reason:
+        raise Refused(Fault("nul_character", "The reason holds \\u0000, which cannot be kept: leave it out.", "reason"))
+    return reason
+
+
+def _refuse_voided(form: Event) -> None:
+    done = correction_of(form)
+    if done is not None:
+        when = f"{done.created_at:%Y-%m-%d at %H:%M} UTC"
+        message = f"The event “{form.reference}” was voided on {when} by {done.author}: “{done.reason}”. It stays so."
+        raise Refused(Fault("event_voided_conflict", message))
+
+
+def _refuse_old(form: Event, now: datetime, limits: Limits) -> None:
+    """Who may not send an event of that age may not take one out of usage either."""
+    if limits.past is not None and form.timestamp < now - limits.past:
+        when = f"{form.timestamp:%Y-%m-%dT%H:%M:%SZ}"
+        message = f"The event is of {when}, more than {limits.past.days} days before now: {limits.older}."
+        raise Refused(Fault("too_old", message))

@@ -11,20 +11,38 @@ from django.db import connection
 Rows = list[tuple[Any, ...]]
 
 
-def send(statement: str, *parameters: object) -> psycopg.Cursor[tuple[Any, ...]]:
+def send(statement: str, *parameters: object, prepare: bool = False) -> psycopg.Cursor[tuple[Any, ...]]:
     """Send one statement; `%b` takes a binary parameter, which the server reads twice as fast as text.
+
+    `prepare` lets the server keep its plan for the connection: for what every batch sends, whatever is in it.
 
     Django's own cursor fills parameters in as text. Errors are Django's all the same, and a test that counts queries
     counts it.
     """
     connection.ensure_connection()
-    with connection.wrap_database_errors:
+    with connection.wrap_database_errors, _logged(statement):
         cursor = psycopg.Cursor(connection.connection)
-        started = monotonic()
-        cursor.execute(statement, parameters or None)
+        cursor.execute(statement, parameters or None, prepare=prepare)
+    return cursor
+
+
+def copy(statement: str, rows: bytes) -> None:
+    """Copy rows in. Not within a `pipeline`."""
+    connection.ensure_connection()
+    with (
+        connection.wrap_database_errors,
+        _logged(statement),
+        psycopg.Cursor(connection.connection).copy(statement) as copying,
+    ):
+        copying.write(rows)
+
+
+@contextmanager
+def _logged(statement: str) -> Iterator[None]:
+    started = monotonic()
+    yield
     if connection.queries_logged:
         connection.queries_log.append({"sql": statement, "time": f"{monotonic() - started:.3f}"})
-    return cursor
 
 
 def rows(cursor: psycopg.Cursor[tuple[Any, ...]]) -> Rows:

@@ -12,7 +12,7 @@ _KNOWN = """
     SELECT customer, reference FROM unnest(%b::text[], %b::text[]) AS sent (customer, reference)
     WHERE EXISTS (
         SELECT FROM meters_event AS event
-        WHERE event.customer = sent.customer AND event.reference = sent.reference
+        WHERE event.customer = sent.customer AND event.reference = sent.reference AND event.replaces IS NULL
     )
 """
 

@@ -17,9 +17,14 @@ class ExactDecoder(json.JSONDecoder):
         super().__init__(parse_float=Decimal)
 
 
+def to_json(properties: dict[str, Any]) -> bytes:
+    """`properties` as JSON in UTF-8; decimals are written as numbers, digit by digit."""
+    return _encoder.encode(properties)
+
+
 def to_text(properties: dict[str, Any]) -> str:
-    """`properties` as JSON text; decimals are written as numbers, digit by digit."""
-    return _encoder.encode(properties).decode()
+    """The same as text."""
+    return to_json(properties).decode()
 
 
 def from_text(text: str) -> dict[str, Any]:

@@ -2,24 +2,36 @@
 
 from datetime import datetime, timedelta
 from typing import Any
+from urllib.parse import urlencode
 
 import msgspec
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.decorators import display
 
-from billing_site.foundation.admin_base import ReadOnlyAdmin
 from billing_site.foundation.money import grouped
 from meters import previews, registry
+from meters.correction_admin import CorrectableAdmin
+from meters.corrections import correction_of
 from meters.exact_json import to_text
 from meters.explorer_form import forms_of, search_of
-from meters.exploring import LOOKED_THROUGH, TYPES_AT_ONCE, Position, TooManyTypes, find
+from meters.exploring import (
+    LOOKED_THROUGH,
+    TYPES_AT_ONCE,
+    Position,
+    TooManyTypes,
+    customers_like,
+    find,
+    types_like,
+)
 from meters.models import Event
+from meters.scanning import TooMuch, in_time
 from meters.values import as_text
 
 PROPERTIES_SHOWN = 6
@@ -27,10 +39,10 @@ TEXT_SHOWN = 60
 
 
 @admin.register(Event)
-class EventAdmin(ReadOnlyAdmin):
+class EventAdmin(CorrectableAdmin):
     fields = (
         "reference",
-        "customer",
+        "shown_customer",
         "type",
         "timestamp",
         "received_at",
@@ -38,19 +50,37 @@ class EventAdmin(ReadOnlyAdmin):
         "shown_value",
         "subscription",
         "shown_properties",
+        "became",
         "counted_as",
     )
     readonly_fields = fields
+
+    def get_urls(self) -> list[URLPattern]:
+        suggest = self.admin_site.admin_view(self.suggest)
+        return [path("suggest/<str:what>/", suggest, name="meters_event_suggest"), *super().get_urls()]
+
+    def suggest(self, request: HttpRequest, what: str) -> HttpResponse:
+        """For the fields of the search: customers, or types (of one customer), that begin with `q`."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        text, customer = request.GET.get("q", "").strip(), request.GET.get("customer", "").strip()
+        found = customers_like(text) if what == "customers" else types_like(text, customer)
+        return JsonResponse({"options": [{"value": each, "label": each} for each in found]})
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """The search, and a page of what it found. Everything that is asked stands in the address."""
         if not self.has_view_permission(request):
             raise PermissionDenied
+        if "remove" in request.GET:
+            return HttpResponseRedirect(_without(request))
         form, conditions = forms_of(request.GET)
         page = None
         if form.is_valid() & conditions.is_valid():
             try:
-                page = find(search_of(form, conditions), _position(request.GET.get("after", "")))
+                with in_time():
+                    page = find(search_of(form, conditions), _position(request.GET.get("after", "")))
+            except TooMuch:
+                form.add_error("customer", "This took too long and was ended: name the customer; that is quick.")
             except TooManyTypes:
                 form.add_error("type", f"This customer has more than {TYPES_AT_ONCE} types of event: name one of them.")
         context = {
@@ -70,6 +100,12 @@ class EventAdmin(ReadOnlyAdmin):
         request.current_app = self.admin_site.name
         return TemplateResponse(request, "admin/meters/event/explorer.html", context)
 
+    @display(description="Customer")
+    def shown_customer(self, event: Event) -> SafeString:
+        """The reference as it came, and the way to whoever it names."""
+        address = f"{reverse('admin:customers_customer_changelist')}?{urlencode({'q': event.customer})}"
+        return format_html('<a class="tb-link" dir="auto" href="{}">{}</a>', address, event.customer)
+
     @display(description="Value")
     def shown_value(self, event: Event) -> str:
         return "–" if event.value is None else grouped(event.value)
@@ -86,8 +122,15 @@ class EventAdmin(ReadOnlyAdmin):
 
     @display(description="Counted as")
     def counted_as(self, event: Event) -> SafeString:
+        if correction_of(event) is not None:
+            return format_html('<p class="tb-quiet">{}</p>', "It does not count any more.")
         rows = [
-            {"meter": meter.code, "read": read, "reason": reason}
+            {
+                "meter": meter,
+                "address": reverse("admin:meters_meter_change", args=[meter.id]),
+                "read": read,
+                "reason": reason,
+            }
             for meter in registry.current().by_type.get(event.type, ())
             for read, reason in [previews.reading(meter, event.value, event.status, event.properties)]
         ]
@@ -108,6 +151,18 @@ def _brief(value: Any) -> str:
     if text is None:
         text = "none" if value is None else to_text({"": value})[4:-1]
     return text if len(text) <= TEXT_SHOWN else f"{text[:TEXT_SHOWN]}…"
+
+
+def _without(request: HttpRequest) -> str:
+    """The address without the condition that is to be removed, and from the newest on."""
+    query = request.GET.copy()
+    for name in (
+        "after",
+        "remove",
+        *(f"p-{request.GET['remove']}-{part}" for part in ("property", "operator", "value")),
+    ):
+        query.pop(name, None)
+    return f"?{query.urlencode()}"
 
 
 def _address(request: HttpRequest, position: Position | None) -> str:

@@ -4,12 +4,12 @@ from typing import Any
 
 from django import forms
 from django.forms import BaseFormSet, formset_factory
+from django.urls import reverse
 from unfold.widgets import INPUT_CLASSES, UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
-from meters.exploring import Condition, Operator, Search
-from meters.models import Event, Stream
+from meters.exploring import Condition, Operator, Search, types_like
+from meters.models import Event
 
-TYPES_OFFERED = 200
 SPARE_CONDITIONS = 1
 MAX_CONDITIONS = 5
 
@@ -45,14 +45,16 @@ class SearchForm(forms.Form):
 
     def __init__(self, data: Any) -> None:
         super().__init__(data, label_suffix="")
-        self.fields["type"].widget.attrs["list"] = "types"
+        for name, listed in (("customer", "customers"), ("type", "types")):
+            address = reverse("admin:meters_event_suggest", args=[listed])
+            self.fields[name].widget.attrs |= {"list": listed, "data-suggest": address}
+        self.fields["type"].widget.attrs["data-with"] = "customer"
         for name in ("reference", "customer", "type"):
             self.fields[name].widget.attrs |= {"autocomplete": "off", "spellcheck": "false"}
 
     def types(self) -> list[str]:
-        """What may be chosen, of what was sent."""
-        seen = Stream.objects.order_by("type").values_list("type", flat=True).distinct()
-        return list(seen[:TYPES_OFFERED])
+        """Some of what was sent, by the customer if there is one: suggestions for who has no script."""
+        return types_like("", self.data.get("customer", "").strip())
 
     def clean(self) -> dict[str, Any]:
         given: dict[str, Any] = super().clean() or self.cleaned_data

@@ -20,6 +20,8 @@ from meters.values import as_number
 PAGE = 50
 LOOKED_THROUGH = 20_000
 TYPES_AT_ONCE = 100
+SUGGESTED = 20
+STREAMS_LOOKED_AT = 10_000
 
 
 class Operator(StrEnum):
@@ -63,7 +65,10 @@ class Position(NamedTuple):
 
 @dataclass(frozen=True)
 class Found:
-    """One event."""
+    """One form of an event. `correction`: what took it out, “void” or “amend”; empty while it counts.
+
+    `amended`: it took the place of what was sent.
+    """
 
     id: int
     customer: str
@@ -73,6 +78,8 @@ class Found:
     value: Decimal | None
     status: str
     properties: dict[str, Any]
+    correction: str = ""
+    amended: bool = False
 
     def position(self) -> Position:
         return Position(self.timestamp, self.id)
@@ -89,12 +96,19 @@ class Page:
     stopped: bool = False
 
 
-# By the unique index event_once (customer, reference), at each customer that was ever seen.
+# By the unique index event_once (customer, reference), at each customer that was ever seen; what it was amended to by
+# event_amended_forms.
 _BY_REFERENCE = """
     SELECT event.*
     FROM (SELECT DISTINCT customer FROM meters_stream WHERE %s::text IN ('', customer)) AS seen
     JOIN LATERAL (
-        SELECT * FROM meters_event AS found WHERE found.customer = seen.customer AND found.reference = %s LIMIT 1
+        SELECT id FROM meters_event AS found
+        WHERE found.customer = seen.customer AND found.reference = %s AND found.replaces IS NULL LIMIT 1
+    ) AS first ON true
+    JOIN LATERAL (
+        SELECT * FROM meters_event AS sent WHERE sent.id = first.id
+        UNION ALL
+        SELECT * FROM meters_event AS amended WHERE amended.replaces = first.id
     ) AS event ON true
     WHERE %s::text IN ('', event.type)
         AND event.timestamp >= coalesce(%s::timestamptz, '-infinity')
@@ -115,7 +129,9 @@ _MERGED = "SELECT * FROM ({together}) AS merged ORDER BY timestamp DESC, id DESC
 # By the primary key, backwards.
 _ARRIVED = "SELECT * FROM meters_event WHERE id < %s ORDER BY id DESC"
 _READ = """
-    SELECT id, customer, reference, type, timestamp, value, status, properties::text
+    SELECT id, customer, reference, type, timestamp, value, status, properties::text,
+        coalesce((SELECT kind FROM meters_correction AS correction WHERE correction.event_id = event.id), ''),
+        replaces IS NOT NULL
     FROM ({looked_at} LIMIT %s) AS event {picked} ORDER BY {order} LIMIT %s
 """
 _LAST = "SELECT timestamp, id FROM ({looked_at} LIMIT %s) AS event OFFSET %s"
@@ -135,6 +151,17 @@ _HOLDS = {
     Operator.PRESENT: f"coalesce(jsonb_typeof({_VALUE}), 'null') <> 'null'",
     Operator.ABSENT: f"coalesce(jsonb_typeof({_VALUE}), 'null') = 'null'",
 }
+# The first customer from a text on, then each next one, by the index stream_once, whatever number of types each has.
+_CUSTOMERS = """
+    WITH RECURSIVE step AS (
+        (SELECT customer FROM meters_stream WHERE customer >= %b::text ORDER BY customer LIMIT 1)
+        UNION ALL
+        SELECT (SELECT next.customer FROM meters_stream AS next WHERE next.customer > step.customer
+            ORDER BY next.customer LIMIT 1)
+        FROM step WHERE starts_with(step.customer, %b::text)
+    )
+    SELECT customer FROM step WHERE starts_with(customer, %b::text) LIMIT %b::int
+"""
 # After this everything is older.
 _NOW = Position(datetime(9999, 1, 1, tzinfo=UTC), 2**63 - 1)
 
@@ -162,8 +189,8 @@ def _read(looked_at: str, given: Sequence[object], order: str, search: Search, b
     picked, picked_by = _picked(search)
     statement = _READ.format(looked_at=looked_at, picked=picked, order=order)
     return [
-        Found(key, customer, reference, kind, timestamp, value, status, from_text(properties))
-        for key, customer, reference, kind, timestamp, value, status, properties in fetch(
+        Found(key, customer, reference, kind, timestamp, value, status, from_text(properties), *corrected)
+        for key, customer, reference, kind, timestamp, value, status, properties, *corrected in fetch(
             statement, *given, bound, *picked_by, limit
         )
     ]
@@ -173,6 +200,23 @@ def types_of(customer: str) -> list[str]:
     """The types of event that came under a reference, and one more than are read at once when there are too many."""
     rows = Stream.objects.filter(customer=customer).order_by("type").values_list("type", flat=True)
     return list(rows[: TYPES_AT_ONCE + 1])
+
+
+def customers_like(text: str) -> list[str]:
+    """References of customers that begin with `text`, a few of them, in order."""
+    return [row[0] for row in fetch(_CUSTOMERS, text, text, text, SUGGESTED)] if text and "\0" not in text else []
+
+
+def types_like(text: str, customer: str = "") -> list[str]:
+    """Types that begin with `text`: those of one customer by the index stream_once, or of the streams seen last."""
+    if "\0" in text or "\0" in customer:
+        return []
+    rows = Stream.objects.filter(type__startswith=text)
+    if customer:
+        found = rows.filter(customer=customer).order_by("type").values_list("type", flat=True)[:SUGGESTED]
+        return list(found)
+    seen = Stream.objects.order_by("-id").values_list("type", flat=True)[:STREAMS_LOOKED_AT]
+    return sorted({kind for kind in seen if kind.startswith(text)})[:SUGGESTED]
 
 
 def _looked_at(search: Search, after: Position, bound: int) -> tuple[str, list[object], str]:
@@ -199,7 +243,8 @@ def _of_customer(search: Search, after: Position, bound: int) -> tuple[str, list
         raise TooManyTypes
     given: list[object] = []
     for name in types:
-        given += [search.customer, name, search.start, search.end, after.timestamp, after.timestamp, after.id, bound]
+        bounds = [search.start, search.end, after.timestamp, after.timestamp, after.id]
+        given += [search.customer, name, *bounds, bound + 1]
     together = " UNION ALL ".join([_OF_TYPE] * len(types))
     return (_MERGED.format(together=together) if types else ""), given, _BY_TIME
 

@@ -1,6 +1,6 @@
 """From one event to the quantities that a meter reads from it. Pure."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
@@ -10,10 +10,11 @@ from typing import Any, NamedTuple
 from billing_site.foundation.money import EXACT
 from meters.aggregation import NOT_ROUNDED, Aggregation, Keeps, Rounding
 from meters.bands import Band
-from meters.values import MAX_TEXT, Unfit, as_number, as_text, check_quantity, lookup
+from meters.values import MAX_TEXT, MAX_WHOLE_DIGITS, Unfit, as_number, as_text, check_quantity, lookup
 
 OWN_VALUE = "value"
-ONE = Decimal(1)
+# Whole numbers below it are always a quantity: see `check_quantity`.
+MOST = 10**MAX_WHOLE_DIGITS
 
 
 class Operator(StrEnum):
@@ -65,7 +66,8 @@ class DimensionSource:
 class Definition:
     """A meter as values. `dimensions`: those that are recorded, in order; `bands`: those that are derived.
 
-    `recurring`: the level at the end of a period is the level at the start of the next.
+    `recurring`: the level at the end of a period is the level at the start of the next. `generation`: of the series
+    that hold its usage.
     """
 
     id: int
@@ -78,6 +80,7 @@ class Definition:
     dimensions: tuple[DimensionSource, ...] = ()
     rounding: Rounding = NOT_ROUNDED
     recurring: bool = False
+    generation: int = 1
     bands: tuple[Band, ...] = ()
 
 
@@ -92,6 +95,12 @@ class Quantity(NamedTuple):
     text: str = ""
 
 
+Dimensions = tuple[tuple[str, str], ...]
+"""(name, value), as the meter has them in order, the label not among them."""
+Found = tuple[str, int | Decimal, str]
+"""Label, number, text. Whole numbers stay as they are: adding them up is exact, and much faster."""
+
+
 def quantities(
     definition: Definition, value: Decimal | None, properties: Mapping[str, Any], *, strict: bool = False
 ) -> list[Quantity]:
@@ -101,63 +110,79 @@ def quantities(
     that the sender learns of it. Otherwise, for events stored before the meter read them, the number adds nothing, and
     the value is absent.
     """
-    if not all(condition.holds(properties) for condition in definition.conditions):
-        return []
+    base, found = read(definition, value, properties, strict=strict)
+    name = definition.label_dimension
+    return [Quantity(labelled(base, name, label), Decimal(number), text) for label, number, text in found]
+
+
+def read(
+    definition: Definition, value: Decimal | None, properties: Mapping[str, Any], *, strict: bool
+) -> tuple[Dimensions, list[Found]]:
+    """What `quantities` tells, with the dimensions that all labels share told once: what ingestion counts by."""
+    for condition in definition.conditions:
+        if not condition.holds(properties):
+            return (), []
     unique = definition.aggregation.keeps is Keeps.VALUES
     found = (_texts if unique else _numbers)(definition, value, properties, strict=strict)
-    if not found:
-        return []
-    base = _dimensions(definition, properties, strict=strict)
-    return [Quantity(_labelled(base, definition.label_dimension, label), *read) for label, *read in found]
+    return (_dimensions(definition, properties, strict=strict) if found else ()), found
 
 
 @lru_cache(maxsize=10_000)
-def _labelled(base: tuple[tuple[str, str], ...], dimension: str, label: str) -> tuple[tuple[str, str], ...]:
+def labelled(base: Dimensions, dimension: str, label: str) -> Dimensions:
     """The values in order of name, the label's among them. Few combinations come again and again."""
     return tuple(sorted([*base, (dimension, label)] if label else base))
 
 
 def _numbers(
     definition: Definition, value: Decimal | None, properties: Mapping[str, Any], *, strict: bool
-) -> list[tuple[str, Decimal]]:
-    found = []
+) -> list[Found]:
+    found: list[Found] = []
     for source in definition.values or _OWN:
-        number = as_number(lookup(properties, source.property)) if source.property else value
-        if number is None and not source.property:
-            number = definition.aggregation.absent
-        if source.plus:
-            number = _added(number, source.plus, properties)
-        if number is None:
+        name = source.property
+        sent: Any = properties.get(name) if name else value  # nearly always there, which spares a call
+        if sent is None and name:
+            sent = lookup(properties, name)
+        if type(sent) is int and -MOST < sent < MOST and not source.plus:
+            found.append((source.label, sent, ""))
             continue
         try:
-            check_quantity(number, _field(source))
+            number = _number(definition, source, sent, properties)
         except Unfit:
             if strict:
                 raise
             continue
-        found.append((source.label, number))
+        if number is not None:
+            found.append((source.label, number, ""))
     return found
 
 
-def _added(number: Decimal | None, names: Iterable[str], properties: Mapping[str, Any]) -> Decimal | None:
-    """The sum of what is there; None when nothing is."""
-    for name in names:
+def _number(definition: Definition, source: Value, sent: Any, properties: Mapping[str, Any]) -> Decimal | None:
+    """The sum of what is there; None when nothing is. Each is checked before it is added, so that the sum is exact."""
+    number = as_number(sent)
+    if number is None and not source.property:
+        number = definition.aggregation.absent
+    if number is not None:
+        check_quantity(number, _field(source))
+    for name in source.plus:
         other = as_number(lookup(properties, name))
         if other is not None:
+            check_quantity(other, f"properties.{name}")
             number = other if number is None else EXACT.add(number, other)
+    if number is not None and source.plus:
+        check_quantity(number, _field(source))
     return number
 
 
 def _texts(
     definition: Definition, value: Decimal | None, properties: Mapping[str, Any], *, strict: bool
-) -> list[tuple[str, Decimal, str]]:
-    found = []
+) -> list[Found]:
+    found: list[Found] = []
     for source in definition.values or _OWN:
         text = as_text(lookup(properties, source.property) if source.property else value)
         if not text:
             continue
         if len(text) <= MAX_TEXT:
-            found.append((source.label, ONE, text))
+            found.append((source.label, 1, text))
         elif strict:
             raise Unfit(
                 "value_too_long",
@@ -172,10 +197,13 @@ def _field(source: Value) -> str:
     return f"properties.{source.property}" if source.property else OWN_VALUE
 
 
-def _dimensions(definition: Definition, properties: Mapping[str, Any], *, strict: bool) -> tuple[tuple[str, str], ...]:
+def _dimensions(definition: Definition, properties: Mapping[str, Any], *, strict: bool) -> Dimensions:
     found = []
     for dimension in definition.dimensions:
-        text = as_text(lookup(properties, dimension.property))
+        sent = properties.get(dimension.property)
+        if sent is None:
+            sent = lookup(properties, dimension.property)
+        text = sent if type(sent) is str else as_text(sent)
         if text is None:
             continue
         if len(text) <= MAX_TEXT:

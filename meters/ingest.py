@@ -1,29 +1,42 @@
 """Events in: stored, deduplicated and counted in one transaction. The only writer of events.
 
-Locks are taken in one order by everybody: the definitions (shared), events by (customer, reference), then, as the last
-statement, buckets by (customer, series, hour).
+A batch is first stored as if all of it were new, which it nearly always is: by COPY, and counted before. The unique
+index refuses it as a whole when an event is there already; then it is stored again with care, event by event, as a few
+events are at once.
+
+Locks are taken in one order by everybody: the definitions (shared), events by (customer, reference), then, at the end,
+buckets by (customer, series, hour), the totals of closed days by (customer, series, day), and the different values.
 """
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 from django.db import IntegrityError, OperationalError, connection, transaction
 
-from meters import buckets, interning, registry
-from meters.counting import Counted, Prepared, count, prepare
-from meters.database import columns, pipeline, rows, send
+from meters import arrays, buckets, event_rows, interning, registry
+from meters.counting import Added, Counted, Prepared, add_up, prepare
+from meters.database import columns, copy, pipeline, rows, send
 from meters.decoding import Batch, Rejected
 from meters.exact_json import to_text
+from meters.registry import Registry
 
 # One busy customer's senders would queue on a bucket's row: each connection writes to one of so many, summed on
 # reading.
 SLOTS = 8
 ATTEMPTS = 8
+# A COPY is a round trip more, which fewer events than these do not win back.
+FEW = 5
 _LOCKED_OUT = ("40P01", "40001")  # a deadlock, a serialization failure
 _FOREIGN_KEY = "23503"  # a meter and its series were deleted meanwhile
+_UNIQUE = "23505"
+
+_COPY_EVENTS = f"COPY meters_event ({event_rows.COLUMNS}) FROM STDIN (FORMAT BINARY)"
+_COPY_EVENTS_IN_ORDER = f"COPY meters_event (id, {event_rows.COLUMNS}) FROM STDIN (FORMAT BINARY)"
+_IDS = "SELECT nextval(pg_get_serial_sequence('meters_event', 'id')) FROM generate_series(1, %b)"
 
 # Uses the unique index event_once.
 _INSERT_EVENTS = """
@@ -32,10 +45,10 @@ _INSERT_EVENTS = """
     FROM unnest(
         %b::text[], %b::text[], %b::text[], %b::timestamptz[], %b::numeric[], %b::text[], %b::text[], %b::text[]
     ) AS new (customer, reference, type, timestamp, value, status, subscription, properties)
-    ON CONFLICT (customer, reference) DO NOTHING
-    RETURNING customer, reference
+    ON CONFLICT (customer, reference) WHERE replaces IS NULL DO NOTHING
+    RETURNING customer, reference, id
 """
-# Likewise, when values at one instant must be told apart: ids are given in the order of the body, which is the order in
+# Likewise, when events at one instant must be told apart: ids are given in the order of the body, which is the order in
 # which events were received, and rows are locked in the order of references.
 _INSERT_EVENTS_IN_ORDER = """
     INSERT INTO meters_event (id, customer, reference, type, timestamp, value, status, subscription, properties)
@@ -51,7 +64,7 @@ _INSERT_EVENTS_IN_ORDER = """
         ) AS sent
     ) AS new
     ORDER BY customer COLLATE "C", reference COLLATE "C"
-    ON CONFLICT (customer, reference) DO NOTHING
+    ON CONFLICT (customer, reference) WHERE replaces IS NULL DO NOTHING
     RETURNING customer, reference, id
 """
 _INSERT_CHANGES = """
@@ -69,7 +82,10 @@ class Outcome:
     rejected: list[Rejected]
 
 
-def accept(batch: Batch, note: Callable[[Outcome], None] | None = None) -> Outcome:
+Note = Callable[[Outcome], None]
+
+
+def accept(batch: Batch, note: Note | None = None) -> Outcome:
     """Store and count a batch, each (customer, reference) once for ever; on return it is committed.
 
     `note` writes down what became of it in the same transaction; it is called again when that is tried again.
@@ -79,20 +95,23 @@ def accept(batch: Batch, note: Callable[[Outcome], None] | None = None) -> Outco
     """
     if not batch.events:
         return _nothing(batch, note)
+    carefully = len(batch.events) < FEW
     for attempt in range(1, ATTEMPTS + 1):
         try:
-            definitions = registry.cached()
-            return _accept(prepare(batch, definitions.by_type), definitions.revision, note)
+            return _accept(batch, registry.cached(), note, carefully=carefully)
         except registry.DefinitionsChanged:
             registry.load()
         except (OperationalError, IntegrityError) as error:
-            if attempt == ATTEMPTS or not _may_work_again(error):
+            if attempt == ATTEMPTS or not _may_work_again(error, carefully=carefully):
                 raise
-            time.sleep(random.uniform(0, 0.01 * 2**attempt))  # noqa: S311
+            if _sqlstate(error) == _UNIQUE:
+                carefully = True
+            else:
+                time.sleep(random.uniform(0, 0.01 * 2**attempt))  # noqa: S311
     raise OperationalError("The meters were changed again and again while the events were counted.")
 
 
-def _nothing(batch: Batch, note: Callable[[Outcome], None] | None) -> Outcome:
+def _nothing(batch: Batch, note: Note | None) -> Outcome:
     outcome = Outcome(0, 0, batch.rejected)
     if note is not None:
         with transaction.atomic(durable=True):
@@ -100,25 +119,48 @@ def _nothing(batch: Batch, note: Callable[[Outcome], None] | None) -> Outcome:
     return outcome
 
 
-def _accept(prepared: Prepared, revision: UUID | None, note: Callable[[Outcome], None] | None) -> Outcome:
-    ids = interning.intern(prepared.series(), prepared.streams(), revision)
+def _accept(batch: Batch, definitions: Registry, note: Note | None, *, carefully: bool) -> Outcome:
+    prepared = prepare(batch, definitions.by_type)
+    ids = interning.intern(prepared.series(), prepared.streams(), definitions.revision)
     with transaction.atomic(durable=True):
-        stored = _store(prepared, revision)
+        stored, closed_until = (_store_new if carefully else _store_all)(prepared, definitions.revision)
         duplicates = len(prepared.events) - len(stored) + prepared.repeated
         outcome = Outcome(len(stored), duplicates, prepared.rejected)
         if note is not None:
             note(outcome)
-        counted = count(prepared, stored, ids)
+        counted = _of_stored(prepared, stored, definitions).counted(ids, stored)
         if counted.tallies:
-            _add(counted)
+            add(counted, closed_until)
     return outcome
 
 
-def _store(prepared: Prepared, revision: UUID | None) -> dict[tuple[str, str], int]:
-    """Insert the events; the (customer, reference) of those that were not there, with their ids where they matter.
+Stored = Mapping[tuple[str, str], int]
+"""The (customer, reference) of events that were not there, with their ids where they matter."""
+
+
+def _store_all(prepared: Prepared, revision: UUID | None) -> tuple[Stored, datetime | None]:
+    """Store all events, or raise IntegrityError when one is there already; and until when days are closed.
 
     Raises DefinitionsChanged when `revision`, by which the events were read, is no longer in force.
     """
+    keys = [(event.customer, event.reference) for event in prepared.events]
+    in_order = prepared.added.keeps_points() or prepared.needs_order()
+    with pipeline():
+        in_force = registry.send_shared_lock()
+        given = send(_IDS, len(keys)) if in_order else None
+    closed_until = registry.check(in_force, revision)
+    if given is None:
+        copy(_COPY_EVENTS, event_rows.rows(prepared.events))
+        return dict.fromkeys(keys, 0), closed_until
+    # Ids tell events at one instant apart: they are given in the order of the body, in which events were received.
+    received = sorted(prepared.events, key=lambda event: event.index)
+    ids = {(event.customer, event.reference): key for event, (key,) in zip(received, rows(given), strict=True)}
+    copy(_COPY_EVENTS_IN_ORDER, event_rows.rows(prepared.events, ids))
+    return ids, closed_until
+
+
+def _store_new(prepared: Prepared, revision: UUID | None) -> tuple[Stored, datetime | None]:
+    """Store the events that are not there; and until when days are closed. Raises as `_store_all` does."""
     table = [
         (
             event.customer,
@@ -136,26 +178,42 @@ def _store(prepared: Prepared, revision: UUID | None) -> dict[tuple[str, str], i
         in_force = registry.send_shared_lock()
         in_order = prepared.needs_order()
         places = [[event.index for event in prepared.events]] if in_order else []
-        stored = send(_INSERT_EVENTS_IN_ORDER if in_order else _INSERT_EVENTS, *columns(table, 8), *places)
-    registry.check(in_force, revision)
-    if in_order:
-        return {(customer, reference): key for customer, reference, key in rows(stored)}
-    return dict.fromkeys(rows(stored), 0)
+        stored = send(
+            _INSERT_EVENTS_IN_ORDER if in_order else _INSERT_EVENTS, *columns(table, 8), *places, prepare=True
+        )
+    closed_until = registry.check(in_force, revision)
+    return {(customer, reference): key for customer, reference, key in rows(stored)}, closed_until
 
 
-def _add(counted: Counted) -> None:
+def _of_stored(prepared: Prepared, stored: Stored, definitions: Registry) -> Added:
+    if len(stored) == len(prepared.events):
+        return prepared.added
+    new = [event for event in prepared.events if (event.customer, event.reference) in stored]
+    return add_up(new, definitions.by_type)
+
+
+def add(counted: Counted, closed_until: datetime | None) -> None:
+    """Write what some events add, in the transaction that stores them or notes that they are counted.
+
+    The caller holds the definitions' lock, under which it read until when days are closed.
+    """
     changes = [(customer, meter, hour) for (customer, meter), hour in counted.changes.items()]
     slot = connection.connection.info.backend_pid % SLOTS
     with pipeline():
-        send(_INSERT_CHANGES, *columns(changes, 3))
+        customers, meters, hours = columns(changes, 3)
+        send(_INSERT_CHANGES, arrays.texts(customers), arrays.longs(meters), arrays.instants(hours), prepare=True)
         buckets.send_points(counted.points)
+        buckets.send_tallies(counted.tallies, slot, closed_until)
         buckets.send_values(counted.values)
-        buckets.send_tallies(counted.tallies, slot)
 
 
-def _may_work_again(error: OperationalError | IntegrityError) -> bool:
-    sqlstate = getattr(error.__cause__, "sqlstate", None)
+def _may_work_again(error: OperationalError | IntegrityError, *, carefully: bool) -> bool:
+    sqlstate = _sqlstate(error)
     if sqlstate == _FOREIGN_KEY:
         interning.forget()
         registry.load()
-    return sqlstate in (*_LOCKED_OUT, _FOREIGN_KEY)
+    return sqlstate in (*_LOCKED_OUT, _FOREIGN_KEY) or (sqlstate == _UNIQUE and not carefully)
+
+
+def _sqlstate(error: OperationalError | IntegrityError) -> str | None:
+    return getattr(error.__cause__, "sqlstate", None)

@@ -39,8 +39,10 @@ def intern(
     if revision != _Known.revision:
         forget()
         _Known.revision = revision
-    known = {key: _series[key] for key in keys if key in _series}
-    unknown = [key for key in keys if key not in known]
+    # One look-up each: another thread may forget all of it at any moment.
+    found = {key: _series.get(key) for key in keys}
+    known = {key: series for key, series in found.items() if series is not None}
+    unknown = [key for key in found if key not in known] if len(known) < len(found) else []
     unseen = [stream for stream in streams if stream not in _streams]
     if not unknown and not unseen:
         return known

@@ -2,17 +2,18 @@
 
 from dataclasses import replace
 from typing import Any
+from urllib.parse import urlencode
 
 from django.contrib import admin, messages
 from django.forms import ModelForm
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from unfold.admin import TabularInline
-from unfold.decorators import display
+from unfold.decorators import action, display
 
-from billing_site.foundation.admin_base import ConfigurationAdmin
 from billing_site.foundation.errors import Refused
 from meters import metering, previews, registry
+from meters.backfill_admin import CountingAdmin, ask_a_worker, stored
 from meters.drafts import MeterDraft
 from meters.forms import (
     BandForm,
@@ -98,12 +99,13 @@ class FrozenFilter(admin.SimpleListFilter):
 
 
 @admin.register(Meter)
-class MeterAdmin(ConfigurationAdmin):
+class MeterAdmin(CountingAdmin):
     form = MeterForm
     conditional_fields = {"value_kind": WEIGHTED, "recurring": WEIGHTED, "rounding_places": ROUNDED}
     inlines = (ValueInline, DimensionInline, BandInline, FilterInline)
     empty_text = "A meter says which events are counted or added up, and what the quantity is told apart by."
-    list_display = ("name", "code", "event_type", "aggregation", "unit", "state")
+    actions_detail = ("usage_chart",)
+    list_display = ("name", "code", "event_type", "aggregation", "unit", "state", "shown_counting")
     list_filter = (FrozenFilter, "aggregation")
     search_fields = ("name", "code", "event_type")
     search_help_text = "Name, code or event type"
@@ -143,8 +145,9 @@ class MeterAdmin(ConfigurationAdmin):
         self, request: HttpRequest, context: dict[str, Any], *args: Any, obj: Meter | None = None, **kwargs: Any
     ) -> HttpResponse:
         event_type = request.GET.get("event_type", "") if obj is None else obj.event_type
-        context["events_there"] = previews.there(event_type) if event_type and _open(obj) else ""
+        context |= stored(event_type if _open(obj) else "")
         if obj is not None:
+            context |= self.counting_of(request, obj)
             context["events_read"] = previews.latest(registry.definition(obj))
         answer: HttpResponse = super().render_change_form(request, context, *args, obj=obj, **kwargs)
         return answer
@@ -156,11 +159,14 @@ class MeterAdmin(ConfigurationAdmin):
         for formset in formsets:
             formset.save(commit=False)  # tells the admin's log what was added, changed and deleted
         if change:
-            stored = Meter.objects.get(pk=form.instance.pk)
-            parts = self._parts(request, stored, formsets)
-            meter = metering.change(stored, replace(metering.draft_of(stored), **form.cleaned_data, **parts))
+            before = Meter.objects.get(pk=form.instance.pk)
+            parts = self._parts(request, before, formsets)
+            draft = replace(metering.draft_of(before), **form.cleaned_data, **parts)
+            meter = metering.change(before, draft, request.user)
         else:
-            meter = metering.create(MeterDraft(**form.cleaned_data, **self._parts(request, None, formsets)))
+            draft = MeterDraft(**form.cleaned_data, **self._parts(request, None, formsets))
+            meter = metering.create(draft, request.user)
+        ask_a_worker(request, meter)
         form.instance.__dict__.update(meter.__dict__)
 
     def _parts(self, request: HttpRequest, obj: Meter | None, formsets: list[PartFormSet]) -> dict[str, Any]:
@@ -182,6 +188,15 @@ class MeterAdmin(ConfigurationAdmin):
             messages.error(request, str(refused))
             return HttpResponseRedirect(reverse("admin:meters_meter_changelist"))
         return answer
+
+    @action(description="Usage chart", permissions=["usage_chart"], icon="monitoring")
+    def usage_chart(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        meter = Meter.objects.filter(pk=object_id).first()
+        query = urlencode({"meter": meter.code} if meter else {})
+        return HttpResponseRedirect(f"{reverse('usage_chart')}?{query}")
+
+    def has_usage_chart_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        return request.user.has_perms(("customers.view_customer", "meters.view_bucket"))
 
     @display(description="State", label={"frozen": "info", "open": "success"})
     def state(self, meter: Meter) -> str:

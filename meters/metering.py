@@ -1,19 +1,17 @@
-"""Meters are made and changed here, and counted anew over the events that are there."""
+"""Meters are made and changed here; the events that are there are counted by `backfilling`, not while one waits."""
 
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import Any
 
 from django.db import transaction
-from django.db.models import ProtectedError, Subquery
-from django.db.models.functions import Coalesce
+from django.db.models import ProtectedError
 
 from billing_site.foundation.errors import Fault, Refused
-from meters import drafts, registry
+from meters import backfilling, drafts, registry
 from meters.aggregation import aggregation_for
-from meters.corrections import rebuild
 from meters.drafts import BandDraft, DimensionDraft, FilterDraft, MeterDraft, ValueDraft
-from meters.models import Dimension, Meter, MeterBand, MeterFilter, MeterValue, Series, Stream
+from meters.models import Dimension, Meter, MeterBand, MeterFilter, MeterValue
 
 FROZEN = (
     "A published plan version uses the meter “{code}”: what it counts can no longer be changed. Make another meter."
@@ -38,14 +36,14 @@ def define_meter(
     filters: Iterable[tuple[str, str, Sequence[str]]] = (),
     bands: Iterable[tuple[str, Sequence[str], Sequence[Decimal | int | str]]] = (),
 ) -> Meter:
-    """Make a meter; what was sent already is counted at once.
+    """Make a meter; what was sent already is counted when it returns.
 
     `values`: (label, property) or (label, property, further properties that are added to it); `value_kind`: level or
     delta, for a weighted sum; `rounding`: none, ceil, floor or half_up, and to how many places; `dimensions`: (name,
     property) or (name, property, status); `filters`: (property, operator, values); `bands`: (name, properties that are
     added up, thresholds); `series_limit`: how many combinations a customer may have. Raises Refused.
     """
-    return create(
+    meter = create(
         MeterDraft(
             code=code,
             name=name,
@@ -68,22 +66,27 @@ def define_meter(
             ),
         )
     )
+    backfilling.run(meter)
+    return meter
 
 
-def create(draft: MeterDraft) -> Meter:
-    """Make a meter of a draft. Raises Refused."""
+def create(draft: MeterDraft, by: Any = None) -> Meter:
+    """Make a meter of a draft; what was sent already is counted by a job, for which `by` asked. Raises Refused."""
     with transaction.atomic():
         registry.lock()
         _refuse(drafts.faults(draft))
         _refuse(_taken(draft.code))
         meter = Meter.objects.create(**_columns(draft))
         _write_parts(meter, draft)
-        _count(meter)
+        backfilling.begin(meter, by)
     return meter
 
 
-def change(meter: Meter, draft: MeterDraft) -> Meter:
-    """Make a meter what the draft says. A frozen one may change its name and description only. Raises Refused."""
+def change(meter: Meter, draft: MeterDraft, by: Any = None) -> Meter:
+    """Make a meter what the draft says. A frozen one may change its name and description only. Raises Refused.
+
+    When that changes what it counts, all of it is counted anew, by a job for which `by` asked.
+    """
     with transaction.atomic():
         registry.lock()
         meter = Meter.objects.select_for_update(no_key=True).get(pk=meter.pk)
@@ -92,23 +95,31 @@ def change(meter: Meter, draft: MeterDraft) -> Meter:
         before = draft_of(meter)
         if meter.frozen_at is not None and _counted(before) != _counted(draft):
             raise Refused(Fault("meter_frozen_conflict", FROZEN.format(code=meter.code)))
+        over = before.series_limit != draft.series_limit and meter.over_limit.exists()
+        anew = over or _kept(before) != _kept(draft)
         for column, value in _columns(draft).items():
             setattr(meter, column, value)
-        meter.save(update_fields=[*_changed(before, draft), "updated_at"])
+        meter.generation += anew
+        meter.save(update_fields=[*_changed(before, draft), "generation", "updated_at"])
         if _parts(before) != _parts(draft):
             _write_parts(meter, draft)
-        if _counted(before) != _counted(draft):
-            _count(meter, told_apart=_told_apart(before) != _told_apart(draft))
-        elif before.series_limit != draft.series_limit:
-            _count_what_is_over(meter)
+        if anew:
+            _count_anew(meter, by)
     return meter
 
 
-def recount(meter: Meter) -> None:
-    """Count the meter anew by the limit of series that it has now: what was counted as `__other__` finds its place."""
+def recount(meter: Meter, by: Any = None) -> None:
+    """Count the meter anew by the limit of series that it has now: what was counted as `__other__` finds its place.
+
+    By a job, for which `by` asked. Nothing is done when the meter is over its limit for no customer.
+    """
     with transaction.atomic():
         registry.lock()
-        _count_what_is_over(meter)
+        meter = Meter.objects.select_for_update(no_key=True).get(pk=meter.pk)
+        if meter.over_limit.exists():
+            meter.generation += 1
+            meter.save(update_fields=["generation", "updated_at"])
+            _count_anew(meter, by)
 
 
 def delete(meter: Meter) -> None:
@@ -166,6 +177,17 @@ def _parts(draft: MeterDraft) -> tuple[object, ...]:
 def _counted(draft: MeterDraft) -> tuple[object, ...]:
     """All of a draft that freezes: what it counts, and what its quantity is called."""
     return *(getattr(draft, column) for column in _COLUMNS if column not in _FREE), *_parts(draft)
+
+
+def _kept(draft: MeterDraft) -> tuple[object, ...]:
+    """What of a draft decides what is kept of events; how quantities are rounded, carried over or called does not."""
+    return (
+        *(draft.event_type, draft.aggregation, draft.value_kind, draft.label_dimension),
+        {(each.label, each.property, tuple(sorted(each.plus))) for each in draft.values},
+        {(each.name, each.property) for each in draft.dimensions if each.status != Dimension.Status.RETIRED},
+        {(each.property, each.operator, frozenset(each.values)) for each in draft.filters},
+        {(each.name, each.properties, each.thresholds) for each in draft.bands},
+    )
 
 
 def _taken(code: str, but: Meter | None = None) -> list[Fault]:
@@ -226,24 +248,7 @@ def _write_parts(meter: Meter, draft: MeterDraft) -> None:
         )
 
 
-def _told_apart(draft: MeterDraft) -> tuple[object, ...]:
-    """What of a draft decides which combinations there are."""
-    return draft.label_dimension, [each.label for each in draft.values], draft.dimensions, draft.bands
-
-
-def _count_what_is_over(meter: Meter) -> None:
-    if meter.over_limit.all().delete()[0]:
-        rebuild(meter)
-
-
-def _count(meter: Meter, *, told_apart: bool = False) -> None:
-    """Count what is there already. Every type that was ever sent has a stream, so a new one costs nothing.
-
-    When events are `told_apart` by something else, series of what they were told apart by do not count for the limit.
-    """
+def _count_anew(meter: Meter, by: Any) -> None:
+    """In series of the meter's new generation, all combinations told apart again, up to the limit."""
     meter.over_limit.all().delete()
-    if told_apart:
-        latest = Series.objects.order_by("-pk").values("pk")[:1]
-        Meter.objects.filter(pk=meter.pk).update(series_after=Coalesce(Subquery(latest), 0))
-    if meter.series.exists() or Stream.objects.filter(type=meter.event_type).exists():
-        rebuild(meter)
+    backfilling.begin(meter, by)

@@ -13,13 +13,16 @@ from billing_site.foundation.history import tracked
 from billing_site.foundation.models import ApiKey
 from meters import folding, triggers
 from meters.aggregation import AGGREGATIONS, MAX_ROUNDING_PLACES, VALUE_KINDS
+from meters.backfill_models import Backfill
+from meters.correction_models import Correction
+from meters.day_models import DayClosing, DayTotal
 from meters.exact_json import ExactDecoder
 from meters.upload_models import Upload, UploadKey, UploadPart, UploadResult
 
 if TYPE_CHECKING:
     from meters.unknown import Seen
 
-__all__ = ["Upload", "UploadKey", "UploadPart", "UploadResult"]
+__all__ = ["Backfill", "Correction", "DayClosing", "DayTotal", "Upload", "UploadKey", "UploadPart", "UploadResult"]
 
 CODE = RegexValidator(
     r"^[a-z0-9][a-z0-9_.-]*$", "Use lower-case letters, digits, “_”, “.” and “-”, beginning with a letter or digit."
@@ -53,7 +56,7 @@ class Rounding(models.TextChoices):
 PLACES = MaxValueValidator(MAX_ROUNDING_PLACES), MinValueValidator(-MAX_ROUNDING_PLACES)
 
 
-@tracked(exclude=["updated_at", "series_after"])
+@tracked(exclude=["updated_at", "generation"])
 class Meter(models.Model):
     """Turns events of one type into a quantity that can be priced."""
 
@@ -113,18 +116,22 @@ class Meter(models.Model):
         help_text="How many combinations of dimension values a customer may have; further ones are counted together as "
         "“__other__”. Empty: as many as the site's setting SERIES_LIMIT says.",
     )
-    series_after = models.BigIntegerField(
-        db_default=0, editable=False, help_text="Series up to this id are of dimensions that the meter had before."
-    )
     frozen_at = models.DateTimeField(
         null=True, blank=True, editable=False, help_text="Set when a published plan version uses the meter."
     )
+    # Moved by every change of what it counts: its usage is in the series of this generation and in no other.
+    generation = models.PositiveIntegerField(default=1, db_default=1, editable=False)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     updated_at = models.DateTimeField(auto_now=True, editable=False)
 
     class Meta:
         ordering = ["code"]
-        triggers = [triggers.FROZEN_METER, triggers.METER_CHANGES, triggers.NO_TRUNCATE]
+        triggers = [
+            triggers.FROZEN_METER,
+            triggers.METER_CHANGES,
+            triggers.DAYS_OF_CHANGED_METER,
+            triggers.NO_TRUNCATE,
+        ]
         constraints = [
             models.CheckConstraint(condition=Q(aggregation__in=AGGREGATIONS), name="meter_aggregation_is_known"),
             models.CheckConstraint(
@@ -291,7 +298,10 @@ class DefinitionRevision(models.Model):
 
 
 class Event(models.Model):
-    """One request, as the caller sent it. Append-only."""
+    """One request, as the caller sent it, or as it was amended to. Append-only: `Correction` says which of them counts.
+
+    `replaces`: the event as it was first sent, whose place this amended form takes; NULL for what was sent.
+    """
 
     class Status(models.TextChoices):
         SUCCEEDED = "succeeded", "Succeeded"
@@ -306,14 +316,28 @@ class Event(models.Model):
     status = models.CharField(max_length=10, choices=Status.choices)
     subscription = models.CharField(max_length=255, db_collation="C", blank=True)
     properties = models.JSONField(decoder=ExactDecoder)
+    # No constraint in the database, which every event would pay for: triggers check those on which it is set.
+    replaces = models.ForeignKey(
+        "self",
+        on_delete=models.PROTECT,
+        null=True,
+        db_column="replaces",
+        db_index=False,
+        db_constraint=False,
+        related_name="amended_forms",
+    )
 
     class Meta:
-        triggers = [triggers.APPEND_ONLY, triggers.NO_TRUNCATE]
+        triggers = [triggers.APPEND_ONLY, triggers.NO_TRUNCATE, triggers.REPLACEMENT_IS_A_CORRECTION]
+        permissions = [("correct_event", "Can void and amend events")]
         constraints = [
-            models.UniqueConstraint(fields=["customer", "reference"], name="event_once"),
+            models.UniqueConstraint(fields=["customer", "reference"], condition=Q(replaces=None), name="event_once"),
             models.CheckConstraint(condition=Q(status__in=["succeeded", "failed"]), name="event_status_is_known"),
         ]
-        indexes = [models.Index(fields=["customer", "type", "timestamp"], name="event_customer_type_time")]
+        indexes = [
+            models.Index(fields=["customer", "type", "timestamp"], name="event_customer_type_time"),
+            models.Index(fields=["replaces"], condition=Q(replaces__isnull=False), name="event_amended_forms"),
+        ]
 
     def __str__(self) -> str:
         return self.reference
@@ -350,11 +374,13 @@ class UnknownType(Stream):
 class Series(models.Model):
     """One customer's usage of one meter at one combination of dimension values, interned once.
 
-    `dimensions` holds the values that the event had, as text; a missing property is absent from it.
+    `dimensions` holds the values that the event had, as text; a missing property is absent from it. Series of an
+    earlier `generation` than the meter's hold what it counted before it was changed, until that is cleared away.
     """
 
     customer = models.CharField(max_length=255, db_collation="C")
     meter = models.ForeignKey(Meter, on_delete=models.PROTECT, related_name="series", db_index=False)
+    generation = models.PositiveIntegerField(default=1, db_default=1)
     subscription = models.CharField(max_length=255, db_collation="C", blank=True)
     dimensions = models.JSONField(default=dict)
     digest = models.GeneratedField(
@@ -367,8 +393,11 @@ class Series(models.Model):
         verbose_name_plural = "series"
         triggers = [triggers.NO_TRUNCATE]
         constraints = [
-            models.UniqueConstraint(fields=["customer", "meter", "subscription", "digest"], name="series_once")
+            models.UniqueConstraint(
+                fields=["customer", "meter", "generation", "subscription", "digest"], name="series_once"
+            )
         ]
+        indexes = [models.Index(fields=["meter", "id"], name="series_meter")]
 
     def __str__(self) -> str:
         return f"{self.customer} · {self.dimensions}"
@@ -422,7 +451,7 @@ class Bucket(models.Model):
     events = models.BigIntegerField()
 
     class Meta:
-        triggers = [triggers.NO_TRUNCATE]
+        triggers = [triggers.DAYS_OF_DELETED_BUCKETS, triggers.NO_TRUNCATE]
         constraints = [models.UniqueConstraint(fields=["customer", "series", "hour", "slot"], name="bucket_once")]
 
     def __str__(self) -> str:

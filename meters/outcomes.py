@@ -24,6 +24,7 @@ _COUNTS = """
         FROM meters_event AS event
         WHERE event.customer = stream.customer AND event.type = stream.type
             AND event.timestamp >= %(start)s AND event.timestamp < %(end)s
+            AND NOT EXISTS (SELECT FROM meters_correction AS correction WHERE correction.event_id = event.id)
     ) AS counted
     WHERE (%(customers)s::text[] IS NULL OR stream.customer = ANY(%(customers)s))
         AND (%(types)s::text[] IS NULL OR stream.type = ANY(%(types)s))

@@ -42,18 +42,20 @@ _FOLDS = """
 # Uses the unique index series_once.
 _SELECT = """
     SELECT ordinal, series.id
-    FROM unnest(%b::text[], %b::bigint[], %b::text[], %b::text[])
-        WITH ORDINALITY AS wanted (customer, meter, subscription, dimensions, ordinal)
+    FROM unnest(%b::text[], %b::bigint[], %b::int[], %b::text[], %b::text[])
+        WITH ORDINALITY AS wanted (customer, meter, generation, subscription, dimensions, ordinal)
     JOIN meters_series AS series
         ON series.customer = wanted.customer
         AND series.meter_id = wanted.meter
+        AND series.generation = wanted.generation
         AND series.subscription = wanted.subscription
         AND series.digest = md5(wanted.dimensions::jsonb::text)
 """
 _INSERT = """
-    INSERT INTO meters_series (customer, meter_id, subscription, dimensions)
-    SELECT customer, meter, subscription, dimensions::jsonb
-    FROM unnest(%b::text[], %b::bigint[], %b::text[], %b::text[]) AS new (customer, meter, subscription, dimensions)
+    INSERT INTO meters_series (customer, meter_id, generation, subscription, dimensions)
+    SELECT customer, meter, generation, subscription, dimensions::jsonb
+    FROM unnest(%b::text[], %b::bigint[], %b::int[], %b::text[], %b::text[])
+        AS new (customer, meter, generation, subscription, dimensions)
     ON CONFLICT DO NOTHING
 """
 # By the index series_once as well: as many entries as the limit allows.
@@ -61,7 +63,8 @@ _USED = """
     SELECT pair.customer, pair.meter,
         (
             SELECT count(*) FROM meters_series AS series
-            WHERE series.customer = pair.customer AND series.meter_id = pair.meter AND series.id > meter.series_after
+            WHERE series.customer = pair.customer AND series.meter_id = pair.meter
+                AND series.generation = meter.generation
         ),
         coalesce(meter.series_limit, %b),
         meter.value_kind = 'level',
@@ -71,9 +74,11 @@ _USED = """
     JOIN meters_meter AS meter ON meter.id = pair.meter
 """
 _KEYS = """
-    SELECT series.customer, series.meter_id, series.subscription, series.dimensions::text
+    SELECT series.customer, series.meter_id, series.subscription, series.dimensions::text, series.generation
     FROM unnest(%b::text[], %b::bigint[]) AS pair (customer, meter)
-    JOIN meters_series AS series ON series.customer = pair.customer AND series.meter_id = pair.meter
+    JOIN meters_meter AS meter ON meter.id = pair.meter
+    JOIN meters_series AS series
+        ON series.customer = pair.customer AND series.meter_id = pair.meter AND series.generation = meter.generation
 """
 _FOLDS_OF_METER = "SELECT customer, meter_id, step, names, kept FROM meters_overlimit WHERE meter_id = %b"
 _TAKE_STEP = """
@@ -252,11 +257,12 @@ def _pairs(keys: Iterable[SeriesKey]) -> list[list[Any]]:
 
 
 def _key(row: tuple[Any, ...]) -> SeriesKey:
-    return SeriesKey(row[0], row[1], row[2], tuple(sorted(from_text(row[3]).items())))
+    customer, meter, subscription, dimensions, generation = row
+    return SeriesKey(customer, meter, subscription, tuple(sorted(from_text(dimensions).items())), generation)
 
 
 def _table(keys: Iterable[SeriesKey]) -> list[list[Any]]:
-    return columns([(key.customer, key.meter, key.subscription, _json(key)) for key in keys], 4)
+    return columns([(key.customer, key.meter, key.generation, key.subscription, _json(key)) for key in keys], 5)
 
 
 def _json(key: SeriesKey) -> str:

@@ -4,7 +4,7 @@ A level belongs to a stream: one combination of recorded dimension values, of on
 references of a customer. Over several streams latest is the last value of all; levels add up.
 
     area = Σ level × the microseconds for which it held          exact
-    quantity = area ÷ the microseconds of the period             12 places
+    quantity = area ÷ the microseconds that it is weighed over   12 places
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -13,31 +13,47 @@ from decimal import Decimal
 from typing import Any
 
 from billing_site.foundation.money import EXACT, ZERO
+from meters import kept_hours
 from meters.aggregation import LATEST, WEIGHTED_DELTAS, WEIGHTED_LEVELS, Aggregation, time_weighted
 from meters.counting import hour_of
 from meters.database import Rows, columns, fetch
 from meters.exact_json import from_text
 from meters.extraction import Definition
-from meters.windows import Part, Values, Window, whole_hours
+from meters.windows import Part, Values, Window, day_of, whole_days, whole_hours
 
 Found = tuple[Window, Values, Decimal, int]
 """Of a window, at these dimension values: the quantity before it is rounded, of so many events."""
 
 MICROSECOND = timedelta(microseconds=1)
 
-# All of them: a window's series by the index series_once, then each one's points by point_once, hours by bucket_once.
-# The last point is one step into the index; whole hours are counted by their buckets.
-_LATEST = """
+_WHOLE_HOURS = kept_hours.joined(
+    "whole",
+    *("wanted.customer", "series.id"),
+    ("wanted.first_hour", "wanted.end_hour"),
+    ("wanted.first_day", "wanted.end_day"),
+)
+_EVER = "'-infinity'::timestamptz"
+_HOURS_BEFORE = kept_hours.joined(
+    "hours",
+    *("wanted.customer", "series.id"),
+    (_EVER, f"CASE WHEN wanted.recurring THEN wanted.start_hour ELSE {_EVER} END"),
+    (_EVER, f"CASE WHEN wanted.recurring THEN wanted.start_day ELSE {_EVER} END"),
+)
+# All of them: a window's series by the index series_once, then each one's points by point_once, whole hours by their
+# days and buckets. The last point is one step into the index.
+_LATEST = f"""
     SELECT wanted.ordinal, series.subscription, series.dimensions::text,
         last.timestamp, last.event_id, last.value,
         coalesce(whole.events, 0) + head.events + tail.events
     FROM unnest(
         %b::bigint[], %b::text[], %b::bigint[], %b::text[], %b::timestamptz[], %b::timestamptz[], %b::timestamptz[],
-        %b::timestamptz[]
-    ) AS wanted (ordinal, customer, meter, subscription, start, first_hour, end_hour, stop)
+        %b::timestamptz[], %b::timestamptz[], %b::timestamptz[]
+    ) AS wanted (ordinal, customer, meter, subscription, start, stop, first_hour, end_hour, first_day, end_day)
+    JOIN meters_meter AS meter ON meter.id = wanted.meter
     JOIN meters_series AS series
         ON series.customer = wanted.customer
         AND series.meter_id = wanted.meter
+        AND series.generation = meter.generation
         AND (wanted.subscription = '' OR series.subscription = wanted.subscription)
     CROSS JOIN LATERAL (
         SELECT timestamp, event_id, value FROM meters_point
@@ -45,11 +61,7 @@ _LATEST = """
             AND timestamp >= wanted.start AND timestamp < wanted.stop
         ORDER BY timestamp DESC, event_id DESC LIMIT 1
     ) AS last
-    CROSS JOIN LATERAL (
-        SELECT sum(events)::bigint AS events FROM meters_bucket
-        WHERE customer = wanted.customer AND series_id = series.id
-            AND hour >= wanted.first_hour AND hour < wanted.end_hour
-    ) AS whole
+    CROSS JOIN {_WHOLE_HOURS}
     CROSS JOIN LATERAL (
         SELECT count(*) AS events FROM meters_point
         WHERE customer = wanted.customer AND series_id = series.id
@@ -61,7 +73,7 @@ _LATEST = """
             AND timestamp >= greatest(wanted.end_hour, least(wanted.first_hour, wanted.stop))
             AND timestamp < wanted.stop
     ) AS tail
-"""
+"""  # noqa: S608
 # A level holds until the next point of its stream; what was before the period holds from its start.
 _LEVELS = """
     SELECT ordinal, subscription, dimensions::text, sum(value * microseconds), count(*) FILTER (WHERE inside)
@@ -77,9 +89,11 @@ _LEVELS = """
         FROM unnest(
             %b::bigint[], %b::text[], %b::bigint[], %b::text[], %b::timestamptz[], %b::timestamptz[], %b::boolean[]
         ) AS wanted (ordinal, customer, meter, subscription, start, stop, recurring)
+        JOIN meters_meter AS meter ON meter.id = wanted.meter
         JOIN meters_series AS series
             ON series.customer = wanted.customer
             AND series.meter_id = wanted.meter
+            AND series.generation = meter.generation
             AND (wanted.subscription = '' OR series.subscription = wanted.subscription)
         CROSS JOIN LATERAL (
             (
@@ -97,18 +111,20 @@ _LEVELS = """
     GROUP BY ordinal, subscription, dimensions
 """
 # A change holds until the end of the period; what was before it, by the sums of its hours, holds for all of it.
-_DELTAS = """
+_DELTAS = f"""
     SELECT wanted.ordinal, series.subscription, series.dimensions::text,
-        coalesce(inside.area, 0) + (coalesce(hours.level, 0) + coalesce(part.level, 0))
+        coalesce(inside.area, 0) + (coalesce(hours.quantity, 0) + coalesce(part.level, 0))
             * 1000000 * extract(epoch FROM wanted.stop - wanted.start),
         inside.events
     FROM unnest(
         %b::bigint[], %b::text[], %b::bigint[], %b::text[], %b::timestamptz[], %b::timestamptz[], %b::boolean[],
-        %b::timestamptz[]
-    ) AS wanted (ordinal, customer, meter, subscription, start, stop, recurring, start_hour)
+        %b::timestamptz[], %b::timestamptz[]
+    ) AS wanted (ordinal, customer, meter, subscription, start, stop, recurring, start_hour, start_day)
+    JOIN meters_meter AS meter ON meter.id = wanted.meter
     JOIN meters_series AS series
         ON series.customer = wanted.customer
         AND series.meter_id = wanted.meter
+        AND series.generation = meter.generation
         AND (wanted.subscription = '' OR series.subscription = wanted.subscription)
     CROSS JOIN LATERAL (
         SELECT sum(value * 1000000 * extract(epoch FROM wanted.stop - timestamp)) AS area, count(*) AS events
@@ -116,16 +132,13 @@ _DELTAS = """
         WHERE customer = wanted.customer AND series_id = series.id
             AND timestamp >= wanted.start AND timestamp < wanted.stop
     ) AS inside
-    CROSS JOIN LATERAL (
-        SELECT sum(quantity) AS level FROM meters_bucket
-        WHERE wanted.recurring AND customer = wanted.customer AND series_id = series.id AND hour < wanted.start_hour
-    ) AS hours
+    CROSS JOIN {_HOURS_BEFORE}
     CROSS JOIN LATERAL (
         SELECT sum(value) AS level FROM meters_point
         WHERE wanted.recurring AND customer = wanted.customer AND series_id = series.id
             AND timestamp >= wanted.start_hour AND timestamp < wanted.start
     ) AS part
-"""
+"""  # noqa: S608
 
 
 def read(windows: Sequence[Window], definitions: Mapping[int, Definition]) -> Iterator[Found]:
@@ -138,18 +151,23 @@ def read(windows: Sequence[Window], definitions: Mapping[int, Definition]) -> It
     if chosen := by_aggregation[WEIGHTED_LEVELS]:
         yield from _weighted(chosen, fetch(_LEVELS, *columns(_wanted(chosen, definitions), 7)))
     if chosen := by_aggregation[WEIGHTED_DELTAS]:
-        table = [(*row, hour_of(chosen[row[0]].period.start)) for row in _wanted(chosen, definitions)]
-        yield from _weighted(chosen, fetch(_DELTAS, *columns(table, 8)))
+        table = [
+            (*row, hour_of(chosen[row[0]].period.start), day_of(chosen[row[0]].period.start))
+            for row in _wanted(chosen, definitions)
+        ]
+        yield from _weighted(chosen, fetch(_DELTAS, *columns(table, 9)))
 
 
 def _latest(parts: Sequence[Part]) -> Iterator[Found]:
     wanted = [
-        (ordinal, customer, each.window.meter, each.only, each.period.start, *whole_hours(each.period), each.period.end)
+        (ordinal, customer, each.window.meter, each.only, each.period.start, each.period.end, *hours, *days)
         for ordinal, each in enumerate(parts)
+        for hours in [whole_hours(each.period)]
+        for days in [whole_days(*hours)]
         for customer in set(each.window.customers)
     ]
     found: dict[tuple[int, Values], tuple[tuple[datetime, int], Decimal, int]] = {}
-    for window, place, (timestamp, event, value, events) in _taken(parts, fetch(_LATEST, *columns(wanted, 8))):
+    for window, place, (timestamp, event, value, events) in _taken(parts, fetch(_LATEST, *columns(wanted, 10))):
         order, latest, counted = found.get((window.key, place), ((timestamp, event), value, 0))
         if (timestamp, event) > order:
             order, latest = (timestamp, event), value
@@ -167,8 +185,9 @@ def _weighted(parts: Sequence[Part], rows: Rows) -> Iterator[Found]:
     by_key = {part.window.key: part.window for part in parts}
     for (key, place), (area, events) in found.items():
         if area or events:
-            period = by_key[key].period
-            yield by_key[key], place, time_weighted(area, (period.end - period.start) // MICROSECOND), events
+            window = by_key[key]
+            whole = window.weighed_over or window.period
+            yield window, place, time_weighted(area, (whole.end - whole.start) // MICROSECOND), events
 
 
 def _wanted(

@@ -22,6 +22,7 @@ _LATEST = """
     CROSS JOIN LATERAL (
         SELECT * FROM meters_event AS latest
         WHERE latest.customer = stream.customer AND latest.type = stream.type
+            AND NOT EXISTS (SELECT FROM meters_correction AS correction WHERE correction.event_id = latest.id)
         ORDER BY latest.timestamp DESC LIMIT %b
     ) AS event
     ORDER BY event.timestamp DESC, event.id DESC
@@ -30,10 +31,12 @@ _LATEST = """
 
 # By the indexes stream_once and event_customer_type_time, and never more than so many.
 _THERE = """
-    SELECT count(*) FROM (
+    SELECT count(*), (SELECT min(first_seen_at) FROM meters_stream WHERE type = %b) FROM (
         SELECT FROM meters_stream AS stream
         CROSS JOIN LATERAL (
-            SELECT FROM meters_event AS event WHERE event.customer = stream.customer AND event.type = stream.type
+            SELECT FROM meters_event AS event
+            WHERE event.customer = stream.customer AND event.type = stream.type
+                AND NOT EXISTS (SELECT FROM meters_correction AS correction WHERE correction.event_id = event.id)
         ) AS one
         WHERE stream.type = %b
         LIMIT %b
@@ -63,10 +66,20 @@ def latest(definition: Definition) -> list[Preview]:
     ]
 
 
-def there(event_type: str) -> str:
-    """How many events a meter of this type is counted over when it is made or changed, in words. One query."""
-    [(events,)] = fetch(_THERE, event_type, MANY)
-    return f"{events:,}" if events < MANY else f"{MANY:,} or more"
+@dataclass(frozen=True)
+class Stored:
+    """How many events of a type there are, in words, empty for none; and when the first of them came."""
+
+    events: str
+    plural: str
+    since: datetime | None
+
+
+def there(event_type: str) -> Stored:
+    """What a meter of this type is counted over when it is made or changed. One query."""
+    [(events, since)] = fetch(_THERE, event_type, event_type, MANY)
+    words = f"{events:,}" if events < MANY else f"{MANY:,} or more"
+    return Stored(words if events else "", "" if events == 1 else "s", since)
 
 
 def reading(

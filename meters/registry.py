@@ -2,7 +2,8 @@
 
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -17,17 +18,29 @@ from meters.models import Dimension, Meter
 from meters.triggers import DEFINITIONS_LOCK
 
 REVISION = "SELECT revision FROM meters_definitionrevision"
+_IN_FORCE = "SELECT revision, (SELECT closed_until FROM meters_dayclosing) FROM meters_definitionrevision"
+# By the unique index backfill_at_work_once.
+_STANDING = f"""
+    SELECT ({REVISION}), ARRAY(
+        SELECT meter_id FROM meters_backfill WHERE status IN ('counting', 'failed') AND counted_at IS NULL
+    )
+"""  # noqa: S608 - made of the constant above
 _LOCK_SHARED = "SELECT pg_advisory_xact_lock_shared({}, {})".format(*DEFINITIONS_LOCK)
 _LOCK = "SELECT pg_advisory_xact_lock({}, {})".format(*DEFINITIONS_LOCK)
 
 
 @dataclass(frozen=True)
 class Registry:
-    """Every meter as values, by id and by the event type that it reads. `revision` None: no meter was ever made."""
+    """Every meter as values, by id and by the event type that it reads. `revision` None: no meter was ever made.
+
+    `counting`: meters whose stored events are still being counted, so that what is kept of them is not all; only known
+    when it comes from `current`.
+    """
 
     revision: UUID | None = None
     by_id: Mapping[int, Definition] = field(default_factory=dict)
     by_type: Mapping[str, tuple[Definition, ...]] = field(default_factory=dict)
+    counting: frozenset[int] = frozenset()
 
 
 class _Cache:
@@ -42,7 +55,11 @@ def cached() -> Registry:
 def current() -> Registry:
     """What is in force now: one query, and a few more after a change."""
     known = _Cache.registry
-    return known if revision() == known.revision else load()
+    in_force, counting = _standing()
+    if in_force != known.revision:
+        known = load()
+        _, counting = _standing()
+    return replace(known, counting=counting)
 
 
 def load() -> Registry:
@@ -55,6 +72,11 @@ def load() -> Registry:
             return registry
 
 
+def _standing() -> tuple[UUID | None, frozenset[int]]:
+    [(in_force, counting)] = fetch(_STANDING)
+    return in_force, frozenset(counting)
+
+
 def revision() -> UUID | None:
     return next((row[0] for row in fetch(REVISION)), None)
 
@@ -65,14 +87,17 @@ class DefinitionsChanged(Exception):
 
 def send_shared_lock() -> psycopg.Cursor[tuple[Any, ...]]:
     """Until the end of the transaction no meter changes. What comes back is for `check`."""
-    send(_LOCK_SHARED)
-    return send(REVISION)
+    send(_LOCK_SHARED, prepare=True)
+    return send(_IN_FORCE, prepare=True)
 
 
-def check(in_force: psycopg.Cursor[tuple[Any, ...]], expected: UUID | None) -> None:
-    """Raise DefinitionsChanged when another revision than `expected` is in force."""
-    if next((row[0] for row in rows(in_force)), None) != expected:
+def check(in_force: psycopg.Cursor[tuple[Any, ...]], expected: UUID | None) -> datetime | None:
+    """Until when days are closed. Raises DefinitionsChanged when another revision than `expected` is in force."""
+    found: list[tuple[UUID | None, datetime | None]] = rows(in_force)
+    revision, closed_until = found[0] if found else (None, None)
+    if revision != expected:
         raise DefinitionsChanged
+    return closed_until
 
 
 def lock() -> None:
@@ -118,5 +143,6 @@ def _definition(meter: Meter) -> Definition:
         ),
         rounding=Rounding(RoundingMode(meter.rounding), meter.rounding_places),
         recurring=meter.recurring,
+        generation=meter.generation,
         bands=tuple(Band(each.name, tuple(each.properties), tuple(each.thresholds)) for each in meter.bands.all()),
     )

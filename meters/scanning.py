@@ -29,6 +29,7 @@ _EVENTS = """
         WHERE each.customer = stream.customer AND each.type = stream.type
             AND each.timestamp >= %(start)s AND each.timestamp < %(end)s
             AND (%(status)s::text IS NULL OR each.status = %(status)s)
+            AND NOT EXISTS (SELECT FROM meters_correction AS correction WHERE correction.event_id = each.id)
         ORDER BY each.timestamp
         LIMIT %(limit)s
     ) AS event
@@ -103,7 +104,7 @@ def in_time() -> Iterator[None]:
     """Statements inside that run longer than `SECONDS_AT_MOST` are ended, as TooMuch."""
     try:
         with transaction.atomic():
-            _limit_to(SECONDS_AT_MOST * 1000)
+            _limit_to(int(SECONDS_AT_MOST * 1000))
             yield
             _limit_to(0)
     except OperationalError as error:

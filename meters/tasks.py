@@ -1,8 +1,11 @@
-"""Uploads, as tasks. The table says what is to be done; a message is only a hint: a lost or a late one does no harm."""
+"""Uploads, day totals and the counting of stored events, as tasks.
+
+The tables say what is to be done; a message is only a hint: a lost or a late one does no harm.
+"""
 
 from celery import Task, shared_task
 
-from meters import upload_leases, upload_work
+from meters import backfill_leases, backfill_work, day_totals, upload_leases, upload_work
 
 # A hint that nobody took in a minute is dropped: beat has long given another.
 HINT_EXPIRES_SECONDS = 60
@@ -20,3 +23,24 @@ def work_upload(self: Task, upload: int) -> None:
     """One turn; whoever has time next goes on."""
     if upload_work.work(upload, worker=self.request.hostname or ""):
         work_upload.apply_async((upload,), expires=HINT_EXPIRES_SECONDS)
+
+
+@shared_task(name="meters.total_days")
+def total_days() -> None:
+    """By beat: close what days are due and add them up; what a turn leaves is gone on with by whoever has time."""
+    if day_totals.work():
+        total_days.apply_async(expires=HINT_EXPIRES_SECONDS)
+
+
+@shared_task(name="meters.find_backfills")
+def find_backfills() -> None:
+    """By beat: hand out every count of stored events that nobody works on, those of dead workers included."""
+    for job in backfill_leases.takeable():
+        work_backfill.apply_async((job,), expires=HINT_EXPIRES_SECONDS)
+
+
+@shared_task(name="meters.work_backfill", bind=True)
+def work_backfill(self: Task, job: int) -> None:
+    """One turn; whoever has time next goes on."""
+    if backfill_work.work(job, worker=self.request.hostname or ""):
+        work_backfill.apply_async((job,), expires=HINT_EXPIRES_SECONDS)

@@ -20,6 +20,51 @@ APPEND_ONLY = pgtrigger.Trigger(
     """,
 )
 
+# Two forms of one event never count together: what comes in names the same event as what goes out.
+CORRECTION_FITS = pgtrigger.Trigger(
+    name="correction_fits",
+    when=pgtrigger.Before,
+    operation=pgtrigger.Insert,
+    condition=pgtrigger.Q(new__replacement__isnull=False),
+    func="""
+        IF NOT EXISTS (
+            SELECT FROM meters_event AS gone JOIN meters_event AS form ON form.id = NEW.replacement_id
+            WHERE gone.id = NEW.event_id
+                AND form.replaces = coalesce(gone.replaces, gone.id)
+                AND form.id > gone.id
+                AND (form.customer, form.reference, form.type) = (gone.customer, gone.reference, gone.type)
+        ) THEN
+            RAISE EXCEPTION 'An amended form takes the place of the same event.'
+                USING ERRCODE = 'check_violation', CONSTRAINT = 'correction_fits';
+        END IF;
+        RETURN NEW;
+    """,
+)
+CORRECTIONS_APPEND_ONLY = pgtrigger.Trigger(
+    name="append_only",
+    when=pgtrigger.Before,
+    operation=pgtrigger.Update | pgtrigger.Delete,
+    func="""
+        RAISE EXCEPTION 'Corrections are append-only.'
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'correction_append_only';
+    """,
+)
+# Checked at the end of the transaction, and not at all for what is sent.
+REPLACEMENT_IS_A_CORRECTION = pgtrigger.Trigger(
+    name="replacement_is_a_correction",
+    when=pgtrigger.After,
+    operation=pgtrigger.Insert,
+    timing=pgtrigger.Deferred,
+    condition=pgtrigger.Q(new__replaces__isnull=False),
+    func="""
+        IF NOT EXISTS (SELECT FROM meters_correction WHERE replacement_id = NEW.id) THEN
+            RAISE EXCEPTION 'An amended form comes with the correction that puts it in place.'
+                USING ERRCODE = 'check_violation', CONSTRAINT = 'event_replacement_is_a_correction';
+        END IF;
+        RETURN NULL;
+    """,
+)
+
 NO_TRUNCATE = pgtrigger.Trigger(
     name="no_truncate",
     level=pgtrigger.Statement,
@@ -97,7 +142,46 @@ METER_CHANGES = definition_changes(
     pgtrigger.Insert
     | pgtrigger.Delete
     | pgtrigger.UpdateOf(
-        "event_type", "aggregation", "value_kind", "recurring", "rounding", "rounding_places", "label_dimension"
+        "event_type",
+        "aggregation",
+        "value_kind",
+        "recurring",
+        "rounding",
+        "rounding_places",
+        "label_dimension",
+        "generation",
     )
 )
 PART_CHANGES = definition_changes(pgtrigger.Insert | pgtrigger.Update | pgtrigger.Delete)
+
+# Day totals follow what they are totals of, whoever changes it. Adding to buckets is not among the triggers: that is
+# the way of every event, and `meters.stale_days` tells the few that come late from all others.
+_MARK_DAYS = """
+    INSERT INTO meters_daytotal AS total (customer, series_id, day, quantity, events, stale)
+    SELECT DISTINCT customer, series_id, date_trunc('day', hour, 'UTC'), NULL::numeric, 0, true
+    FROM gone
+    WHERE hour < (SELECT closed_until FROM meters_dayclosing)
+    ORDER BY 1, 2, 3
+    ON CONFLICT (customer, series_id, day) DO UPDATE SET stale = true WHERE NOT total.stale;
+    RETURN NULL;
+"""
+DAYS_OF_DELETED_BUCKETS = pgtrigger.Trigger(
+    name="days_of_deleted_buckets",
+    level=pgtrigger.Statement,
+    when=pgtrigger.After,
+    operation=pgtrigger.Delete,
+    referencing=pgtrigger.Referencing(old="gone"),
+    func=_MARK_DAYS,
+)
+DAYS_OF_CHANGED_METER = pgtrigger.Trigger(
+    name="days_of_changed_meter",
+    when=pgtrigger.After,
+    operation=pgtrigger.UpdateOf("aggregation", "value_kind"),
+    func="""
+        UPDATE meters_daytotal AS total SET stale = true
+        FROM meters_series AS series
+        WHERE series.meter_id = NEW.id AND total.customer = series.customer AND total.series_id = series.id
+            AND NOT total.stale;
+        RETURN NULL;
+    """,
+)

@@ -21,14 +21,18 @@ _SEEN = """
             SELECT count(*) FROM (
                 SELECT FROM meters_stream AS stream
                 JOIN meters_event AS event ON event.customer = stream.customer AND event.type = stream.type
-                WHERE stream.type = wanted.type LIMIT %b
+                WHERE stream.type = wanted.type
+                    AND NOT EXISTS (SELECT FROM meters_correction AS correction WHERE correction.event_id = event.id)
+                LIMIT %b
             ) AS capped
         ),
         (
             SELECT max(latest.at) FROM meters_stream AS stream
             CROSS JOIN LATERAL (
-                SELECT max(event.timestamp) AS at FROM meters_event AS event
+                SELECT event.timestamp AS at FROM meters_event AS event
                 WHERE event.customer = stream.customer AND event.type = stream.type
+                    AND NOT EXISTS (SELECT FROM meters_correction AS correction WHERE correction.event_id = event.id)
+                ORDER BY event.timestamp DESC LIMIT 1
             ) AS latest
             WHERE stream.type = wanted.type
         )

@@ -1,25 +1,26 @@
-"""Events that a meter takes by its filter and cannot count: the value is missing, or is no number."""
+"""Events that a meter takes by its filter and cannot count whole: a value is missing, or is none that it can read."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
 from meters import registry
+from meters.aggregation import Keeps
 from meters.counting import COUNTED
 from meters.database import fetch
 from meters.exact_json import from_text
 from meters.extraction import OWN_VALUE, Definition, quantities
-from meters.values import Unfit, as_number, check_quantity, lookup
+from meters.values import MAX_TEXT, Unfit, as_number, as_text, check_quantity, lookup
 
 LATEST = 10_000
-_NOT_NUMBERS = ("unique_count",)
 
 # The end of the primary key, so that it costs the same however many events there are.
 _LATEST = """
     SELECT id, customer, reference, type, value, properties::text
-    FROM meters_event
+    FROM meters_event AS event
     WHERE id > (SELECT max(id) FROM meters_event) - %b AND status = %b AND type = ANY(%b::text[])
+        AND NOT EXISTS (SELECT FROM meters_correction AS correction WHERE correction.event_id = event.id)
     ORDER BY id DESC
 """
 
@@ -60,28 +61,30 @@ def faults(definition: Definition, value: Decimal | None, properties: dict[str, 
     """
     if not all(condition.holds(properties) for condition in definition.conditions):
         return
-    wanted = [source.property for source in definition.values] or [""]
-    if definition.aggregation.key not in _NOT_NUMBERS:
-        yield from _bad(wanted, properties)
-    if quantities(definition, value, properties) or any(_found(name, value, properties) for name in wanted):
-        return
-    yield ", ".join(name or OWN_VALUE for name in wanted), "missing"
+    sources = [(source.property, *source.plus) for source in definition.values] or [("",)]
+    wanted = list(dict.fromkeys(name for names in sources for name in names))
+    fault_of = _fault_of_text if definition.aggregation.keeps is Keeps.VALUES else _fault_of_number
+    held = {name: lookup(properties, name) if name else value for name in wanted}
+    bad = [(name, fault) for name in wanted if held[name] is not None and (fault := fault_of(held[name]))]
+    yield from bad
+    if not bad and not quantities(definition, value, properties):
+        missing = all(each is None for each in held.values())
+        yield ", ".join(name or OWN_VALUE for name in wanted), "missing" if missing else "together too large"
 
 
-def _bad(wanted: Iterable[str], properties: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    for name in wanted:
-        held = lookup(properties, name) if name else None
-        if held is None:
-            continue
-        number = as_number(held)
-        if number is None:
-            yield name, "not a number"
-            continue
-        try:
-            check_quantity(number, name)
-        except Unfit as fault:
-            yield name, fault.code.removeprefix("value_").replace("_", " ")
+def _fault_of_number(held: object) -> str:
+    number = as_number(held)
+    if number is None:
+        return "not a number"
+    try:
+        check_quantity(number, "")
+    except Unfit as fault:
+        return fault.code.removeprefix("value_").replace("_", " ")
+    return ""
 
 
-def _found(name: str, value: Decimal | None, properties: dict[str, Any]) -> bool:
-    return (lookup(properties, name) if name else value) is not None
+def _fault_of_text(held: object) -> str:
+    text = as_text(held)
+    if text is None:
+        return "not a single value"
+    return ("too long" if len(text) > MAX_TEXT else "") if text else "empty"

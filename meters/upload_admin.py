@@ -88,7 +88,7 @@ class UploadAdmin(ReadOnlyAdmin):
             raise PermissionDenied
         length = request.META.get("CONTENT_LENGTH") or "0"
         try:
-            check_size(max(0, int(length) - FORM_BYTES) if length.isdecimal() else 0)
+            check_size(max(0, int(length[:18]) - FORM_BYTES) if length.isdecimal() else 0)
         except Unusable as refusal:
             form = FileForm()
             form.errors["file"] = form.error_class([refusal.message])
@@ -113,7 +113,7 @@ class UploadAdmin(ReadOnlyAdmin):
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        upload = self._found(request, int(object_id) if object_id.isdecimal() else 0)
+        upload = self._found(request, int(object_id) if object_id.isdecimal() and len(object_id) < 19 else 0)
         form = MappingForm(upload, request.POST if request.POST.get("do") == "check" else None)
         if request.method == "POST" and (done := self._do(request, upload, form)):
             return done

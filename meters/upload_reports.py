@@ -9,6 +9,7 @@ from itertools import islice
 from django.db.models import OuterRef, Q, QuerySet, Subquery, Sum
 from django.db.models.functions import Coalesce
 
+from billing_site.foundation.spreadsheets import harmless
 from meters.database import fetch
 from meters.files import parts
 from meters.files.parts import Reject
@@ -98,6 +99,4 @@ class _Echo:
 
 
 def _harmless(text: str) -> str:
-    """A cell that begins as a formula does begins with an apostrophe instead."""
-    text = text.replace("\0", "\N{REPLACEMENT CHARACTER}")
-    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
+    return harmless(text.replace("\0", "\N{REPLACEMENT CHARACTER}"))

@@ -1,4 +1,4 @@
-"""Quantities by customer, period and dimension: the only reader of buckets, points and values.
+"""Quantities by customer, period and dimension: the only reader of buckets, their day totals, points and values.
 
 Usage is merged at the dimension values that are asked for, from what is kept of the events themselves: a maximum of
 maxima, a union of values, the latest of all. Quantities of parts are never added up into that of the whole.
@@ -9,15 +9,15 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import NamedTuple
 
-from meters import placing, points, registry, uniques
+from meters import kept_hours, placing, points, registry, uniques
 from meters.aggregation import Hourly, Keeps
 from meters.counting import COUNTED, SeriesKey, Tally
 from meters.database import columns, fetch
 from meters.exact_json import from_text
 from meters.extraction import Definition, quantities
-from meters.windows import Grouping, Part, Values, Window, only, parts_of_hours, whole_hours
+from meters.windows import Grouping, Part, Values, Window, only, parts_of_hours, whole_days, whole_hours
 
-__all__ = ["Grouping", "Part", "Usage", "Window", "only", "parts_of_hours", "read", "whole_hours"]
+__all__ = ["Grouping", "Part", "StillCounting", "Usage", "Window", "only", "parts_of_hours", "read", "whole_hours"]
 
 
 @dataclass(frozen=True)
@@ -54,29 +54,35 @@ class _Whole:
     texts: set[str] = field(default_factory=set)
 
 
-# A part's series by the index series_once (customer, meter), then each one's hours by bucket_once (customer, series,
-# hour). LATERAL, so that no estimate of the planner's ever makes it read other hours than those.
+# A part's series by the index series_once (customer, meter), then each one's days and hours. LATERAL, so that no
+# estimate of the planner's ever makes it read others than those.
 _BUCKETS = """
     SELECT wanted.ordinal, series.customer, series.id, series.subscription, series.dimensions::text,
         used.quantity, used.events
-    FROM unnest(%b::bigint[], %b::text[], %b::bigint[], %b::text[], %b::timestamptz[], %b::timestamptz[])
-        AS wanted (ordinal, customer, meter, subscription, first_hour, end_hour)
+    FROM unnest(
+        %b::bigint[], %b::text[], %b::bigint[], %b::text[], %b::timestamptz[], %b::timestamptz[], %b::timestamptz[],
+        %b::timestamptz[]
+    ) AS wanted (ordinal, customer, meter, subscription, first_hour, end_hour, first_day, end_day)
+    JOIN meters_meter AS meter ON meter.id = wanted.meter
     JOIN meters_series AS series
         ON series.customer = wanted.customer
         AND series.meter_id = wanted.meter
+        AND series.generation = meter.generation
         AND (wanted.subscription = '' OR series.subscription = wanted.subscription)
-    CROSS JOIN LATERAL (
-        SELECT sum(bucket.quantity) AS quantity, sum(bucket.events)::bigint AS events
-        FROM meters_bucket AS bucket
-        WHERE bucket.customer = wanted.customer
-            AND bucket.series_id = series.id
-            AND bucket.hour >= wanted.first_hour
-            AND bucket.hour < wanted.end_hour
-    ) AS used
+    CROSS JOIN {used}
     WHERE used.events > 0
 """
 _MERGED_BY = {
-    kind: _BUCKETS.replace("sum(bucket.quantity)", f"{kind or Hourly.SUM}(bucket.quantity)") for kind in Hourly
+    kind: _BUCKETS.format(
+        used=kept_hours.joined(
+            "used",
+            *("wanted.customer", "series.id"),
+            ("wanted.first_hour", "wanted.end_hour"),
+            ("wanted.first_day", "wanted.end_day"),
+            kind,
+        )
+    )
+    for kind in Hourly
 }
 
 # The part of an hour at a bound by the index event_customer_type_time (customer, type, timestamp). OFFSET 0 keeps the
@@ -94,19 +100,32 @@ _EVENTS = """
             AND bound.timestamp < wanted.stop
             AND bound.status = %b
             AND (wanted.subscription = '' OR bound.subscription = wanted.subscription)
+            AND NOT EXISTS (SELECT FROM meters_correction AS correction WHERE correction.event_id = bound.id)
         OFFSET 0
     ) AS event
 """
 
 
-def read(windows: Sequence[Window]) -> dict[int, list[Usage]]:
+class StillCounting(Exception):
+    """Stored events of these meters (by id) are still being counted: their usage is not known yet."""
+
+    def __init__(self, meters: frozenset[int]) -> None:
+        super().__init__(f"Stored events of the meters {sorted(meters)} are still being counted.")
+        self.meters = meters
+
+
+def read(windows: Sequence[Window], *, partial: bool = False) -> dict[int, list[Usage]]:
     """Usage of every window, by its key, ordered by dimension values. The number of queries does not grow.
 
-    Whole UTC hours come from buckets; the part of an hour at a bound comes from the raw events of that hour; what
-    depends on time comes from points. Raises KeyError for a meter that does not exist.
+    Whole UTC hours come from buckets, whole closed days from their totals, the part of an hour at a bound from the raw
+    events of that hour; what depends on time comes from points. Raises KeyError for a meter that does not exist, and
+    StillCounting for one that has not counted all stored events, unless `partial`: who passes that shows beside it what
+    `backfills.unfinished` says.
     """
-    by_id = registry.current().by_id
-    definitions = {window.meter: by_id[window.meter] for window in windows}
+    current = registry.current()
+    definitions = {window.meter: current.by_id[window.meter] for window in windows}
+    if not partial and (unknown := current.counting & definitions.keys()):
+        raise StillCounting(unknown)
     found: dict[int, list[Usage]] = {window.key: [] for window in windows}
     in_time = [each for each in windows if definitions[each.meter].aggregation.keeps is Keeps.POINTS]
     in_hours = [each for each in windows if definitions[each.meter].aggregation.keeps is not Keeps.POINTS]
@@ -157,11 +176,12 @@ def _of_buckets(parts: Sequence[Part], definitions: Mapping[int, Definition]) ->
     for ordinal, part in enumerate(parts):
         hours, meter = whole_hours(part.period), part.window.meter
         if hours[0] < hours[1]:
+            days, customers = whole_days(*hours), set(part.window.customers)
             wanted.setdefault(definitions[meter].aggregation.hourly, []).extend(
-                (ordinal, customer, meter, part.only, *hours) for customer in set(part.window.customers)
+                (ordinal, customer, meter, part.only, *hours, *days) for customer in customers
             )
     for kind, table in wanted.items():
-        rows = fetch(_MERGED_BY[kind], *columns(table, 6))
+        rows = fetch(_MERGED_BY[kind], *columns(table, 8))
         for ordinal, customer, series, subscription, dimensions, quantity, events in rows:
             part = parts[ordinal]
             place = part.place(subscription, from_text(dimensions))
@@ -178,7 +198,7 @@ def _of_events(parts: Sequence[Part], definitions: Mapping[int, Definition]) -> 
         for customer in set(part.window.customers)
     ]
     found = [
-        (part, SeriesKey(customer, definition.id, subscription, dimensions), quantity, text)
+        (part, SeriesKey(customer, definition.id, subscription, dimensions, definition.generation), quantity, text)
         for ordinal, customer, subscription, value, properties in fetch(_EVENTS, *columns(wanted, 6), COUNTED)
         for part in [parts[ordinal]]
         for definition in [definitions[part.window.meter]]

@@ -30,6 +30,8 @@ def lookup(properties: Mapping[str, Any], name: str) -> Any:
     """The property `name`: the key itself when the event has it, else “a.b” reads b inside a. None when missing."""
     if name in properties:
         return properties[name]
+    if "." not in name:
+        return None
     value: Any = properties
     for part in name.split("."):
         if not isinstance(value, Mapping):

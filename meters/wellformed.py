@@ -27,6 +27,18 @@ def check(raw: bytes, decoded: Any) -> None:
         _refuse_repeated_names(raw)
 
 
+def count_texts(properties: dict[str, Any], path: str) -> int:
+    """How many texts there are in properties without a backslash, names included. Raises Unfit as `check` does."""
+    texts = len(properties)
+    for name, value in properties.items():
+        kind = type(value)
+        if kind is str:
+            texts += 1
+        elif kind is not int or not -_LARGEST < value < _LARGEST:
+            texts += _inspect(value, f"{path}.{name}", 2)
+    return texts
+
+
 def _inspect(value: Any, path: str, depth: int) -> int:
     """How many texts there are in `value`, names included; numbers and depth are checked on the way."""
     if isinstance(value, dict):

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from billing_site.foundation.periods import Period
 from meters.counting import hour_of
 
-HOUR = timedelta(hours=1)
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 
 Values = tuple[tuple[str, str], ...]
 """Dimension values in order of name."""
@@ -21,7 +21,8 @@ class Window:
     """What to read: one meter's usage by some customer references in a period.
 
     `subscription` empty: all events, but for those that name one of `named_elsewhere` within its period. Not empty:
-    only events that name it. `grouping` None: usage at the dimension values as they are recorded.
+    only events that name it. `grouping` None: usage at the dimension values as they are recorded. `weighed_over`: the
+    period in proportion to which a level counts for as long as it held; None: `period`, which makes it the average.
     """
 
     key: int
@@ -31,6 +32,7 @@ class Window:
     subscription: str = ""
     named_elsewhere: Mapping[str, Period] = field(default_factory=dict)
     grouping: Grouping | None = None
+    weighed_over: Period | None = None
 
     def parts(self) -> Iterator["Part"]:
         """What to read for it, nothing of it empty: no event lies in two of them."""
@@ -78,6 +80,18 @@ def whole_hours(period: Period) -> tuple[datetime, datetime]:
     """The first UTC hour that lies wholly in the period, and the end of the last; no hours when they meet or cross."""
     first = hour_of(period.start)
     return (first if first == period.start else first + HOUR), hour_of(period.end)
+
+
+def day_of(instant: datetime) -> datetime:
+    """The beginning of its UTC day."""
+    return instant.replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+def whole_days(first_hour: datetime, end_hour: datetime) -> tuple[datetime, datetime]:
+    """The first UTC day that lies wholly between two hours, and the end of the last; both the end when none does."""
+    first, end = day_of(first_hour), day_of(end_hour)
+    first = first if first == first_hour else first + DAY
+    return (first, end) if first < end else (end_hour, end_hour)
 
 
 def parts_of_hours(period: Period) -> Iterable[Period]:

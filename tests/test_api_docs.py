@@ -8,12 +8,13 @@ import pytest
 from django.contrib.staticfiles import finders
 from django.core.management import call_command
 from django.test import Client
-from django.urls import get_resolver
+from django.urls import get_resolver, resolve
 from rest_framework.views import APIView
 
 from billing_site.error_pages import UnknownApiAddress
 from billing_site.foundation.authentication import HasScope, required_scope
 from billing_site.foundation.idempotency import WRITES, IdempotentWrites
+from billing_site.foundation.parameters import KnownParameters
 
 METHODS = ("get", "post", "put", "patch", "delete")
 # Told by reference, so a repeat changes nothing: see docs/rules.md.
@@ -65,7 +66,7 @@ def test_every_operation_says_what_it_needs(document: dict[str, Any]) -> None:
     for path, method, operation in operations(document):
         where = f"{method} {path}"
         assert operation["security"] == [{"ApiKey": []}], where
-        assert re.search(r"Scope: `(ingest|read|write)`\.", operation["description"]), where
+        assert re.search(r"Scope: `(correct|ingest|read|write)`\.", operation["description"]), where
         assert operation.get("summary"), where
         assert set(operation["tags"]) <= tags, where
         for status in ("401", "403", "503"):
@@ -77,6 +78,18 @@ def test_every_write_takes_an_idempotency_key(document: dict[str, Any]) -> None:
         headers = [each["name"] for each in operation.get("parameters", []) if each["in"] == "header"]
         expected = method != "get" and (path, method) not in WITHOUT_KEY
         assert ("Idempotency-Key" in headers) == expected, f"{method} {path}"
+
+
+def test_every_parameter_is_told_and_no_other_is_taken(document: dict[str, Any]) -> None:
+    """What a view takes is what the document says of it, so that a parameter is never ignored."""
+    documented = {
+        (path, method): {each["name"] for each in operation.get("parameters", []) if each["in"] == "query"}
+        for path, method, operation in operations(document)
+    }
+    for (path, method), names in documented.items():
+        view = resolve(re.sub(r"{(\w+)}", "1", path)).func.cls
+        known = getattr(view, "query_parameters", ()) if method == "get" else ()
+        assert {name.replace("[…]", "") for name in known} == names, f"{method} {path}"
 
 
 def test_errors_have_the_one_shape(document: dict[str, Any]) -> None:
@@ -93,11 +106,11 @@ def test_every_view_is_closed_to_who_has_no_scope() -> None:
     views = api_views()
     assert len(views) >= 8
     for view in views:
-        assert view.permission_classes == [HasScope], view
+        assert view.permission_classes == [HasScope, KnownParameters], view
         instance = view()
         for method in instance.allowed_methods:
             if method != "OPTIONS":
-                assert required_scope(instance, method) in ("ingest", "read", "write"), (view, method)
+                assert required_scope(instance, method) in ("correct", "ingest", "read", "write"), (view, method)
             if method in WRITES and view.__module__ != "meters.api":
                 assert issubclass(view, IdempotentWrites), (view, method)
 

@@ -137,6 +137,7 @@ def test_the_sidebar_is_in_the_order_of_the_house(admin_user: User) -> None:
     assert titles(groups) == [
         "First page",
         "Leaks",
+        "Usage",
         *(item.title for items in sidebar.GROUPS.values() for item in items),
     ]
 

@@ -77,6 +77,22 @@ def test_the_csv_has_all_of_it(admin_client: Client, monkeypatch: pytest.MonkeyP
     ]
 
 
+def test_the_csv_of_failed_calls_has_all_of_them(admin_client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    send(used("h", "red", "0.25", customer="=1+1", status="failed"), used("i", "red", customer="=1+1"))
+    monkeypatch.setattr(calls, "SHOWN", 1)
+    page = admin_client.get(CALLS, DAY)
+    assert "more, with fewer failed calls, are in the CSV" in page.content.decode()
+    answer = admin_client.get(f"{CALLS}?{page.context['csv']}")
+    assert answer["Content-Disposition"] == 'attachment; filename="calls.csv"'
+    assert list(csv.reader(io.StringIO(answer.content.decode()))) == [
+        ["customer", "type", "succeeded", "failed", "error_rate_percent", "failed.llm_tokens"],
+        ["'=1+1", "llm.request", "1", "1", "50.00", "0.25"],
+        ["acme", "llm.request", "3", "1", "25.00", "77"],
+        ["acme", "other", "0", "1", "100.00", ""],
+        ["b", "llm.request", "1", "0", "0.00", ""],
+    ]
+
+
 def test_a_customer_is_all_its_references_in_its_own_days(admin_client: Client) -> None:
     customer = subscribing.create_customer(reference="acme", name="Acme", timezone="Asia/Tokyo")
     subscribing.add_alias(customer, "b")

@@ -26,7 +26,7 @@ HEADER = "Idempotency-Key"
 REPLAYED = "Idempotent-Replayed"
 WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 MAX_KEY = 255
-MAX_OPERATION = 500
+MAX_OPERATION = 600
 LOCK_NOT_AVAILABLE = "55P03"
 
 Handler = Callable[..., Response]

@@ -14,6 +14,7 @@ class Scope(models.TextChoices):
     READ = "read", "Read: customers, plans, usage, invoices"
     WRITE = "write", "Write: create and change customers and subscriptions"
     BACKFILL = "backfill", "Backfill: send events older than the usual limit"
+    CORRECT = "correct", "Correct: void and amend events"
 
 
 @tracked(exclude=["last_used_at", "digest"])
@@ -59,7 +60,7 @@ class IdempotentRequest(models.Model):
 
     # The unique constraint begins with it: no index of its own.
     api_key = models.ForeignKey(ApiKey, on_delete=models.PROTECT, db_index=False)
-    operation = models.CharField(max_length=500, db_collation="C", help_text="Method and path.")
+    operation = models.CharField(max_length=600, db_collation="C", help_text="Method and path.")
     key = models.CharField(max_length=255, db_collation="C")
     request_digest = models.CharField(max_length=64, help_text="SHA-256 of the body and the query string.")
     status = models.PositiveSmallIntegerField(null=True, help_text="Null only inside the transaction that writes it.")

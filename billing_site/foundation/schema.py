@@ -46,6 +46,7 @@ KEY_PARAMETER = {
     "schema": {"type": "string", "minLength": 1, "maxLength": idempotency.MAX_KEY},
 }
 EVERYWHERE = {
+    "400": "A parameter is unknown, or has the wrong form.",
     "401": "The API key is missing, unknown, expired or revoked.",
     "403": "The API key lacks the scope.",
     "503": "The database is away or busy; Retry-After says when to send the request again.",
@@ -55,7 +56,6 @@ WRITES = {
     "409": "The Idempotency-Key was used for another request or is in use, or the state of things forbids it.",
     "422": "What the request asks for is refused; nothing was changed.",
 }
-LISTS = {"400": "A parameter has the wrong form."}
 ONE = {"404": "There is no such thing."}
 
 
@@ -85,8 +85,6 @@ class ApiSchema(AutoSchema):
         errors = dict(EVERYWHERE)
         if self.method in idempotency.WRITES:
             errors |= WRITES
-        elif self._is_list_view():
-            errors |= LISTS
         if "{" in self.path:
             errors |= ONE
         errors |= getattr(self.view, "further_errors", {})

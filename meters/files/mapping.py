@@ -29,9 +29,6 @@ class Mapping(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     constants: dict[str, str] = {}
     timezone: str = "UTC"
 
-    def has_references(self) -> bool:
-        return "reference" in self.columns.values()
-
 
 def faults(mapping: Mapping, columns: Sequence[str]) -> list[Fault]:
     """All that is wrong with a mapping for a file with these columns; `field` is the column or the target."""

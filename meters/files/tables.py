@@ -71,13 +71,20 @@ def _rows(reader: "_csv.Reader", columns: Sequence[str], blank: int) -> Iterator
         except StopIteration:
             return
         except csv.Error as error:
+            last = blank + reader.line_num
             message = (
-                f"The row cannot be read as CSV ({error}): look for a quotation mark that is not closed or doubled."
+                f"The row cannot be read as CSV ({error}){_swallowed(place, last)}: "
+                "look for a quotation mark that is not closed or doubled."
             )
             yield Record(place, None, Fault("malformed_csv", message, ""))
             continue
         if any(cells):
             yield _record(place, cells, columns)
+
+
+def _swallowed(first: int, last: int) -> str:
+    """A quotation mark that is not closed takes the lines behind it along: nobody may think that they were read."""
+    return f"; it goes on to line {last:,}, and none of these lines is read" if last > first else ""
 
 
 def _record(place: int, cells: list[str], columns: Sequence[str]) -> Record:

@@ -1,9 +1,10 @@
 """Group “aggregation”: events, and the quantity they come to. They are sent, stored, counted and read for real."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import count
+from operator import itemgetter
 from typing import Any
 
 from billing_site.foundation.periods import Period
@@ -12,7 +13,8 @@ from meters.decoding import Batch, SentEvent
 from meters.ingest import accept
 from meters.metering import define_meter
 from meters.models import Meter
-from meters.usage import Window, read
+from meters.usage import Usage, Window, read
+from meters.values import as_number
 from tests.cases.loading import Case
 
 Figures = dict[str, Any]
@@ -41,8 +43,10 @@ def figures(given: Mapping[str, Any]) -> Figures:
     whole = _period(given)
     found: Figures = {"quantity": _quantity(customer, meter, whole)}
     if given["aggregation"] == "windowed":
-        used = [(part.start, _quantity(customer, meter, part)) for part in _parts(whole, given) if _any(given, part)]
-        found["windows"] = [[start.strftime("%Y-%m-%dT%H:%M:%SZ"), quantity] for start, quantity in used]
+        used = [(part.start, _used(customer, meter, part)) for part in _parts(whole, given)]
+        found["windows"] = [
+            [start.strftime("%Y-%m-%dT%H:%M:%SZ"), usages[0].quantity] for start, usages in used if usages
+        ]
     return found
 
 
@@ -66,23 +70,32 @@ def _counted(given: Mapping[str, Any]) -> tuple[str, Meter]:
     events = [*given["events"]]
     if "initial" in given:
         events.append({"at": (_period(given).start - timedelta(days=1)).isoformat(), "value": given["initial"]})
-    accept(Batch([_sent(name, number, event) for number, event in enumerate(events)]))
+    accept(Batch([_sent(name, number, event, _at(given, event)) for number, event in enumerate(events)]))
     return name, meter
 
 
-def _sent(name: str, number: int, event: Mapping[str, Any]) -> SentEvent:
-    properties = {**event.get("properties", {}), "value": event["value"]}
-    at = _instant(event["at"]) if "at" in event else ANY_TIME
+def _sent(name: str, number: int, event: Mapping[str, Any], at: datetime) -> SentEvent:
+    properties = {**event.get("properties", {}), "value": event.get("value")}
     return SentEvent(number, f"r{number}", name, name, at, None, "succeeded", "", properties)
 
 
+def _at(given: Mapping[str, Any], event: Mapping[str, Any]) -> datetime:
+    """When nothing says, some time in the period."""
+    found = event.get("at") or given.get("from")
+    return _instant(found) if found else ANY_TIME
+
+
+def _used(customer: str, meter: Meter, period: Period) -> Sequence[Usage]:
+    return read([Window(0, (customer,), meter.pk, period)])[0]
+
+
 def _quantity(customer: str, meter: Meter, period: Period) -> Decimal:
-    usages = read([Window(0, (customer,), meter.pk, period)])[0]
+    usages = _used(customer, meter, period)
     return usages[0].quantity if usages else Decimal(0)
 
 
 def _period(given: Mapping[str, Any]) -> Period:
-    instants = [_instant(event["at"]) if "at" in event else ANY_TIME for event in given["events"]] or [ANY_TIME]
+    instants = [_at(given, event) for event in given["events"]] or [ANY_TIME]
     start = _instant(given["from"]) if "from" in given else min(instants).replace(hour=0, minute=0, second=0)
     return Period(start, _instant(given["to"]) if "to" in given else max(instants) + timedelta(days=1))
 
@@ -92,10 +105,6 @@ def _parts(period: Period, given: Mapping[str, Any]) -> Iterator[Period]:
     while start < period.end:
         yield Period(start, min(start + size, period.end))
         start += size
-
-
-def _any(given: Mapping[str, Any], part: Period) -> bool:
-    return any(_instant(event["at"]) in part for event in given["events"])
 
 
 def _instant(text: str) -> datetime:
@@ -119,8 +128,10 @@ def set_aside(case: Case) -> str | None:
 
 
 def _last_is_negative(given: Mapping[str, Any]) -> bool:
-    last = max(given["events"], key=lambda event: _instant(event["at"]), default={"value": "0"})
-    return Decimal(last["value"]) < 0
+    """Of two at one instant the one that was sent later is the last; what is no number is no value."""
+    numbers = [(_at(given, event), as_number(event.get("value"))) for event in given["events"]]
+    read = sorted((each for each in numbers if each[1] is not None), key=itemgetter(0))
+    return bool(read) and (read[-1][1] or 0) < 0
 
 
 def _unknown(given: Mapping[str, Any]) -> Iterator[str]:

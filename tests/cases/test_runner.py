@@ -117,6 +117,9 @@ EVENTS = [{"at": "2024-01-01T00:00:00Z", "value": "-5"}]
         ({"initial": "1", "round": {"precision": 2, "mode": "ceil"}}, "somebody", None),
         ({"aggregation": "latest"}, "somebody", None),
         ({"aggregation": "latest"}, "getlago/lago-api:spec", "negative latest value"),
+        ({"aggregation": "latest", "events": [{"value": "-5"}]}, "getlago/lago-api:spec", "negative latest value"),
+        ({"aggregation": "latest", "events": [{"value": "-5"}, {"value": "5"}]}, "getlago/lago-api:spec", None),
+        ({"aggregation": "latest", "events": [{"value": "many"}, {}]}, "getlago/lago-api:spec", None),
         ({"aggregation": "prorated_sum"}, "somebody", "whole calendar days"),
         ({"aggregation": "median"}, "somebody", "“median” is not offered"),
         ({"align_bounds": {}}, "somebody", "moves the bounds"),
@@ -130,6 +133,19 @@ def test_what_an_aggregation_sets_aside(given: Mapping[str, Any], source: str, r
     case = Case("x", source, "aggregation", {"aggregation": "sum", "events": EVENTS, **given}, {})
     found = aggregation.set_aside(case)
     assert found is None if reason is None else found is not None and reason in found
+
+
+@pytest.mark.django_db
+def test_a_window_whose_events_the_filter_leaves_out_has_no_usage() -> None:
+    events = [{"at": f"2024-01-0{day}T06:00:00Z", "value": "1", "properties": {"a": str(day)}} for day in (1, 2)]
+    given = {"aggregation": "windowed", "window": "day", "reduce": "sum", "filter": {"a": ["2"]}, "events": events}
+    check(Case("x", "somebody", "aggregation", given, {"windows": [["2024-01-02T00:00:00Z", "1"]], "quantity": "1"}))
+
+
+@pytest.mark.django_db
+def test_events_without_an_instant_are_in_the_period_that_is_given() -> None:
+    bounds = {"from": "2025-06-01T00:00:00Z", "to": "2025-07-01T00:00:00Z"}
+    check(Case("x", "somebody", "aggregation", {"aggregation": "count", **bounds, "events": [{}]}, {"quantity": "1"}))
 
 
 @pytest.mark.django_db

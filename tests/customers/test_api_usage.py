@@ -55,6 +55,7 @@ def test_quantities_by_meter(writer: Caller, acme: Customer, tokens: Meter) -> N
             {"meter": "calls", "unit": "call", "dimensions": {}, "quantity": "3", "values": 1},
             {"meter": "tokens", "unit": "token", "dimensions": {}, "quantity": "18.5", "values": 4},
         ],
+        "still_counting": [],
     }
 
 

@@ -107,6 +107,7 @@ def test_days_of_each_customers_timezone(writer: Caller, tokens: Meter) -> None:
             ]
         ],
         "next": None,
+        "still_counting": [],
     }
 
 
@@ -195,7 +196,7 @@ BAD = {
     "customer": ({"customer": "stranger"}, 422, ("customer", "customer_unknown"), "by “stranger”"),
     "group": ({"group_by": "colour"}, 422, ("group_by", "dimension_unknown"), "“tokens” has model, token_type."),
     "filter": ({"filter[colour]": "x"}, 422, ("filter[colour]", "dimension_unknown"), "no dimension “colour”"),
-    "parameter": ({"filter": "x"}, 422, ("filter", "parameter_unknown"), "There is no parameter “filter”"),
+    "parameter": ({"filter": "x"}, 400, ("filter", "parameter_unknown"), "There is no parameter “filter”"),
     "limit": ({"limit": "0"}, 400, ("limit", "limit_invalid"), "“0” is not a whole number from 1 to 1000"),
     "cursor": ({"after": "x"}, 400, ("after", "cursor_invalid"), "not one of this query's"),
     "format": ({"format": "xml"}, 400, ("format", "format_unknown"), "“xml” is not a format; use json or csv."),
@@ -238,7 +239,7 @@ def test_who_may(caller: Callable[..., Caller], tokens: Meter, scopes: tuple[str
 
 
 def test_nothing_there(writer: Caller) -> None:
-    nothing = {"data": [], "totals": [], "next": None}
+    nothing = {"data": [], "totals": [], "next": None, "still_counting": []}
     assert ask(writer).json() == nothing
     create_customer(reference="acme", name="Acme")
     assert ask(writer).json() == nothing
@@ -314,3 +315,8 @@ def _naive(
         quantity, events = found[bound, event.properties["model"]]
         found[bound, event.properties["model"]] = quantity + event.value, events + 1
     return dict(found)
+
+
+def test_what_may_be_asked_is_told_in_json_whatever_the_format(writer: Caller) -> None:
+    answer = writer.client.options("/v1/usage?format=csv")
+    assert (answer.status_code, answer["Content-Type"]) == (200, "application/json")

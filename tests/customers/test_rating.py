@@ -1,6 +1,5 @@
 """Chunks rated from real tables: lines, what each subscription reads, and what one failure costs the others."""
 
-import time
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -17,7 +16,9 @@ from customers.models import Customer, Subscription
 from customers.rating import Rated, RatedLine, Request, rate
 from customers.subscribing import create_customer, schedule_of, subscribe
 from meters import usage
+from meters.metering import define_meter
 from tests.customers import making
+from tests.meters.making import event, send
 
 pytestmark = pytest.mark.django_db
 
@@ -191,6 +192,29 @@ def test_amounts_have_the_currencys_decimals(currency: str, amounts: list[str]) 
     making.use("acme", tokens, NOON, 1, {"model": "a"})
     making.use("acme", tokens, NOON, 2, {"model": "b"})
     assert [str(line.amount) for line in of(subscription).lines] == amounts
+
+
+def test_what_is_held_for_a_part_of_the_month_is_paid_for_that_part(acme: Customer) -> None:
+    """2,500 GB from the 5th, 27 days of 31: 2,177.42, and not the 2,500 of the subscription's own days."""
+    held = define_meter(
+        code="gb",
+        name="Storage",
+        event_type="gb",
+        aggregation="weighted_sum",
+        value_kind="level",
+        recurring=True,
+        unit="GB",
+        values=[("", "gb")],
+    )
+    draft = making.version()
+    making.usage_charge(draft, held, name="Storage")
+    subscription = on(acme, making.publish(draft), starts_on=date(2023, 3, 5), ends_on=date(2023, 4, 11))
+    send(event("r1", type="gb", timestamp="2023-03-01T00:00:00Z", properties={"gb": 2500}))
+    march = Period(datetime(2023, 3, 5, tzinfo=UTC), datetime(2023, 4, 1, tzinfo=UTC))
+    april = Period(march.end, datetime(2023, 5, 1, tzinfo=UTC))
+    assert shown(of(subscription, march)) == [("Storage", "2177.41935483871", "2177.42")]
+    # 10 days of 30.
+    assert shown(of(subscription, april)) == [("Storage", "833.333333333333", "833.33")]
 
 
 def test_dimensions_that_cannot_be_priced_yet_do_not_split_lines(acme: Customer) -> None:
@@ -397,22 +421,3 @@ def test_the_number_of_queries_does_not_grow() -> None:
     for number, request in enumerate([*few, *more]):
         amounts = [line.amount for line in rated[request.key].lines]
         assert amounts == [2 * (number + 1), number + 1, 10, 10]
-
-
-def test_two_thousand_subscriptions_of_ten_lines_price_within_a_second(
-    acme: Customer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    tokens = making.meter("tokens", ["model"])
-    draft = making.version()
-    making.usage_charge(draft, tokens, [({"model": f"m{n}"}, "0.00012") for n in range(5)] + [({}, "0.1")])
-    making.fee(draft, "30", "arrears")
-    making.fee(draft, "30", "advance")
-    subscription = on(acme, making.publish(draft))
-    found = [usage.Usage({"model": f"m{n}"}, Decimal("12345.678901"), 1) for n in range(8)]
-    monkeypatch.setattr(usage, "read", lambda windows: {window.key: found for window in windows})
-    requests = [Request(key, subscription.pk, NOVEMBER, NOVEMBER) for key in range(2_000)]
-    started = time.process_time()
-    rated = rate(requests)
-    elapsed = time.process_time() - started
-    assert sum(len(each.lines) for each in rated.values()) == 20_000
-    assert elapsed < 1

@@ -52,13 +52,15 @@ def stop_at_part(module: Any, name: str, calls: int) -> None:
 
 def install(place: str) -> None:
     from invoicing import numbering, planning
-    from meters import ingest, upload_work, usage
+    from meters import backfill_leases, backfill_work, ingest, upload_work, usage
 
     {
         "after drafts": lambda: stop_before(planning, "_assign"),
         "inside rating": lambda: stop_after(usage, "read"),
         "after numbers, before commit": lambda: stop_after(numbering, "finalize"),
-        "upload: stored, before commit": lambda: stop_at_part(ingest, "_add", 5),
+        "upload: stored, before commit": lambda: stop_at_part(ingest, "add", 5),
+        "backfill: counted, before commit": lambda: stop_at_part(backfill_leases, "counted", 3),
+        "backfill: between two chunks": lambda: stop_at_part(backfill_work, "_step", 3),
         "upload: between two parts": lambda: stop_at_part(upload_work, "_load", 5),
     }[place]()
 

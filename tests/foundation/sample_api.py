@@ -14,6 +14,7 @@ from billing_site.error_pages import bad_request, not_found, permission_denied, 
 from billing_site.foundation.errors import Fault, Refused
 from billing_site.foundation.idempotency import IdempotentWrites
 from billing_site.foundation.models import ApiKey
+from billing_site.foundation.parameters import PAGE
 
 handler400, handler403, handler404, handler500 = bad_request, permission_denied, not_found, server_error
 
@@ -26,6 +27,7 @@ class KeySerializer(serializers.ModelSerializer[ApiKey]):
 
 class Keys(ListAPIView[ApiKey]):
     required_scopes = {"GET": "read"}
+    query_parameters = PAGE
     serializer_class = KeySerializer
     queryset = ApiKey.objects.all()
 

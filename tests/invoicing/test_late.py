@@ -1,9 +1,10 @@
 """Usage that comes after its period was closed: listed with its quantity, never dropped, never counted twice."""
 
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 from threading import Event, Thread
 
+import msgspec
 import pgtrigger
 import pytest
 from django.db import connection, transaction
@@ -14,6 +15,8 @@ from customers.models import Alias, Subscription
 from customers.subscribing import add_alias
 from invoicing import late
 from invoicing.models import Invoice, LateProblem, LateUsage
+from meters.decoding import SentEvent
+from meters.metering import define_meter
 from meters.models import Meter, UsageChange
 from tests.customers import making
 from tests.invoicing.running import plan_with, run, sql, subscribed, together, utc
@@ -47,6 +50,49 @@ def test_late_usage_is_listed_by_combination_and_leaves_the_invoice_alone(januar
     assert listed() == [(january.pk, {"model": "a"}, 4), (january.pk, {"model": "b"}, 7)]
     assert Invoice.objects.values().get() == before
     assert not UsageChange.objects.exists()
+
+
+READ = [("a", "us", 8), ("a", "eu", 5), ("b", "eu", 3), ("b", "us", 4)]
+LATE = [("a", "us", 9), ("c", "eu", 5)]
+
+
+@pytest.mark.parametrize(
+    ("aggregation", "invoiced", "later"),
+    [
+        ("max", [("a", 8), ("eu", 3), ("", 4)], [("a", 1), ("eu", 2)]),
+        ("latest", [("a", 5), ("eu", 3), ("", 4)], [("a", 4), ("eu", 2)]),
+        ("unique_count", [("a", 2), ("eu", 1), ("", 1)], [("a", 1), ("eu", 1)]),
+        ("average", [("a", Decimal("6.5")), ("eu", 3), ("", 4)], [("a", Decimal("0.833333333333")), ("eu", 1)]),
+    ],
+)
+def test_of_what_does_not_add_up_the_difference_of_each_row_is_listed(
+    aggregation: str, invoiced: list[tuple[str, object]], later: list[tuple[str, object]]
+) -> None:
+    """A row's quantity is one, of all its usage, whatever other dimensions tell it apart."""
+    meter = define_meter(
+        code="m",
+        name="M",
+        event_type="request",
+        aggregation=aggregation,
+        unit="u",
+        values=[("", "v")],
+        dimensions=[("model", "model"), ("region", "region"), ("team", "team", "pending")],
+    )
+    subscribed(plan_with(meter, rows=[({"model": "a"}, "1"), ({"region": "eu"}, "10"), ({}, "100")]))
+
+    def used(number: int, model: str, region: str, value: int) -> SentEvent:
+        properties = {"model": model, "region": region, "team": f"t{number}", "v": value}
+        return msgspec.structs.replace(event(JANUARY + timedelta(minutes=number)), properties=properties)
+
+    send([used(number, *each) for number, each in enumerate(READ)])
+    late.watch(limit=100)
+    run(CLOSED)
+    invoice = Invoice.objects.get(status="finalized")
+    lines = [("".join(line.dimensions.values()), line.quantity) for line in invoice.lines.all()]
+    assert lines == invoiced
+    send([used(number, *each) for number, each in enumerate(LATE, start=200)])
+    late.watch(limit=100)
+    assert [("".join(values.values()), quantity) for _, values, quantity in listed()] == later
 
 
 def test_more_of_it_adds_up_and_what_goes_away_again_is_forgotten(january: Invoice) -> None:

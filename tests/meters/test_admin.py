@@ -12,7 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from meters import previews
+from meters import backfilling, previews
 from meters.drafts import DimensionDraft, FilterDraft, ValueDraft
 from meters.metering import draft_of
 from meters.models import Bucket, Event, Meter, Series, UnknownType
@@ -71,6 +71,7 @@ def test_a_meter_is_made(operator: Client) -> None:
     )
     assert answer.status_code == 302, errors(answer)
     meter = Meter.objects.get()
+    backfilling.run(meter)
     draft = draft_of(meter)
     assert draft.values == (ValueDraft("input", "input_tokens"), ValueDraft("output", "output_tokens"))
     assert draft.dimensions == (DimensionDraft("model", "model"),)
@@ -180,6 +181,7 @@ def test_a_meter_is_changed(operator: Client) -> None:
         ),
     )
     assert answer.status_code == 302, errors(answer)
+    backfilling.run(meter)
     draft = draft_of(Meter.objects.get())
     assert (draft.name, draft.values) == ("Tokens", (ValueDraft("in", "input_tokens"),))
     assert draft.dimensions == (DimensionDraft("model", "model", "pending"),)
@@ -324,8 +326,8 @@ def test_who_may_not(client: Client) -> None:
 def test_how_many_events_are_counted_is_said_before_saving(operator: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     send(event("r1"), event("r2"), event("r3", type="other"))
     page = operator.get(reverse("admin:meters_meter_add"), {"event_type": "llm.request"}).content.decode()
-    assert "at once: 2 of them" in " ".join(page.split())
+    assert "<strong>2</strong> events of the type “<bdi>llm.request</bdi>” are stored; the first came on" in page
     meter = calls_meter()
     monkeypatch.setattr(previews, "MANY", 2)
     page = operator.get(reverse("admin:meters_meter_change", args=[meter.pk])).content.decode()
-    assert "at once: 2 or more of them" in " ".join(page.split())
+    assert "<strong>2 or more</strong> events" in " ".join(page.split())

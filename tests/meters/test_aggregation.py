@@ -82,6 +82,7 @@ def test_a_level_for_a_part_of_the_period() -> None:
     ("mode", "places", "quantity", "expected"),
     [
         ("none", 0, "123.456", "123.456"),
+        ("none", 0, "-0.0", "0"),
         ("ceil", 0, "123.456", "124"),
         ("ceil", 0, "123", "123"),
         ("ceil", 0, "-123.456", "-123"),

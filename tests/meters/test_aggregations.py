@@ -11,10 +11,10 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from billing_site.foundation.periods import Period
-from meters.corrections import rebuild
 from meters.ingest import accept
 from meters.metering import define_meter
 from meters.models import Meter
+from meters.rebuilding import rebuild
 from meters.usage import Window, only, read
 from tests.meters import naive
 from tests.meters.making import NOON, event, read_batch, send
@@ -146,6 +146,26 @@ def test_of_two_values_at_one_instant_the_one_received_last_is_the_latest() -> N
     assert quantities(latest, DAY) == {"": "4"}
     assert quantities(levels, whole(-1, 1)) == {"": "4.5"}
     assert rebuild(latest) == []
+
+
+def test_a_meter_that_comes_later_knows_which_value_was_received_last() -> None:
+    send(at(0, "z", 1), at(0, "m", 2), at(0, "a", 3))
+    assert quantities(make(EVERY["latest"], "llm.request"), DAY) == {"": "3"}
+
+
+def test_zero_has_no_sign() -> None:
+    lowest = make(EVERY["min"], "llm.request")
+    send(at(0.25, "r1", "-0.0"))
+    for period in (DAY, whole(0.2, 0.3)):
+        [usage] = read([Window(1, ("acme",), lowest.pk, period)])[1]
+        assert not usage.quantity.is_signed()
+
+
+def test_a_level_is_weighed_over_another_period_when_it_is_asked_for() -> None:
+    levels, deltas = make(EVERY["levels"], "llm.request"), make(EVERY["deltas"], "llm.request")
+    send(at(0, "r1", 6))
+    for meter in (levels, deltas):
+        assert quantities(meter, whole(0, 4), weighed_over=whole(-8, 4)) == {"": "2"}
 
 
 def test_aliases_are_one_customer_and_one_level() -> None:

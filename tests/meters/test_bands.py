@@ -19,13 +19,13 @@ from catalog.seen_values import seen_values
 from customers.periodic import recorded
 from customers.rating import Request, rate
 from customers.subscribing import create_customer, subscribe
-from meters import registry
+from meters import backfilling, registry
 from meters.bands import Band, band_names
-from meters.corrections import differences
 from meters.drafts import BandDraft
 from meters.metering import change, define_meter, draft_of
 from meters.models import Bucket, Meter, MeterBand
 from meters.previews import reading
+from meters.rebuilding import differences
 from tests.meters.making import NOON, event, send
 
 CONTEXT = Band("context_band", ("input_tokens", "cache.read"), (Decimal(200_000), Decimal(1_000_000)))
@@ -134,8 +134,10 @@ def test_a_band_that_is_added_counts_what_is_there_and_is_kept_in_history() -> N
     band = BandDraft("context_band", ("input_tokens",), (Decimal(200_000),))
 
     change(meter, replace(draft_of(meter), bands=(band,)))
+    backfilling.run(meter)
     assert counted(meter) == {"0-200000": 150_000, "200000+": 250_000}
     change(meter, replace(draft_of(meter), bands=()))
+    backfilling.run(meter)
     assert counted(meter) == {None: 400_000}
 
     history = MeterBand.pgh_event_model.objects.filter(meter=meter).order_by("pgh_id")

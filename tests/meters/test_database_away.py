@@ -2,11 +2,6 @@
 
 import http.client
 import json
-import os
-import shutil
-import subprocess
-import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -18,10 +13,11 @@ import psycopg
 import pytest
 from django.db import connection, transaction
 
-from billing_site import embedded, procfile
+from billing_site import embedded
 from billing_site.foundation import clock
 from meters import registry
 from meters.models import Event
+from tests import private_site
 from tests.meters.conftest import Sender
 from tests.meters.making import event, tokens_meter
 from tests.processes import Processes, wait_until
@@ -29,8 +25,6 @@ from tests.processes import Processes, wait_until
 pytestmark = pytest.mark.django_db(transaction=True)
 
 PREPARE = """
-import django
-django.setup()
 from django.core.management import call_command
 from billing_site.foundation.api_keys import create_key
 call_command("migrate", verbosity=0)
@@ -41,17 +35,15 @@ print(create_key("gateway", ["ingest"])[1])
 @pytest.fixture
 def folder() -> Iterator[Path]:
     """For a server of this test's own."""
-    state = Path(tempfile.mkdtemp(prefix="tallybook-away-")).resolve()
-    state.chmod(0o711)  # as root, PostgreSQL runs as another user, who passes through
-    yield embedded.postgres.data_folder(state)
-    shutil.rmtree(state, ignore_errors=True)
+    with private_site.folder("away") as data:
+        yield data
 
 
 def test_a_database_that_stops_and_comes_back(processes: Processes, folder: Path) -> None:
     address = embedded.postgres.url(folder)
     with ExitStack() as server:
         server.enter_context(embedded.postgres.running(folder))
-        key = _prepare(address)
+        key = private_site.python(address, PREPARE).split()[-1]
         web = processes.web(environment={"DATABASE_URL": address})
 
         def post(reference: str) -> tuple[int, int, dict[str, Any]]:
@@ -75,15 +67,6 @@ def test_a_database_that_stops_and_comes_back(processes: Processes, folder: Path
             found = private.execute("SELECT reference FROM meters_event ORDER BY reference").fetchall()
         assert found == [("r1",), ("r2",)]
         web.stop()
-
-
-def _prepare(address: str) -> str:
-    """Make the tables; an API key."""
-    names = {**os.environ, "DATABASE_URL": address, "DJANGO_SETTINGS_MODULE": "billing_site.settings"}
-    made = subprocess.run(
-        [sys.executable, "-c", PREPARE], cwd=procfile.PROJECT, env=names, check=True, capture_output=True, text=True
-    )
-    return made.stdout.split()[-1]
 
 
 def test_a_meter_that_is_counted_anew_makes_senders_come_again(sender: Callable[..., Sender]) -> None:

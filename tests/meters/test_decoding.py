@@ -283,7 +283,7 @@ def test_items_around_half_a_surrogate_pair_stay_whole() -> None:
 def test_every_code_is_documented() -> None:
     """`docs/events.md` names each code that an event can be rejected with, and no other."""
     codes = {code for _, code, _ in REJECTED.values()} | {"invalid_utf8", "dimension_too_long"} | OF_CLOUDEVENTS
-    documented = DOCS.read_text(encoding="utf-8").partition("| code | why |")[2].partition("## What a meter reads")[0]
+    documented = DOCS.read_text(encoding="utf-8").partition("| code | why |")[2].partition("## Correcting an event")[0]
     assert set(re.findall(r"`([a-z0-9]+(?:_[a-z0-9]+)+)`", documented)) == codes
 
 

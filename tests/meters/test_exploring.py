@@ -12,7 +12,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from meters import exploring
+from meters import explorer_admin, exploring, scanning
 from meters.exploring import Condition, Operator, Search, find
 from tests.meters.making import NOON, event, send
 
@@ -165,6 +165,40 @@ def test_it_says_where_it_stopped(many: Callable[[int], None]) -> None:
     assert all_pages(last)[0] == ["e00"]
 
 
+def test_it_stops_among_events_of_one_type_too(many: Callable[[int], None]) -> None:
+    many(4)
+    nothing = (Condition("odd", Operator.IS, "perhaps"),)
+    for search in (Search(customer="acme", type="type-0", conditions=nothing), Search(customer="globex", status="x")):
+        page = find(search)
+        assert page.events == []
+        assert page.stopped == (search.customer == "acme")  # of globex there are three
+        assert all_pages(search)[0] == []
+
+
+def test_customers_and_types_are_suggested(operator: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exploring, "SUGGESTED", 2)
+    for name in ("b", "ab", "aa", "ac", "a"):
+        send(event("r", customer=name, type=f"t-{name}"), event("r2", customer=name, type="other"))
+
+    def offered(what: str, **query: str) -> list[str]:
+        answer = operator.get(reverse("admin:meters_event_suggest", args=[what]), query)
+        return [option["value"] for option in answer.json()["options"]]
+
+    assert offered("customers", q="a") == ["a", "aa"]
+    assert offered("customers", q="ab") == ["ab"]
+    assert offered("customers", q="A") == offered("customers", q="") == offered("customers", q="\0") == []
+    assert offered("types", q="t-", customer="ab") == ["t-ab"]
+    assert offered("types", customer="ab") == ["other", "t-ab"]
+    assert offered("types", q="t-a") == ["t-a", "t-aa"]
+    assert offered("types", q="\0") == offered("types", customer="\0") == []
+
+
+def test_a_condition_is_removed_from_the_address(operator: Client) -> None:
+    query = {"customer": "acme", "after": "x", "p-0-property": "a", "p-0-value": "1", "p-1-property": "b"}
+    answer = operator.get(reverse(LIST), {**query, "remove": "0"})
+    assert (answer.status_code, answer["Location"]) == (302, "?customer=acme&p-1-property=b")
+
+
 def test_many_customers_with_one_reference(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(exploring, "PAGE", 4)
     send(*(event("same", customer=f"c{n}") for n in range(11)))
@@ -205,6 +239,15 @@ def test_a_customer_with_too_many_types(operator: Client, events: None, monkeypa
     monkeypatch.setattr(exploring, "TYPES_AT_ONCE", 1)
     assert "name one of them" in operator.get(reverse(LIST) + "?customer=acme").content.decode()
     assert found(operator, "?customer=acme&type=other") == ["acme r2"]
+
+
+def test_a_search_that_takes_too_long_is_ended(operator: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    def slow(*_: Any) -> None:
+        connection.cursor().execute("SELECT pg_sleep(5)")
+
+    monkeypatch.setattr(explorer_admin, "find", slow)
+    monkeypatch.setattr(scanning, "SECONDS_AT_MOST", 0.05)
+    assert "This took too long" in operator.get(reverse(LIST) + "?reference=x").content.decode()
 
 
 def test_nothing_there(operator: Client) -> None:
@@ -263,7 +306,8 @@ def test_searches_follow_their_indexes() -> None:
 def test_who_may_not(client: Client, events: None) -> None:
     user = get_user_model().objects.create_user("viewer", password="a long password", is_staff=True)
     client.force_login(user)
-    assert client.get(reverse(LIST)).status_code == 403
+    suggest = reverse("admin:meters_event_suggest", args=["customers"])
+    assert client.get(reverse(LIST)).status_code == client.get(suggest).status_code == 403
     user.user_permissions.add(Permission.objects.get(codename="view_event"))
     assert client.get(reverse(LIST)).status_code == 200
     client.logout()

@@ -205,6 +205,23 @@ def test_a_sum_that_is_too_large_is_the_senders_to_mend() -> None:
     assert [dict(each.dimensions)["t"] for each in stored] == ["input", "output"]
 
 
+@pytest.mark.parametrize(
+    ("properties", "fault"),
+    [
+        ({"in": 1234, "out": "1e-99"}, ("value_too_precise", "properties.out")),
+        ({"in": 1, "usage": {"cached": "1e50"}}, ("value_too_large", "properties.usage.cached")),
+        ({"in": "1e50", "out": "-1e50"}, ("value_too_large", "properties.in")),
+    ],
+)
+def test_no_part_of_a_sum_is_rounded_away(properties: dict[str, Any], fault: tuple[str, str]) -> None:
+    """1234 + 1e-99 has more digits than any context keeps."""
+    total = Definition(7, "total", "call", SUM, values=(Value("", "in", ("out", "usage.cached")),))
+    with pytest.raises(Unfit) as unfit:
+        quantities(total, None, properties, strict=True)
+    assert (unfit.value.code, unfit.value.field) == fault
+    assert quantities(total, None, properties) == []
+
+
 def test_different_values_are_told_apart_as_text() -> None:
     users = Definition(6, "users", "call", UNIQUE_COUNT, values=(Value("", "user"),))
 

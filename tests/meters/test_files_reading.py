@@ -38,7 +38,7 @@ TWO: Rows = [(2, {"a": "1", "b": "x"}), (3, {"a": "2", "b": "y"})]
         "no last newline": b"a,b\n1,x\n2,y",
         "CRLF": b"a,b\r\n1,x\r\n2,y\r\n",
         "byte order mark": b"\xef\xbb\xbfa,b\n1,x\n2,y\n",
-        "gzip": gzip.compress(b"a,b\n1,x\n2,y\n"),
+        "gzip": gzip.compress(b"a,b\n1,x\n2,y\n", mtime=0),
         "semicolons": b"a;b\n1;x\n2;y\n",
         "tabs": b"a\tb\n1\tx\n2\ty\n",
         "quotes": b'"a","b"\n"1","x"\n"2","y"\n',
@@ -76,6 +76,22 @@ def test_bad_rows_spoil_no_others() -> None:
         (6, "malformed_csv"),
     ]
     assert (5, {"a": "1", "b": "x"}) in rows(data)
+
+
+@pytest.mark.parametrize(
+    ("data", "read_after"),
+    [
+        (b'a,b\n1,x\n2,"y\n3,z\n4,w\n', []),
+        (b'a,b\n1,x\n2,"y\n3,z\n4,"w\n5,v\n', [6]),
+    ],
+    ids=["to the end", "to the next mark"],
+)
+def test_an_open_quotation_mark_tells_which_lines_it_takes_along(data: bytes, read_after: list[int]) -> None:
+    _, fault, *after = read(data).records
+    assert (fault.place, fault.fault.code if fault.fault else "") == (3, "malformed_csv")
+    assert fault.fault
+    assert "it goes on to line 5, and none of these lines is read" in fault.fault.message
+    assert [each.place for each in after] == read_after
 
 
 def test_a_long_row_is_a_fault() -> None:
@@ -129,19 +145,20 @@ def test_one_json_object_over_several_lines() -> None:
     ("data", "code", "mend"),
     [
         (b"", "empty_file", "is empty"),
-        (gzip.compress(b""), "empty_file", "is empty"),
+        (gzip.compress(b"", mtime=0), "empty_file", "is empty"),
         (b"\n \r\n", "empty_file", "blank lines"),
         ("a,b\n1,2\n".encode("utf-16"), "not_text", "UTF-16, and UTF-8 is read: save it as “CSV UTF-8”"),
         ("a,b\n1,2\n".encode("utf-16-be"), "not_text", "may be UTF-16"),
         ("a,b\n1,é\n".encode("latin-1"), "not_utf8", "Line 2 is not UTF-8 (byte 0xe9)"),
         (b"PK\x03\x04rest", "not_text", "Excel workbook or a ZIP archive"),
-        (gzip.compress(gzip.compress(b"a,b\n")), "not_text", "gzip inside gzip"),
-        (gzip.compress(b"a,b\n1,2\n")[:-5], "malformed_gzip", "compress it again"),
+        (gzip.compress(gzip.compress(b"a,b\n", mtime=0), mtime=0), "not_text", "gzip inside gzip"),
+        (gzip.compress(b"a,b\n1,2\n", mtime=0)[:-5], "malformed_gzip", "compress it again"),
         (b"a,b\r1,2\r", "old_line_ends", "old Macintosh"),
         (b"x" * 1_000_001, "line_too_long", "Line 1 has more than 1,000,000 bytes"),
         (b"a,a\n1,2\n", "wrong_header", "2 columns are called “a”"),
         (b"2026-03-01 12:00:00,a\n", "wrong_header", "“2026-03-01 12:00:00”, which is no name of a column"),
         (b"acme,374,44\n", "wrong_header", "“374”"),
+        (b"a\0b,c\n1,2\n", "wrong_header", "holds the character NUL"),
         (b"x" * 201 + b",b\n", "wrong_header", "at most 200 characters"),
         (b"a" + b",a" * 200, "wrong_header", "201 columns"),
         (b'"a,b\n1,2\n', "malformed_csv", "look for a quotation mark"),

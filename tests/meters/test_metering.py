@@ -9,6 +9,7 @@ from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
 from billing_site.foundation.errors import Refused
+from meters import backfilling
 from meters.drafts import DimensionDraft, FilterDraft, ValueDraft
 from meters.metering import change, define_meter, delete, draft_of
 from meters.models import Bucket, Dimension, Event, Meter, MeterFilter, MeterValue, UsageChange
@@ -120,6 +121,7 @@ def test_a_change_keeps_what_stays_and_counts_anew() -> None:
         filters=(FilterDraft("model", "one_of", ("model-a",)),),
     )
     changed = change(meter, after)
+    backfilling.run(changed)
     assert draft_of(changed) == after
     assert meter.dimensions.get(name="model").pk == model.pk
     assert set(meter.values.values_list("pk", flat=True)) == values

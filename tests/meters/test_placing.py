@@ -15,13 +15,15 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from billing_site.foundation.periods import Period
-from meters import interning, usage
-from meters.corrections import differences, rebuild
+from meters import backfilling, interning, usage
 from meters.counting import SeriesKey
 from meters.folding import OTHER, Fold, Step, folded, too_many
 from meters.metering import change, define_meter, draft_of, recount
 from meters.models import Bucket, Event, Meter, OverLimit, Series
+from meters.rebuilding import differences, rebuild
+from tests.meters.correcting import amend, event_of, void
 from tests.meters.making import NOON, event, send, tokens_meter
+from tests.meters.test_aggregations import EVERY
 
 DAY = Period(datetime(2026, 3, 10, tzinfo=UTC), datetime(2026, 3, 11, tzinfo=UTC))
 
@@ -153,6 +155,7 @@ def test_a_raised_limit_and_a_retired_dimension_find_every_place_again() -> None
     interning.intern([key()._replace(meter=meter.pk)], [], _revision())  # this process knows series by heart
 
     change(meter, replace(draft_of(meter), series_limit=20))
+    backfilling.run(meter)
     assert not OverLimit.objects.exists()
     assert {f"q{n}" for n in range(6)} == {request for _, request, _ in quantities(meter)}
     send(call(6), call(5, reference="again"))
@@ -162,6 +165,7 @@ def test_a_raised_limit_and_a_retired_dimension_find_every_place_again() -> None
     dimensions = draft_of(meter).dimensions
     retired = (dimensions[0], replace(dimensions[1], status="retired"))
     change(meter, replace(draft_of(meter), dimensions=retired, series_limit=4))
+    backfilling.run(meter)
     assert quantities(meter) == {("a", "–", "input"): 721 + 105, ("a", "–", "output"): 8}
     send(*(call(n, model=f"m{n}") for n in range(10, 13)))
     assert OverLimit.objects.get().allowed == 4  # the two of model a and two more, none of those of before
@@ -183,8 +187,9 @@ def test_counting_anew_by_a_setting_that_was_raised(settings: Any) -> None:
     send(call(6))
     assert quantities(meter)["a", OTHER, "input"] == 414 + 106  # a step that was taken stays taken
     recount(meter)
+    backfilling.run(meter)
     assert OverLimit.objects.get().allowed == 8
-    assert Series.objects.filter(meter=meter).count() == 8  # in and out of three requests, and of other ones
+    assert Series.objects.filter(meter=meter, generation=2).count() == 8 + 2  # of four requests, and of other ones
     assert sum(quantities(meter).values()) == sum(100 + n + 1 for n in range(7))
     assert differences(meter) == []
 
@@ -248,6 +253,7 @@ def test_any_events_by_any_limit_are_counted_whole(db_now_empty: Any, batches: l
     assert sum(quantities(meter).values()) == total
     assert differences(meter) == []
     recount(meter)
+    backfilling.run(meter)
     assert sum(quantities(meter).values()) == total
     assert differences(meter) == []
 
@@ -255,3 +261,28 @@ def test_any_events_by_any_limit_are_counted_whole(db_now_empty: Any, batches: l
 @pytest.fixture
 def db_now_empty() -> None:
     """Each example makes a meter of its own."""
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("name", ["sum", "max", "min", "unique", "latest"])
+def test_what_is_corrected_beyond_a_limit_is_taken_out_of_where_it_was_counted(name: str) -> None:
+    """Two models have a series, three are counted together: 30, 40 and 50, then 30 and 7."""
+    asked = EVERY[name]
+    meter = define_meter(
+        code="m",
+        name="M",
+        event_type="llm.request",
+        aggregation=asked.aggregation,
+        unit="u",
+        values=[("", "v")],
+        dimensions=[("model", "model")],
+        series_limit=2,
+    )
+    send(*(event(f"r{n}", properties={"v": 10 * n, "model": f"m{n}"}) for n in range(1, 6)))
+    assert OverLimit.objects.exists()
+    void(event_of("acme", "r5"))
+    amend(event_of("acme", "r4"), {"properties": {"v": 7, "model": "m9"}})
+    assert differences(meter) == []
+    found = usage.read([usage.Window(1, ("acme",), meter.pk, DAY)])[1]
+    [other] = [each.quantity for each in found if each.dimensions == {"model": OTHER}]
+    assert other == {"sum": 37, "max": 30, "min": 7, "unique": 2, "latest": 7}[name]

@@ -9,10 +9,9 @@ import pytest
 from django.db import connection
 
 from billing_site.foundation.periods import Period
-from meters import attribution, outcomes, scanning, unread
+from meters import outcomes, scanning, unread
 from meters.attribution import attribute, grouped_by
 from meters.cardinality import largest
-from meters.extraction import Definition
 from meters.registry import current
 from meters.scanning import Part, Scanned, TooMuch, scan
 from tests.meters.making import NOON, calls_meter, event, send, tokens_meter
@@ -106,33 +105,39 @@ class TestAttribution:
         found = attribute(Part(HOUR), "team")
         assert ([(row.value, row.events, row.quantities) for row in found.rows], found.meters) == ([("red", 1, {})], [])
 
-    def test_what_cannot_be_told_apart_is_left_out_and_named(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        calls_meter()
-        monkeypatch.delitem(attribution._FOLDS, "count")
+    @pytest.mark.parametrize(
+        "kind",
+        [
+            {"aggregation": "latest"},
+            {"aggregation": "unique_count"},
+            {"aggregation": "weighted_sum", "value_kind": "delta"},
+        ],
+    )
+    def test_what_cannot_be_told_apart_is_left_out_and_named(self, kind: dict[str, str]) -> None:
+        tokens_meter(**kind)
         send(event("a"))
         found = attribute(Part(HOUR), "team")
-        assert (found.meters, [each.code for each in found.left_out]) == ([], ["api_calls"])
+        assert (found.meters, [each.code for each in found.left_out]) == ([], ["llm_tokens"])
         assert found.total.quantities == {}
 
     @pytest.mark.parametrize(
         ("key", "quantity"), [("sum", "10"), ("max", "6"), ("min", "1"), ("average", "3.333333333333")]
     )
     def test_each_fold_is_right_in_parts_and_in_total(self, key: str, quantity: str) -> None:
-        tokens_meter(label_dimension="", values=[("", "input_tokens")])
+        tokens_meter(aggregation=key, label_dimension="", values=[("", "input_tokens")])
         [definition] = current().by_type["llm.request"]
-
-        class Named:
-            def __getattr__(self, name: str) -> Any:
-                return getattr(definition.aggregation, name)
-
-        Named.key = key  # type: ignore[attr-defined]
-        folded = Definition(**{**definition.__dict__, "aggregation": Named()})
         events = [
             Scanned(n, "acme", f"r{n}", "llm.request", "succeeded", None, {"input_tokens": tokens, "team": "red"})
             for n, tokens in enumerate((3, 1, 6))
         ]
-        found = grouped_by("team", events, {"llm.request": [folded]})
+        found = grouped_by("team", events, {"llm.request": [definition]})
         assert found.rows[0].quantities == found.total.quantities == {definition.id: Decimal(quantity)}
+
+    def test_quantities_are_rounded_as_the_meter_says(self) -> None:
+        meter = tokens_meter(rounding=("ceil", -3))
+        send(used("a", "red", tokens=1), used("b", "blue", tokens=1))
+        found = attribute(Part(HOUR), "team")
+        assert [row.quantities for row in (*found.rows, found.total)] == [{meter.pk: 1000}] * 3
 
 
 class TestOutcomes:
@@ -193,6 +198,34 @@ class TestUnread:
         tokens_meter(filters=[("kind", "one_of", ["chat"])])
         send(event("a", properties={"kind": "other"}), event("b", properties={"kind": "chat"}))
         assert [row.reference for row in unread.latest()] == ["b"]
+
+    def test_every_part_of_a_derived_total_is_looked_at(self) -> None:
+        send(event("b", properties={"in": "9" * 18, "out": "9" * 18}), event("c", properties={"out": 1}))
+        tokens_meter(label_dimension="", values=[("", "in", ["out"])])
+        send(event("a", properties={"in": 5, "out": "many"}))
+        assert sorted((row.property, row.fault, row.reference) for row in unread.latest()) == [
+            ("in, out", "together too large", "b"),
+            ("out", "not a number", "a"),
+        ]
+
+    def test_a_unique_count_needs_a_single_value(self) -> None:
+        values = {
+            "object": {"a": 1},
+            "list": [1],
+            "empty": "",
+            "null": None,
+            "true": True,
+            "zero": 0,
+            "long": "x" * 256,
+        }
+        send(*[event(name, properties={"user": value}) for name, value in values.items()])
+        tokens_meter(aggregation="unique_count", label_dimension="", values=[("", "user")])
+        assert sorted((row.fault, row.events, row.reference) for row in unread.latest()) == [
+            ("empty", 1, "empty"),
+            ("missing", 1, "null"),
+            ("not a single value", 2, "list"),
+            ("too long", 1, "long"),
+        ]
 
     def test_a_count_needs_no_value(self) -> None:
         calls_meter()

@@ -232,6 +232,17 @@ def test_the_report_of_rejects(erin: Client) -> None:
     assert erin.get("/admin/meters/upload/0/rejects-check.csv").status_code == 404
 
 
+@pytest.mark.parametrize("number", ["0", "9" * 19, "9" * 5_000, "٣", "x"])
+def test_an_upload_that_is_not_there(erin: Client, number: str) -> None:
+    assert erin.get(f"/admin/meters/upload/{number}/change/").status_code == 404
+
+
+@pytest.mark.parametrize("part", ["progress/", "rejects-load.csv"])
+def test_parts_of_an_upload_that_is_not_there(erin: Client, part: str) -> None:
+    for number in ("0", "9" * 19):
+        assert erin.get(f"/admin/meters/upload/{number}/{part}").status_code == 404
+
+
 def test_hostile_content_is_only_text(erin: Client) -> None:
     attack = "<script>alert(1)</script>"
     data = f"type,{attack}\n{attack},{{{{7*7}}}}\n".encode()

@@ -250,14 +250,14 @@ class TestWorkers:
 
     def test_a_worker_that_lost_its_lease_changes_nothing(self, five: Upload, monkeypatch: pytest.MonkeyPatch) -> None:
         """It wakes up in the middle of a part that another has loaded meanwhile."""
-        store = ingest._store
+        store = ingest._store_new
 
         def slow(prepared: Any, revision: Any) -> Any:
-            monkeypatch.setattr(ingest, "_store", store)
+            monkeypatch.setattr(ingest, "_store_new", store)
             together(lambda: (self.expire(five), upload_work.work(five.pk, "quick")))
             return store(prepared, revision)
 
-        monkeypatch.setattr(ingest, "_store", slow)
+        monkeypatch.setattr(ingest, "_store_new", slow)
         assert not upload_work.work(five.pk, "slow")
         five.refresh_from_db()
         assert (five.status, five.worker, totals(five, "load")) == ("done", "quick", {"accepted": 5})
@@ -270,7 +270,7 @@ class TestWorkers:
             raise RuntimeError("no more memory")
 
         with monkeypatch.context() as patch:
-            patch.setattr(ingest, "_add", broken)
+            patch.setattr(ingest, "add", broken)
             with pytest.raises(RuntimeError):
                 upload_work.work(five.pk, "one")
         five.refresh_from_db()

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from datetime import date
 from decimal import Decimal
 from threading import Event as Flag
+from typing import Any
 
 import pytest
 from django.db import transaction
@@ -117,10 +118,10 @@ def test_events_that_commit_while_their_reference_is_given_away_are_found(
     january: Subscription, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The alias does not see the events, and who looks at the events does not see the alias."""
-    add, stored, given, looked = ingest._add, Flag(), Flag(), Flag()
+    add, stored, given, looked = ingest.add, Flag(), Flag(), Flag()
 
-    def add_and_wait(counted: object) -> None:
-        add(counted)  # type: ignore[arg-type]
+    def add_and_wait(*counted: Any) -> None:
+        add(*counted)
         stored.set()
         assert given.wait(30)
 
@@ -137,6 +138,6 @@ def test_events_that_commit_while_their_reference_is_given_away_are_found(
         sql("DELETE FROM meters_usagechange")  # what is of nobody is not kept for ever
         looked.set()
 
-    monkeypatch.setattr(ingest, "_add", add_and_wait)
+    monkeypatch.setattr(ingest, "add", add_and_wait)
     together(send_and_look, give)
     assert listed() == [4]

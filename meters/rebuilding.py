@@ -1,0 +1,218 @@
+"""Buckets, points and values are a cache of events: prove it, or make it so again."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from django.db import connection, transaction
+
+from meters import backfills, buckets, interning, placing, registry
+from meters.aggregation import Hourly, Keeps
+from meters.counting import COUNTED, Point, SeriesKey, Tally, add, hour_of, parts_of
+from meters.database import columns, fetch, send
+from meters.decoding import SentEvent
+from meters.exact_json import from_text
+from meters.extraction import Definition
+from meters.models import Meter
+
+EVENTS_AT_ONCE = 5_000
+
+# Streams name the customers; their events come by the index event_customer_type_time. An amended form has the place of
+# the event that was sent in the order of receipt.
+_EVENTS = """
+    SELECT coalesce(event.replaces, event.id), event.customer, event.timestamp, event.value, event.subscription,
+        event.properties::text
+    FROM meters_stream AS stream
+    JOIN meters_event AS event ON event.customer = stream.customer AND event.type = stream.type
+    WHERE stream.type = %s AND event.status = %s AND NOT (event.id > %s AND event.id <= %s)
+        AND NOT EXISTS (SELECT FROM meters_correction AS correction WHERE correction.event_id = event.id)
+"""
+# An hour whose events were all voided may keep buckets that come to nothing.
+_BUCKETS = """
+    SELECT series.customer, series.subscription, series.dimensions::text,
+        bucket.hour, {merged}(bucket.quantity), sum(bucket.events)::bigint
+    FROM meters_series AS series
+    JOIN meters_bucket AS bucket ON bucket.customer = series.customer AND bucket.series_id = series.id
+    WHERE series.meter_id = %b AND series.generation = %b
+    GROUP BY series.id, bucket.hour
+    HAVING sum(bucket.events) <> 0 OR coalesce({merged}(bucket.quantity), 0) <> 0
+"""
+_POINTS = """
+    SELECT series.customer, series.subscription, series.dimensions::text, point.timestamp, point.event_id, point.value
+    FROM meters_series AS series
+    JOIN meters_point AS point ON point.customer = series.customer AND point.series_id = series.id
+    WHERE series.meter_id = %b AND series.generation = %b
+"""
+_VALUES = """
+    SELECT series.customer, series.subscription, series.dimensions::text, kept.hour, kept.value
+    FROM meters_series AS series
+    JOIN meters_uniquevalue AS kept ON kept.customer = series.customer AND kept.series_id = series.id
+    WHERE series.meter_id = %b AND series.generation = %b
+"""
+# Uses the unique index point_once.
+_DELETE_POINTS = """
+    DELETE FROM meters_point AS kept
+    USING unnest(%b::text[], %b::bigint[], %b::timestamptz[]) AS wrong (customer, series, hour)
+    WHERE kept.customer = wrong.customer AND kept.series_id = wrong.series
+        AND kept.timestamp >= wrong.hour AND kept.timestamp < wrong.hour + interval '1 hour'
+"""
+_INSERT_CHANGES = """
+    INSERT INTO meters_usagechange (customer, meter_id, hour)
+    SELECT customer, %b, min(hour) FROM unnest(%b::text[], %b::timestamptz[]) AS changed (customer, hour)
+    GROUP BY customer
+"""
+
+
+@dataclass(frozen=True)
+class Kept:
+    """All that is kept of an hour of a series: what its buckets say, its points and its different values."""
+
+    tally: Tally
+    points: frozenset[Point] = frozenset()
+    values: frozenset[str] = frozenset()
+
+    @property
+    def quantity(self) -> Decimal:
+        """What shows that two differ, in one number: of an hour without a quantity, how much is kept of it."""
+        kept = self.tally.quantity
+        return Decimal(len(self.points) + len(self.values) if kept is None else kept)
+
+    @property
+    def events(self) -> int:
+        return self.tally.events
+
+
+NOTHING = Kept(Tally(None, 0))
+Hours = dict[tuple[SeriesKey, datetime], Kept]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """An hour of a series in which what is kept, `buckets`, says other than events."""
+
+    series: SeriesKey
+    hour: datetime
+    buckets: Kept
+    events: Kept
+
+
+def differences(meter: Meter) -> list[Difference]:
+    """Where the meter's buckets, points and values are not what its events come to; empty when they are.
+
+    By customer, series and hour. Reads all events of the meter's type in one snapshot and waits for nobody. Events that
+    a backfill has still to count are in neither.
+    """
+    with transaction.atomic(durable=True):
+        with connection.cursor() as cursor:
+            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        return _differences(registry.definition(meter))
+
+
+def rebuild(meter: Meter) -> list[Difference]:
+    """Make the meter's buckets what its events come to, exactly; what was wrong is returned and noted as changed usage.
+
+    Holds back ingestion until it commits.
+    """
+    with transaction.atomic():
+        registry.lock()
+        definition = registry.definition(meter)
+        found = _differences(definition)
+        if found:
+            _replace(definition, found)
+    return found
+
+
+def _differences(definition: Definition) -> list[Difference]:
+    events, tables = _from_events(definition), _from_tables(definition)
+    wrong = [key for key in events.keys() | tables.keys() if events.get(key) != tables.get(key)]
+    return [
+        Difference(series, hour, tables.get((series, hour), NOTHING), events.get((series, hour), NOTHING))
+        for series, hour in sorted(wrong)
+    ]
+
+
+def _from_events(definition: Definition) -> Hours:
+    tallies: dict[tuple[SeriesKey, datetime], Tally] = {}
+    points: dict[tuple[SeriesKey, datetime], set[Point]] = defaultdict(set)
+    values: dict[tuple[SeriesKey, datetime], set[str]] = defaultdict(set)
+    counted_at = placing.of_meter(definition.id)
+    for key, event in _events(definition):
+        for series, _, quantity, text in parts_of(event, [definition], strict=False):
+            place = (counted_at(series), hour_of(event.timestamp))
+            add(tallies, place, definition.aggregation, quantity)
+            if definition.aggregation.keeps is Keeps.POINTS:
+                points[place].add(Point(event.timestamp, key, quantity))
+            elif definition.aggregation.keeps is Keeps.VALUES:
+                values[place].add(text)
+    return _together(tallies, points, values)
+
+
+def _events(definition: Definition) -> Iterator[tuple[int, SentEvent]]:
+    """Events that count, with their ids, a few thousand at a time; without those that are not counted yet."""
+    event_type, waiting = definition.event_type, backfills.waiting(definition.id)
+    with connection.chunked_cursor() as cursor:
+        cursor.execute(_EVENTS, [event_type, COUNTED, waiting.after, waiting.until])
+        while page := cursor.fetchmany(EVENTS_AT_ONCE):
+            for key, customer, timestamp, value, subscription, properties in page:
+                read = from_text(properties)
+                yield key, SentEvent(0, "", event_type, customer, timestamp, value, COUNTED, subscription, read)
+
+
+def _from_tables(definition: Definition) -> Hours:
+    """Whatever the meter's aggregation is now: what an earlier one kept is found, too."""
+    merged, mine = definition.aggregation.hourly or Hourly.SUM, (definition.id, definition.generation)
+    tallies = {
+        (_series(definition, row), row[3]): Tally(row[4], row[5])
+        for row in fetch(_BUCKETS.format(merged=merged), *mine)
+    }
+    points: dict[tuple[SeriesKey, datetime], set[Point]] = defaultdict(set)
+    for row in fetch(_POINTS, *mine):
+        points[_series(definition, row), hour_of(row[3])].add(Point(*row[3:]))
+    values: dict[tuple[SeriesKey, datetime], set[str]] = defaultdict(set)
+    for row in fetch(_VALUES, *mine):
+        values[_series(definition, row), row[3]].add(row[4])
+    return _together(tallies, points, values)
+
+
+def _series(meter: Definition, row: Sequence[Any]) -> SeriesKey:
+    return SeriesKey(row[0], meter.id, row[1], tuple(sorted(from_text(row[2]).items())), meter.generation)
+
+
+def _together(
+    tallies: Mapping[tuple[SeriesKey, datetime], Tally],
+    points: Mapping[tuple[SeriesKey, datetime], set[Point]],
+    values: Mapping[tuple[SeriesKey, datetime], set[str]],
+) -> Hours:
+    return {
+        place: Kept(
+            tallies.get(place, NOTHING.tally), frozenset(points.get(place, ())), frozenset(values.get(place, ()))
+        )
+        for place in {*tallies, *points, *values}
+    }
+
+
+def _merged(definition: Definition, one: Kept, other: Kept) -> Kept:
+    """Two combinations that are counted at one series: there were too many of them."""
+    quantity = definition.aggregation.merge(one.tally.quantity, other.tally.quantity)
+    return Kept(
+        Tally(quantity, one.tally.events + other.tally.events), one.points | other.points, one.values | other.values
+    )
+
+
+def _replace(definition: Definition, found: list[Difference]) -> None:
+    ids = interning.make({each.series for each in found}, set())
+    wrong = [(each.series.customer, ids[each.series], each.hour) for each in found]
+    buckets.send_removal(wrong)
+    send(_DELETE_POINTS, *columns(wrong, 3))
+    right: dict[tuple[str, int, datetime], Kept] = {}
+    for each in found:
+        if each.events.tally.events:
+            key = (each.series.customer, ids[each.series], each.hour)
+            right[key] = _merged(definition, right[key], each.events) if key in right else each.events
+    buckets.send_points((*key[:2], point) for key, kept in right.items() for point in kept.points)
+    buckets.send_values((*key, value) for key, kept in right.items() for value in kept.values)
+    buckets.send_tallies({definition.aggregation.hourly: {key: kept.tally for key, kept in right.items()}}, slot=0)
+    send(_INSERT_CHANGES, definition.id, *columns([(each.series.customer, each.hour) for each in found], 2))

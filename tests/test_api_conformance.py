@@ -1,0 +1,144 @@
+"""Every operation of the OpenAPI document, called with what the document allows and with what it does not.
+
+No answer is a 5xx, none has a status or a shape that the document does not tell. An operation that is added is called
+too, without a word here. Examples are the same in every run.
+"""
+
+import gzip
+import io
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import pytest
+import schemathesis
+from django.core.signals import request_finished, request_started
+from django.db import close_old_connections
+from drf_spectacular.generators import SchemaGenerator
+from hypothesis import HealthCheck, Phase, settings
+from schemathesis.checks import not_a_server_error
+from schemathesis.config import SchemathesisConfig
+from schemathesis.generation import GenerationMode
+from schemathesis.specs.openapi import checks
+
+from billing_site.foundation.api_keys import create_key
+from billing_site.wsgi import application
+from customers import subscribing
+from invoicing.models import Invoice
+from meters.models import Event
+from tests.customers import making
+from tests.invoicing.running import plan_with, run, subscribed, utc
+
+pytestmark = pytest.mark.django_db
+
+EXAMPLES = 20
+CHECKS = [
+    not_a_server_error,
+    checks.status_code_conformance,
+    checks.content_type_conformance,
+    checks.response_headers_conformance,
+    checks.response_schema_conformance,
+    checks.negative_data_rejection,
+    checks.missing_required_header,
+    checks.unsupported_method,
+    checks.allow_header_conformance,
+    checks.ignored_auth,
+]
+
+Start = Callable[..., Any]
+Existing = dict[str, dict[str, Any]]
+
+
+def compressing(environ: dict[str, Any], start: Start) -> Iterable[bytes]:
+    """The site; a body that is said to be gzip is made so on its way."""
+    if environ.get("HTTP_CONTENT_ENCODING") == "gzip":
+        body = gzip.compress(environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0)))
+        environ |= {"wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body))}
+    return application(environ, start)
+
+
+document: dict[str, Any] = SchemaGenerator().get_schema(public=True)
+schema = schemathesis.openapi.from_dict(document, config=SchemathesisConfig.from_dict({"seed": 1}))
+schema.app = compressing
+answered: dict[str, Counter[int]] = {}
+
+
+@pytest.fixture(autouse=True)
+def _one_connection() -> Iterator[None]:
+    """The site closes connections after a request; the test's transaction is on this one."""
+    for signal in (request_started, request_finished):
+        signal.disconnect(close_old_connections)
+    yield
+    for signal in (request_started, request_finished):
+        signal.connect(close_old_connections)
+
+
+@pytest.fixture
+def existing(db: None) -> Existing:
+    """A customer with usage, a subscription and an invoice; another one without; a plan to subscribe to."""
+    requests = making.meter("requests", dimensions=["model"], unit="request")
+    version = plan_with(requests, arrears="5")
+    subscription = subscribed(version, "acme")
+    making.use("acme", requests, utc(2024, 1, 2), 1234, {"model": "a"})
+    run(utc(2024, 2, 1, 1))
+    subscribing.create_customer(reference="globex", name="Globex", currency="USD", timezone="UTC")
+    return {
+        "/v1/subscriptions/{reference}": {"reference": subscription.reference},
+        "/v1/invoices/{id}": {"id": Invoice.objects.get().pk},
+        "/v1/plans/{code}": {"code": version.plan.code},
+        "/events/{reference}": {"reference": Event.objects.get().reference},
+        "": {"customer": "acme", "reference": "acme", "plan": version.plan.code},
+    }
+
+
+def make_real(case: schemathesis.Case, existing: Existing) -> None:
+    """Let a request that the document allows name what there is: at random it would not, and only ever be refused."""
+    known = existing[""] | next((names for place, names in existing.items() if place and place in case.path), {})
+    case.path_parameters.update({name: value for name, value in known.items() if name in case.path_parameters})
+    asked = {"from": "2024-01-01", "to": "2024-02-01", "customer": "acme", "meter": "requests", "group_by": "model"}
+    named = asked.keys() & case.query.keys()
+    case.query.update({name: asked[name] for name in named})
+    if isinstance(case.body, dict) and "plan" in case.body:
+        case.body |= {"customer": "globex", "plan": known["plan"], "starts_on": "2026-03-01"}
+        case.body.pop("version", None)
+    elif isinstance(case.body, dict) and case.body.get("ends_on"):
+        case.body = {"ends_on": "2030-01-01"}
+
+
+@schema.parametrize()
+@settings(
+    max_examples=EXAMPLES,
+    derandomize=True,
+    deadline=None,
+    database=None,
+    phases=[Phase.explicit, Phase.generate],
+    suppress_health_check=list(HealthCheck),
+)
+def test_operation(case: schemathesis.Case, existing: Existing) -> None:
+    answers = answered.setdefault(f"{case.method} {case.path}", Counter())
+    if answers.total() % 2 and case.meta and case.meta.generation.mode is GenerationMode.POSITIVE:
+        make_real(case, existing)
+    _, secret = create_key("caller", ["ingest", "read", "write", "backfill"])
+    headers = {"Authorization": f"Bearer {secret}"}
+    response = case.call(headers=headers)
+    answers[response.status_code] += 1
+    case.validate_response(response, checks=CHECKS, headers=headers)
+
+
+def test_every_operation_was_called_and_did_something(capsys: pytest.CaptureFixture[str]) -> None:
+    operations = {
+        f"{method.upper()} {path}"
+        for path, item in document["paths"].items()
+        for method in item
+        if method in ("get", "post", "put", "patch", "delete")
+    }
+    with capsys.disabled():
+        for name, answers in sorted(answered.items(), key=lambda each: each[0].split()[::-1]):
+            if name not in operations:
+                continue  # a method that is not offered, which was tried too
+            told = ", ".join(f"{count} × {status}" for status, count in sorted(answers.items()))
+            print(f"\n  {name}: {told}", end="")  # noqa: T201
+    if len(answered) < len(operations):
+        pytest.skip("Only some of the operations were called.")
+    called = {name for name, answers in answered.items() if any(200 <= status < 300 for status in answers)}
+    assert operations - called == set()
