@@ -12,6 +12,7 @@ from catalog.models import Charge, PlanVersion
 from catalog.publishing import publish
 from customers.models import Customer, Subscription
 from customers.subscribing import create_customer, subscribe
+from meters import backfilling
 from meters.models import Meter
 from tests.browser.visiting import Operator
 from tests.catalog import making
@@ -139,7 +140,7 @@ def test_a_published_version_offers_nothing_to_change(operator: Operator, draft:
         assert operator.page.get_by_text("Delete").count() == 0, place
     operator.go(f"/admin/meters/meter/{Meter.objects.get(code='llm_tokens').pk}/change/")
     operator.sees("This meter is frozen")
-    assert operator.page.locator("#content-main :is(input, textarea):visible").count() == 2  # name and description
+    assert operator.page.locator("#content-main :is(input, textarea):visible").count() == 3  # name, description, and how many series  # name and description
 
 
 def test_a_key_without_scopes_is_refused_and_a_revoked_one_says_so(operator: Operator, transactional_db: None) -> None:
@@ -181,7 +182,7 @@ def test_an_unknown_customer_becomes_a_customer(operator: Operator, stray_usage:
     operator.sees("No unknown customers yet")
 
 
-def test_an_unknown_type_becomes_a_meter_that_has_counted_already(operator: Operator, stray_usage: None) -> None:
+def test_an_unknown_type_becomes_a_meter_that_counts_what_is_there(operator: Operator, stray_usage: None) -> None:
     operator.open("Unknown types")
     operator.sees("image.made")
     operator.page.get_by_text("more_horiz").first.click()
@@ -191,6 +192,7 @@ def test_an_unknown_type_becomes_a_meter_that_has_counted_already(operator: Oper
     operator.save()
     operator.sees("Images", "was added successfully")
 
+    backfilling.run(Meter.objects.get(name="Images"))  # what a worker does
     operator.open("Usage buckets")
     row = operator.page.locator("#result_list tbody tr").first
     expect(row).to_contain_text("nobody-yet")

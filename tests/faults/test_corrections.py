@@ -106,7 +106,7 @@ class _Held:
 
 
 @pytest.mark.parametrize("name", ["max", "min", "unique", "sum", "latest"])
-@pytest.mark.parametrize("point", ["send_tallies", "send_values", "_add"])
+@pytest.mark.parametrize("point", ["send_tallies", "send_values", "add"])
 def test_a_batch_in_flight_is_neither_lost_nor_counted_twice(
     name: str, point: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -115,8 +115,8 @@ def test_a_batch_in_flight_is_neither_lost_nor_counted_twice(
     send(at(0, "r1", 5), at(0.1, "r2", 4))
     key = event_of("acme", "r1")
     held = _Held()
-    owner = ingest if point == "_add" else ingest.buckets
-    monkeypatch.setattr(owner, point, held.around(getattr(owner, point), after=point == "_add"))
+    owner = ingest if point == "add" else ingest.buckets
+    monkeypatch.setattr(owner, point, held.around(getattr(owner, point), after=point == "add"))
 
     def batch() -> None:
         held.mine.sends = True

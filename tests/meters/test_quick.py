@@ -142,3 +142,18 @@ def test_what_an_event_needs_is_asked_for_with_care(name: str) -> None:
     del whole[name]
     assert at_once(json.dumps(whole)) is None
     assert [each.code for each in decode(json.dumps([whole]).encode(), NOW, LIMITS).rejected] == ["missing_field"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2026-03-10T12:00:00.Z",
+        "2026-03-10T12:00:00,5Z",
+        "2026-03-10 12:00:00Z",
+        "2026-03-10T12:00:00",
+        "2026",
+        "x" * 25,
+    ],
+)
+def test_an_unusual_timestamp_is_looked_at_closely(text: str) -> None:
+    assert parse_plain(text) is None
