@@ -37,7 +37,7 @@ def everything() -> None:
         _subscribe(customer, _priced(key, name, product, meter), f"{name[:200]} {number}")
         create_key(name=name[:100], scopes=["read"], expires_at=None, created_by=None)
         send(
-            event(f"{key}-1", customer=name, type=name, properties={name: name}),
+            event(f"{key}-1", customer=name, type=name, properties={name[:200]: name}),
             event(f"{key}-2", customer=f"stranger {name}"[:255], type=f"strange {name}"[:255]),
         )
     many = create_customer(reference="many", name="Many Lines Ltd")

@@ -58,6 +58,7 @@ REFUSED: dict[str, tuple[dict[str, Any], list[tuple[str, str]]]] = {
     ),
     "an unknown rounding": ({"rounding": ("near", 0)}, [("unknown_rounding", "rounding")]),
     "places without rounding": ({"rounding": ("none", 2)}, [("rounding_places_unused", "rounding_places")]),
+    "no series at all": ({"series_limit": 0}, [("series_limit_out_of_range", "series_limit")]),
     "too many places": ({"rounding": ("ceil", 13)}, [("rounding_places_out_of_range", "rounding_places")]),
     "a property added to itself": (
         {"values": [("input", "in", ["in"]), ("output", "out")]},
