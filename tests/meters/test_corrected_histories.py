@@ -53,12 +53,12 @@ def test_any_corrected_history_equals_a_naive_recomputation(data: st.DataObject,
     made_at = {name: data.draw(st.sampled_from([0, 0, 0, len(history) // 2, len(history)])) for name in EVERY}
     by = by_a_key()
     meters = {}
-    alive: dict[tuple[str, int], list[Any]] = {}  # customer, reference → place of receipt, row, voided
+    alive: dict[tuple[str, int], list[Any]] = {}  # customer, reference → place of receipt, row, voided, amended
     for place in range(len(history) + 1):
         meters |= {name: make(EVERY[name], run) for name, at in made_at.items() if at == place}
         if place < len(history):
             _do(run, history[place], alive, by)
-    facts = [(order, row) for order, row, voided in alive.values() if not voided]
+    facts = [(order, row) for order, row, voided, _ in alive.values() if not voided]
     for _ in range(3):
         start, end = sorted((data.draw(instants), data.draw(instants)))
         period = Period(NOON + start, NOON + end)
@@ -79,7 +79,7 @@ def _do(run: str, step: tuple[Any, ...], alive: dict[tuple[str, int], list[Any]]
         outcome = accept(read_batch(*(_event(run, number, row) for number, row in step[1])))
         assert not outcome.rejected
         for number, row in step[1]:
-            alive.setdefault((row[4], number), [len(alive), row, False])
+            alive.setdefault((row[4], number), [len(alive), row, False, None])
         return
     for customer in ("c", "d"):
         key = (customer, step[1])
@@ -88,21 +88,25 @@ def _do(run: str, step: tuple[Any, ...], alive: dict[tuple[str, int], list[Any]]
         assert (event is None) == (key not in alive)
         if event is None:
             continue
-        _, row, voided = alive[key]
         if step[0] == "void":
             assert void(event, by=by).kind == "void"
             alive[key][2] = True
-            continue
-        changed = {**step[2]}
-        after = (changed.get("timestamp", row[0]), *changed.get("properties", row[1:3]), *row[3:])
-        if "properties" in changed:
-            after = (*after[:3], None, *after[4:])
-        if voided or not changed or _sent(after) == _sent(row):
-            with pytest.raises(Refused):
-                amend(event, _body(changed), by=by)
-            continue
-        amend(event, _body(changed), by=by)
-        alive[key][1] = after
+        else:
+            _amend(event, {**step[2]}, alive[key], by)
+
+
+def _amend(event: int, changed: dict[str, Any], known: list[Any], by: corrections.By) -> None:
+    _, row, voided, amended = known
+    after = (changed.get("timestamp", row[0]), *changed.get("properties", row[1:3]), *row[3:])
+    if "properties" in changed:
+        after = (*after[:3], None, *after[4:])
+    if changed and not voided and amended and _sent(after) == _sent(row):
+        assert amend(event, _body(changed), by=by) == amended, "the same again, for the same reason"
+    elif voided or not changed or _sent(after) == _sent(row):
+        with pytest.raises(Refused):
+            amend(event, _body(changed), by=by)
+    else:
+        known[1], known[3] = after, amend(event, _body(changed), by=by)
 
 
 def _body(changed: dict[str, Any]) -> dict[str, Any]:
