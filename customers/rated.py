@@ -27,6 +27,7 @@ class RatedLine:
     """One rounded line. `amount` is in major units of the version's currency; `quantity` in `unit`.
 
     `dimensions` holds the dimensions that the charge can price, a missing one left out. A fee is one of quantity 1.
+    `unit_price` is None where no single price holds (tiers, packages).
     """
 
     charge: int
@@ -35,7 +36,7 @@ class RatedLine:
     dimensions: Mapping[str, str]
     quantity: Decimal
     unit: str
-    unit_price: Decimal
+    unit_price: Decimal | None
     amount: Decimal
     service: Period
     explanation: Mapping[str, object]
@@ -57,7 +58,7 @@ def explain(
     book: PriceBook, charge: str, row: Mapping[str, object] | None, priced: Priced | None, amount: Decimal
 ) -> dict[str, object]:
     """How an amount came about, as it is stored with the line: version, charge, row and steps of arithmetic."""
-    steps = [] if priced is None else list(priced.steps)
+    steps = [] if priced is None else [str(step) for step in priced.steps]
     if priced is not None and priced.amount != amount:
         steps.append(f"rounded to {amount:,f}")
     return {"version": book.label, "version_id": book.version, "charge": charge, "row": row, "steps": steps}

@@ -253,7 +253,7 @@ def _check_sizes(lines: Sequence[RatedLine]) -> None:
     for line in lines:
         if abs(line.quantity) >= QUANTITY_LIMIT:
             raise TooLarge(f"The quantity of “{line.description}” has more than 26 digits: {line.quantity:,f}.")
-        if abs(line.unit_price) >= UNIT_PRICE_LIMIT:
+        if line.unit_price is not None and abs(line.unit_price) >= UNIT_PRICE_LIMIT:
             raise TooLarge(f"The unit price of “{line.description}” has more than 15 digits: {line.unit_price:,f}.")
         if abs(line.amount) >= AMOUNT_LIMIT:
             raise TooLarge(f"The amount of “{line.description}” has more than 16 digits: {line.amount:,f}.")

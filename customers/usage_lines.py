@@ -6,7 +6,7 @@ from decimal import Decimal
 from billing_site.foundation.money import ZERO, grouped, minor_unit, round_amount
 from billing_site.foundation.periods import Period
 from catalog.pricing.book import PriceBook, Unmatched, UsageCharge
-from catalog.pricing.matrix import Combination, Matrix, Measured, PricedRow
+from catalog.pricing.matrix import Combination, Matrix, Measured, Part, PricedRow
 from catalog.pricing.sharing import share
 from customers.rated import RatedLine, explain
 
@@ -20,18 +20,20 @@ def usage_lines(
     """
     charge, priced = matrix.charge, matrix.price(usage)
     lines = [line for row in priced.rows for line in _row_lines(book, charge, row, service)]
+    problems = [_without_cost(book, charge, each) for each in priced.unknown_cost if each.quantity]
     unmatched = [combination for combination in priced.unmatched if combination.quantity]
     if charge.unmatched == Unmatched.HOLD:
-        return lines, [_held(book, charge, combination) for combination in unmatched]
-    return [*lines, *(_free_line(book, charge, combination, service) for combination in unmatched)], []
+        return lines, [*problems, *(_held(book, charge, combination) for combination in unmatched)]
+    return [*lines, *(_free_line(book, charge, combination, service) for combination in unmatched)], problems
 
 
 def _row_lines(book: PriceBook, charge: UsageCharge, row: PricedRow, service: Period) -> Iterator[RatedLine]:
     amount = round_amount(row.priced.amount, book.currency)
     explanation = explain(book, charge.code, {"id": row.row.id, "match": dict(row.row.match)}, row.priced, amount)
-    used = [part for part in row.parts if part.quantity]
+    # Without a quantity there is something to pay only for a fee of tiers, or for events of no value.
+    used = [part for part in row.parts if part.quantity] or [*row.parts[: bool(row.priced.amount)]]
     if len(used) == 1:
-        yield _line(charge, used[0], row.priced.unit_price, amount, service, explanation)
+        yield _line(charge, used[0], used[0].unit_price, amount, service, explanation)
         return
     amounts = share(amount, [part.weight for part in used], minor_unit(book.currency)) if used else []
     for part, part_amount in zip(used, amounts, strict=True):
@@ -39,7 +41,7 @@ def _row_lines(book: PriceBook, charge: UsageCharge, row: PricedRow, service: Pe
             f"{grouped(part.quantity)} of {grouped(row.quantity)} {charge.unit} in this row:"
             f" {part_amount} of {amount}, by largest remainder"
         )
-        yield _line(charge, part, row.priced.unit_price, part_amount, service, {**explanation, "share": text})
+        yield _line(charge, part, part.unit_price, part_amount, service, {**explanation, "share": text})
 
 
 def _free_line(book: PriceBook, charge: UsageCharge, combination: Combination, service: Period) -> RatedLine:
@@ -51,8 +53,8 @@ def _free_line(book: PriceBook, charge: UsageCharge, combination: Combination, s
 
 def _line(
     charge: UsageCharge,
-    combination: Combination,
-    unit_price: Decimal,
+    combination: Combination | Part,
+    unit_price: Decimal | None,
     amount: Decimal,
     service: Period,
     explanation: dict[str, object],
@@ -77,6 +79,13 @@ def _held(book: PriceBook, charge: UsageCharge, combination: Combination) -> str
         f"“{charge.name}” of {book.label} has no price for {_named(combination)}:"
         f" {grouped(combination.quantity)} {charge.unit}. Publish a version of the plan with a row for it, or with a"
         " row of only *, and move the subscription to that version."
+    )
+
+
+def _without_cost(book: PriceBook, charge: UsageCharge, combination: Combination) -> str:
+    return (
+        f"“{charge.name}” of {book.label} is priced by cost, and the cost of {_named(combination)} is not known:"
+        f" {grouped(combination.quantity)} {charge.unit}. Enter it among the model costs."
     )
 
 
