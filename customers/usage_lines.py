@@ -30,9 +30,8 @@ def usage_lines(book: PriceBook, segment: Segment, usage: Iterable[Measured]) ->
 def _row_lines(book: PriceBook, charge: UsageCharge, row: PricedRow, service: Period) -> Iterator[RatedLine]:
     amount = round_amount(row.priced.amount, book.currency)
     explanation = explain(book, charge.code, {"id": row.row.id, "match": dict(row.row.match)}, row.priced, amount)
-    used = [part for part in row.parts if part.quantity]
-    if not used and amount:  # a fee that is due without usage
-        used = list(row.parts[:1])
+    # Without a quantity there is something to pay only for a fee of tiers, or for events of no value.
+    used = [part for part in row.parts if part.quantity] or [*row.parts[: bool(row.priced.amount)]]
     if len(used) == 1:
         yield _part_line(charge, used[0], amount, service, explanation)
         return

@@ -204,5 +204,6 @@ def estimate(rows: Sequence[Row], dimensions: Mapping[str, str], quantity: Decim
     most = max(shared.values())
     near = [row for row in rows if shared[row.id] == most]
     with localcontext(EXACT):
-        amounts = [round_amount(row.price.price(quantity, "").amount, currency) for row in near]
-    return Estimate(min(amounts), max(amounts), len(near))
+        models = [model for row in near if (model := row.model_for(dimensions)) is not None]
+        amounts = [round_amount(model.price(quantity, "", 0).amount, currency) for model in models]
+    return Estimate(min(amounts), max(amounts), len(amounts)) if amounts else None

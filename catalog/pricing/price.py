@@ -4,15 +4,14 @@ A `Price` is what people write, what is stored in a row, and what plan documents
 into what computes. Fields that a model does not use are left as they are by default.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from decimal import Decimal
 from enum import StrEnum
 
 from billing_site.foundation.errors import Fault
 from billing_site.foundation.money import plain
-from catalog.pricing.tier_faults import tier_faults
-from catalog.pricing.tiers import Tier
+from catalog.pricing.tiers import Tier, tier_faults
 
 ZERO = Decimal(0)
 MAX_WHOLE_DIGITS = 15
@@ -125,22 +124,28 @@ def price_faults(price: Price, field: str) -> Iterator[Fault]:
 
 def _missing(model: Model, name: str, field: str) -> Fault:
     if name == "tiers":
-        message = f"A price of the model “{model}” has tiers: write one at least, the last one without an end."
+        message = f"A price of the model “{model}” has tiers: write one at least, the last one without an upper bound."
         return Fault("tiers_missing", message, f"{field}.tiers")
     message = f"The {_NAMES[name]} is missing: a price of the model “{model}” needs one."
     return Fault("price_missing", message, f"{field}.{name}")
 
 
 def _tiers_faults(price: Price, field: str) -> Iterator[Fault]:
-    for index, tier in enumerate(price.tiers):
+    unreadable = list(_tier_number_faults(price.tiers, field))
+    yield from unreadable
+    if not unreadable:
+        yield from tier_faults(price.tiers, f"{field}.tiers", flat_only=price.model == Model.STAIRSTEP)
+
+
+def _tier_number_faults(tiers: Sequence[Tier], field: str) -> Iterator[Fault]:
+    for index, tier in enumerate(tiers):
         number, place = f"of tier {index + 1}", f"{field}.tiers.{index}"
-        yield from number_faults(tier.unit_price, f"unit price {number}", f"{place}.unit_price")
-        yield from number_faults(tier.flat_price, f"flat price {number}", f"{place}.flat_price")
+        yield from number_faults(tier.unit_price, f"unit price {number}", f"{place}.unit_price", least=None)
+        yield from number_faults(tier.flat_price, f"flat fee {number}", f"{place}.flat_price", least=None)
         if tier.up_to is not None:
-            yield from quantity_faults(tier.up_to, f"end {number}", f"{place}.up_to")
+            yield from quantity_faults(tier.up_to, f"upper bound {number}", f"{place}.up_to", least=None)
         if tier.package is not None:
-            yield from quantity_faults(tier.package, f"package size {number}", f"{place}.package")
-    yield from tier_faults(price.tiers, field, stairstep=price.model == Model.STAIRSTEP)
+            yield from quantity_faults(tier.package, f"package size {number}", f"{place}.package", least=None)
 
 
 def _number_faults(model: Model, name: str, value: Decimal, field: str) -> Iterator[Fault]:
@@ -154,9 +159,10 @@ def _number_faults(model: Model, name: str, value: Decimal, field: str) -> Itera
         yield from number_faults(value, _NAMES[name], field)
 
 
-def quantity_faults(value: Decimal, what: str, field: str) -> Iterator[Fault]:
+def quantity_faults(value: Decimal, what: str, field: str, *, least: Decimal | None = ZERO) -> Iterator[Fault]:
     """A quantity is kept exactly or refused, never rounded."""
-    yield from number_faults(value, what, field, whole_digits=MAX_QUANTITY_WHOLE_DIGITS, places=MAX_QUANTITY_PLACES)
+    digits, places = MAX_QUANTITY_WHOLE_DIGITS, MAX_QUANTITY_PLACES
+    yield from number_faults(value, what, field, least=least, whole_digits=digits, places=places)
 
 
 def number_faults(
@@ -164,14 +170,14 @@ def number_faults(
     what: str,
     field: str,
     *,
-    least: Decimal = ZERO,
+    least: Decimal | None = ZERO,
     whole_digits: int = MAX_WHOLE_DIGITS,
     places: int = MAX_PLACES,
 ) -> Iterator[Fault]:
     """A number of a price is kept exactly or refused, never rounded. `what`: its name in the message."""
     if not value.is_finite():
         yield Fault("price_invalid", f"The {what} “{value}” is not a number: write one, for example 0.00001.", field)
-    elif value < least:
+    elif least is not None and value < least:
         rule = "is negative: write 0 or more" if least == 0 else f"is too small: write {plain(least)} or more"
         yield Fault("price_negative", f"The {what} {plain(value)} {rule}.", field)
     elif value and value.adjusted() >= whole_digits:

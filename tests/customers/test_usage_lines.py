@@ -24,6 +24,7 @@ NOVEMBER = Period(datetime(2023, 11, 1, tzinfo=UTC), datetime(2023, 12, 1, tzinf
 class Usage:
     dimensions: Mapping[str, str]
     quantity: Decimal
+    events: int = 1
 
 
 def used(*rows: tuple[str, str | int]) -> list[Usage]:
