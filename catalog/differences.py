@@ -149,7 +149,8 @@ def _rows(
     for key, cell in after.items():
         if key not in before:
             yield f"{about}: new row {words(cell.match)} at {_price(new, cell, new_list)}."
-        elif (was := _price(old, before[key], old_list)) != (now := _price(new, cell, new_list)):
+        elif price_of(before[key]) != price_of(cell):
+            was, now = _price(old, before[key], old_list), _price(new, cell, new_list)
             yield f"{about}: {words(cell.match)} changes from {was} to {now}."
     for key, cell in before.items():
         if key not in after:
