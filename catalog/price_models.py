@@ -1,5 +1,7 @@
 """What a charge costs, as it is stored: the rows of its matrix, and price lists in further currencies."""
 
+from typing import Any
+
 from django.contrib.postgres.fields import ArrayField
 from django.core.validators import MinValueValidator
 from django.db import models
@@ -12,19 +14,19 @@ from catalog import triggers
 from catalog.pricing.price import Model
 
 
-def sum_of_money(help_text: str) -> "models.DecimalField[object, object]":
+def sum_of_money(help_text: str) -> Any:
     """An amount that is optional, in the currency of the version or of its price list."""
     return models.DecimalField(
         max_digits=19, decimal_places=4, null=True, blank=True, validators=[MinValueValidator(0)], help_text=help_text
     )
 
 
-def price_field(**options: object) -> "models.DecimalField[object, object]":
-    return models.DecimalField(max_digits=30, decimal_places=15, validators=[MinValueValidator(0)], **options)  # type: ignore[arg-type]
+def price_field(**options: Any) -> Any:
+    return models.DecimalField(max_digits=30, decimal_places=15, validators=[MinValueValidator(0)], **options)
 
 
-def quantity_field(**options: object) -> "models.DecimalField[object, object]":
-    return models.DecimalField(max_digits=38, decimal_places=12, validators=[MinValueValidator(0)], **options)  # type: ignore[arg-type]
+def quantity_field(**options: Any) -> Any:
+    return models.DecimalField(max_digits=38, decimal_places=12, validators=[MinValueValidator(0)], **options)
 
 
 @tracked()

@@ -130,7 +130,7 @@ def _tier(given: Any, field: str) -> Tier:
                 faults += error.faults
     if faults:
         raise Unreadable(faults)
-    return Tier(**{"up_to": None, **read})
+    return Tier(read.pop("up_to", None), **read)
 
 
 def _unknown_in_tier(given: Mapping[str, Any], field: str) -> Iterator[Fault]:

@@ -16,7 +16,11 @@ from catalog.pricing.stairstep import Stairstep
 from catalog.pricing.tiers import Tier
 from catalog.pricing.volume import Volume
 
-_TIERED = {Model.GRADUATED: Graduated, Model.VOLUME: Volume, Model.STAIRSTEP: Stairstep}
+_TIERED: Mapping[Model, type[Graduated] | type[Volume] | type[Stairstep]] = {
+    Model.GRADUATED: Graduated,
+    Model.VOLUME: Volume,
+    Model.STAIRSTEP: Stairstep,
+}
 
 
 @dataclass(frozen=True)

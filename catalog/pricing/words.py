@@ -45,7 +45,8 @@ def _percentage(price: Price, currency: str, unit: str) -> str:
 
 
 def _tiers(price: Price, unit: str) -> list[str]:
-    words, below = [], ZERO
+    words: list[str] = []
+    below = ZERO
     for tier in price.tiers:
         reach = f"up to {grouped(tier.up_to)} {unit}" if tier.up_to is not None else f"above {grouped(below)} {unit}"
         if tier.up_to is None and not words:
