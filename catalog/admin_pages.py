@@ -8,8 +8,10 @@ from django.urls import reverse
 
 from billing_site.foundation.admin_base import ConfigurationAdmin
 from billing_site.foundation.errors import Refused
-from billing_site.foundation.money import grouped, show
+from billing_site.foundation.money import show
+from catalog.cell_prices import price_of
 from catalog.models import Cell, Charge, PlanVersion
+from catalog.pricing.words import in_words, per_many
 from catalog.row_checks import words
 
 
@@ -50,15 +52,9 @@ def is_draft(version: PlanVersion | None) -> bool:
     return version is not None and version.status == PlanVersion.Status.DRAFT
 
 
-def price_text(cell: Cell, currency: str) -> str:
-    """A unit price with every digit: “0.00001 USD”."""
-    return f"{grouped(cell.unit_price)} {currency}"
-
-
-def rate_text(cell: Cell, currency: str, unit: str) -> str:
-    """The same price for as many units as make it easy to read: “10 USD per 1,000,000 token”. Nothing is rounded."""
-    size = 1_000 if cell.unit_price * 1_000 >= 1 else 1_000_000
-    return f"{grouped(cell.unit_price * size)} {currency} per {size:,} {unit}"
+def own_rows(charge: Charge) -> list[Cell]:
+    """The rows of the version's own currency. No query when they are prefetched."""
+    return [cell for cell in charge.cells.all() if cell.price_list_id is None]
 
 
 def charge_text(charge: Charge) -> str:
@@ -67,9 +63,9 @@ def charge_text(charge: Charge) -> str:
     if charge.meter is None:
         assert charge.amount is not None
         return f"{show(charge.amount, currency)} {charge.get_timing_display().partition(',')[0].lower()}"
-    cells = list(charge.cells.all())
+    cells = own_rows(charge)
     if len(cells) == 1:
-        return f"{price_text(cells[0], currency)} per {charge.meter.unit}"
+        return in_words(price_of(cells[0]), currency, charge.meter.unit)
     return f"{len(cells)} prices per {charge.meter.unit}" if cells else "no price yet"
 
 
@@ -78,4 +74,4 @@ def price_list(charge: Charge) -> list[tuple[str, str]]:
     if charge.meter is None:
         return [("", charge_text(charge))]
     currency, unit = charge.version.currency, charge.meter.unit
-    return [(words(cell.match), rate_text(cell, currency, unit)) for cell in charge.cells.all()]
+    return [(words(cell.match), per_many(price_of(cell), currency, unit)) for cell in own_rows(charge)]

@@ -12,10 +12,12 @@ from django.urls import reverse
 from unfold.admin import TabularInline
 
 from catalog import publishing
-from catalog.admin_pages import CataloguePage, charge_text, is_draft, price_text, rate_text
+from catalog.admin_pages import CataloguePage, charge_text, is_draft
+from catalog.cell_prices import price_of
 from catalog.forms import ChargeForm, NewUsageChargeForm, RowFormSet, field_of, row_form
 from catalog.models import Cell, Charge
 from catalog.priceable import priceable
+from catalog.pricing.words import in_words, per_many
 
 Kind = Charge.Kind
 TERMS = {
@@ -36,6 +38,10 @@ class RowInline(TabularInline):  # type: ignore[misc]
     verbose_name = "price"
     verbose_name_plural = "prices: for each use, the row that names most of its values exactly"
     template_before = "admin/catalog/charge/_values.html"
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Cell]:
+        rows: QuerySet[Cell] = super().get_queryset(request)
+        return rows.filter(price_list=None)
 
     def get_formset(self, request: HttpRequest, obj: Charge | None = None, **kwargs: Any) -> Any:
         assert obj is not None
@@ -73,13 +79,14 @@ class RowInline(TabularInline):  # type: ignore[misc]
 
     @admin.display(description="Price of one unit")
     def price(self, cell: Cell) -> str:
-        return price_text(cell, cell.charge.version.currency)
+        assert cell.charge.meter is not None
+        return in_words(price_of(cell), cell.charge.version.currency, cell.charge.meter.unit)
 
     @admin.display(description="That is")
     def rate(self, cell: Cell) -> str:
         if not cell.pk or cell.charge.meter is None:
             return "–"
-        return rate_text(cell, cell.charge.version.currency, cell.charge.meter.unit)
+        return per_many(price_of(cell), cell.charge.version.currency, cell.charge.meter.unit)
 
 
 def _dimensions(charge: Charge | None) -> tuple[str, ...]:

@@ -2,20 +2,40 @@
 
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
+from typing import Any, TypedDict, Unpack
 
 from django.db import transaction
 from django.db.models import Max
 
-from catalog import checks
-from catalog.models import Cell, Charge, PlanVersion, Product
+from catalog import checks, rows
+from catalog.models import Charge, ChargeAmount, PlanVersion, PriceList, Product
 from catalog.priceable import priceable
+from catalog.pricing.price import Price, per_unit
 from catalog.row_checks import DraftRow, row_faults
 from catalog.writing import locked_draft, refuse, save
 from meters.models import Meter
 from meters.values import as_text
 
 ANY = "*"
-DraftRows = Iterable[tuple[Mapping[str, object], Decimal]]
+DraftRows = Iterable[tuple[Mapping[str, object], Decimal | Price]]
+
+
+class Terms(TypedDict, total=False):
+    """What a charge can be given beside its rows. Sums are in the version's currency, of a full period."""
+
+    code: str
+    name: str
+    product: Product
+    position: int
+    amount: Decimal
+    timing: str
+    unmatched: str
+    included: Decimal | None
+    minimum: Decimal | None
+    cap: Decimal | None
+    cost_model: str
+    cost_token_type: str
+    cost_context: str
 
 
 def add_flat_charge(
@@ -27,73 +47,68 @@ def add_flat_charge(
     amount: Decimal,
     timing: str = Charge.Timing.ADVANCE,
 ) -> Charge:
-    """A fee of `amount`, in the version's currency, for each full period."""
+    """A fee of `amount`, in the version's currency: for each full period, or once when a subscription begins."""
     refuse(checks.fee_faults(amount, version.currency))
     charge = Charge(code=code, name=name, product=product, kind=Charge.Kind.FLAT, timing=timing, amount=amount)
     with transaction.atomic():
         return _added(charge, version)
 
 
-def add_usage_charge(
-    version: PlanVersion,
-    *,
-    code: str,
-    name: str,
-    product: Product,
-    meter: Meter,
-    rows: DraftRows = (),
-    unmatched: str = Charge.Unmatched.HOLD,
-) -> Charge:
-    """The usage of `meter`, priced by `rows`: ({dimension: value}, unit price), of equals the first one first.
+def add_usage_charge(version: PlanVersion, *, meter: Meter, rows: DraftRows = (), **terms: Unpack[Terms]) -> Charge:
+    """The usage of `meter`, priced by `rows`: ({dimension: value}, price or unit price), of equals the first one first.
 
     A dimension that a row leaves out, or gives as `*`, may be anything. Values are compared as text: 1 is “1”, True is
     “true”. A draft may wait for its rows; publishing it does not.
     """
-    drafts = _drafts(rows)
-    refuse(row_faults(priceable(meter), drafts))
-    charge = Charge(code=code, name=name, product=product, kind=Charge.Kind.USAGE, meter=meter, unmatched=unmatched)
+    drafts = drafted(rows)
+    charge = Charge(kind=Charge.Kind.USAGE, meter=meter, **terms)
+    refuse([*row_faults(priceable(meter), drafts), *checks.term_faults(charge, version.currency)])
     with transaction.atomic():
         _added(charge, version)
-        _write_rows(charge, drafts)
+        _write(charge, None, drafts)
     return charge
 
 
-def change_charge(
-    charge: Charge,
-    *,
-    code: str | None = None,
-    name: str | None = None,
-    product: Product | None = None,
-    position: int | None = None,
-    amount: Decimal | None = None,
-    timing: str | None = None,
-    unmatched: str | None = None,
-    rows: DraftRows | None = None,
-) -> Charge:
-    """Change what is given and leave the rest; `rows` replace all rows. Its kind, meter and version stay."""
-    given = {
-        "code": code,
-        "name": name,
-        "product": product,
-        "position": position,
-        "amount": amount,
-        "timing": timing,
-        "unmatched": unmatched,
-    }
-    drafts = None if rows is None else _drafts(rows)
+def change_charge(charge: Charge, *, rows: DraftRows | None = None, **terms: Unpack[Terms]) -> Charge:
+    """Change what is given and leave the rest; `rows` replace all rows of the version's own currency.
+
+    Its kind, meter and version stay.
+    """
+    drafts = None if rows is None else drafted(rows)
     with transaction.atomic():
         version = locked_draft(charge.version_id)
         changed = Charge.objects.select_related("meter").get(pk=charge.pk)
-        for field, value in given.items():
-            if value is not None:
-                setattr(changed, field, value)
-        if changed.amount is not None:
-            refuse(checks.fee_faults(changed.amount, version.currency))
+        for field, value in terms.items():
+            setattr(changed, field, value)
+        refuse(checks.term_faults(changed, version.currency))
         save(changed)
         if drafts is not None and changed.meter is not None:
             refuse(row_faults(priceable(changed.meter), drafts))
-            _write_rows(changed, drafts)
+            _write(changed, None, drafts)
     return changed
+
+
+def set_rows(charge: Charge, price_list: PriceList | None, drafts: list[DraftRow]) -> None:
+    """Make these the charge's rows in one price list; None: in the version's own currency."""
+    with transaction.atomic():
+        locked_draft(charge.version_id)
+        held = Charge.objects.select_related("meter").get(pk=charge.pk)
+        assert held.meter is not None
+        refuse(row_faults(priceable(held.meter), drafts))
+        _write(held, price_list, drafts)
+
+
+def set_amounts(charge: Charge, price_list: PriceList, **amounts: Decimal | None) -> ChargeAmount:
+    """What the charge's fee, minimum and cap are in a further currency: `amount`, `minimum`, `cap`."""
+    with transaction.atomic():
+        locked_draft(charge.version_id)
+        listed = ChargeAmount.objects.filter(charge=charge, price_list=price_list).first()
+        listed = listed or ChargeAmount(charge=charge, price_list=price_list)
+        for name, amount in amounts.items():
+            setattr(listed, name, amount)
+            if amount is not None:
+                refuse(checks.fee_faults(amount, price_list.currency, name))
+        return save(listed)
 
 
 def remove_charge(charge: Charge) -> None:
@@ -101,6 +116,19 @@ def remove_charge(charge: Charge) -> None:
     with transaction.atomic():
         locked_draft(charge.version_id)
         charge.delete()
+
+
+def drafted(given: DraftRows) -> list[DraftRow]:
+    """Rows as they are checked and written."""
+    return [
+        DraftRow(as_match(match), per_unit(price) if isinstance(price, Decimal) else price) for match, price in given
+    ]
+
+
+def as_match(match: Mapping[str, Any]) -> dict[str, str]:
+    """Exact values alone, as the text that usage is compared by."""
+    texts = {name: as_text(value) for name, value in match.items()}
+    return {name: text for name, text in texts.items() if text is not None and text != ANY}
 
 
 def _added(charge: Charge, version: PlanVersion) -> Charge:
@@ -111,26 +139,7 @@ def _added(charge: Charge, version: PlanVersion) -> Charge:
     return save(charge)
 
 
-def _drafts(rows: DraftRows) -> list[DraftRow]:
-    return [DraftRow(_as_match(match), unit_price) for match, unit_price in rows]
-
-
-def _as_match(match: Mapping[str, object]) -> dict[str, str]:
-    """Exact values alone, as the text that usage is compared by."""
-    texts = {name: as_text(value) for name, value in match.items()}
-    return {name: text for name, text in texts.items() if text is not None and text != ANY}
-
-
-def _write_rows(charge: Charge, drafts: list[DraftRow]) -> None:
-    """Make these the charge's rows. A row that keeps its values keeps its place in the history."""
-    before = {_key(cell.match): cell for cell in charge.cells.all()}
-    kept = [before.get(_key(row.match), Cell(charge=charge, match=row.match)) for row in drafts]
-    for position, (cell, row) in enumerate(zip(kept, drafts, strict=True)):
-        cell.position, cell.unit_price = position, row.unit_price
-    charge.cells.exclude(pk__in=[cell.pk for cell in kept if cell.pk]).delete()
-    Cell.objects.bulk_update([cell for cell in kept if cell.pk], ["position", "unit_price"])
-    Cell.objects.bulk_create([cell for cell in kept if not cell.pk])
-
-
-def _key(match: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
-    return tuple(sorted(match.items()))
+def _write(charge: Charge, price_list: PriceList | None, drafts: list[DraftRow]) -> None:
+    rows.replace(charge.pk, None if price_list is None else price_list.pk, drafts)
+    if hasattr(charge, "_prefetched_objects_cache"):
+        charge._prefetched_objects_cache.clear()  # noqa: SLF001

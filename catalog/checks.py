@@ -2,22 +2,24 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from decimal import Decimal
 from itertools import combinations
 
+from django.db.models import prefetch_related_objects
+
 from billing_site.foundation.errors import Fault
-from billing_site.foundation.money import is_currency, minor_unit, plain
-from catalog.models import Charge, PlanVersion
+from billing_site.foundation.money import is_currency
+from catalog.charge_checks import charge_code_faults, charge_faults, fee_faults, term_faults
+from catalog.models import Charge, Plan, PlanVersion, PriceList
 from catalog.priceable import priceable
-from catalog.row_checks import MAX_WHOLE_DIGITS, DraftRow, leaves_gap, overlap, row_faults
-from meters import drafts
-from meters.metering import draft_of
+from catalog.row_checks import leaves_gap, overlap
+
+__all__ = ["charge_code_faults", "currency_faults", "faults", "fee_faults", "term_faults", "warnings"]
 
 
 def faults(version: PlanVersion) -> list[Fault]:
     """What must be mended first. `field` leads to the place: “currency”, “charges.tokens.rows.2.match”."""
-    found = list(currency_faults(version.currency))
     charges = _charges(version)
+    found = [*terms_faults(version), *consumption_faults(version)]
     if not charges:
         found.append(Fault("charges_missing", "The version charges nothing: add a charge.", "charges"))
     for charge in charges:
@@ -31,7 +33,9 @@ def warnings(version: PlanVersion) -> list[str]:
     """What may be meant, and may be not."""
     found, charges = [], _charges(version)
     for charge in charges:
-        if charge.meter is not None and leaves_gap(priceable(charge.meter), [c.match for c in charge.cells.all()]):
+        if charge.meter is not None and leaves_gap(
+            priceable(charge.meter), [c.match for c in charge.cells.all() if c.price_list_id is None]
+        ):
             happens = (
                 "its invoice is held until somebody prices it"
                 if charge.unmatched == Charge.Unmatched.HOLD
@@ -64,52 +68,66 @@ def currency_faults(currency: str) -> Iterator[Fault]:
         yield Fault("currency_unknown", message, "currency")
 
 
-def charge_code_faults(version: PlanVersion, code: str, but: int | None = None) -> Iterator[Fault]:
-    """A version has each charge code once; `but`: the charge that is being changed."""
-    others = Charge.objects.filter(version=version, code=code)
-    if (others if but is None else others.exclude(pk=but)).exists():
-        message = f"{version} has a charge “{code}” already: choose another code."
-        yield Fault("code_taken", message, "code")
+def terms_faults(version: PlanVersion) -> Iterator[Fault]:
+    """What is wrong with the sums over all usage, in every currency."""
+    yield from currency_faults(version.currency)
+    for name in ("minimum", "cap"):
+        amount = getattr(version, name)
+        if amount is not None:
+            yield from fee_faults(amount, version.currency, name)
+    for price_list in version.price_lists.all():
+        yield from _list_faults(version, price_list)
 
 
-def charge_faults(charge: Charge) -> Iterator[Fault]:
-    """What is wrong with one charge and its rows, whether they are saved yet or prefetched."""
-    rows = [DraftRow(cell.match, cell.unit_price) for cell in charge.cells.all()]
-    if charge.kind == Charge.Kind.FLAT:
-        assert charge.amount is not None
-        yield from fee_faults(charge.amount, charge.version.currency)
-        if rows:
-            yield Fault(
-                "rows_of_fee", "A flat fee has no rows: remove them, or charge for the usage of a meter.", "rows"
-            )
-        return
-    assert charge.meter is not None
-    for fault in drafts.faults(draft_of(charge.meter)):
-        message = f"its meter “{charge.meter.code}” is not ready: {fault.message}"
-        yield replace(fault, message=message, field=f"meter.{fault.field}")
-    if not rows:
-        yield Fault("rows_missing", "it has no price: add a row, for example one of only * for every use.", "rows")
-    yield from row_faults(priceable(charge.meter), rows)
+def _list_faults(version: PlanVersion, price_list: PriceList) -> Iterator[Fault]:
+    place = f"lists.{price_list.currency}"
+    for fault in currency_faults(price_list.currency):
+        yield replace(fault, field=f"{place}.currency")
+    for name in ("minimum", "cap", "credit_price"):
+        amount = getattr(price_list, name)
+        if amount is not None and name != "credit_price":
+            for fault in fee_faults(amount, price_list.currency, name):
+                yield replace(fault, field=f"{place}.{name}")
+        elif amount is None and getattr(version, name) is not None:
+            what = name.replace("_", " ")
+            message = f"The price list in {price_list.currency} lacks the {what}: say what it is."
+            yield Fault("amount_missing", message, f"{place}.{name}")
 
 
-def fee_faults(amount: Decimal, currency: str) -> Iterator[Fault]:
-    """A fee is a sum that can be paid: no finer than the currency's minor unit."""
-    places = minor_unit(currency)
-    if not amount.is_finite() or amount < 0:
-        yield Fault("amount_invalid", f"The fee “{amount}” is not a sum: write 0 or more.", "amount")
-    elif amount and amount.adjusted() >= MAX_WHOLE_DIGITS:
-        message = f"The fee has {amount.adjusted() + 1} digits before the point: {MAX_WHOLE_DIGITS} are possible."
-        yield Fault("amount_too_large", message, "amount")
-    elif amount and -int(amount.normalize().as_tuple().exponent) > places:
-        decimals = f"at most {places} decimals" if places else "no decimals"
-        message = f"The fee {plain(amount)} is finer than {currency} can be paid: write it with {decimals}."
-        yield Fault("amount_too_precise", message, "amount")
+def consumption_faults(version: PlanVersion) -> Iterator[Fault]:
+    """Whether the version says what its plan's way of paying needs, and nothing that does not belong to it."""
+    consumption = version.plan.consumption
+    if consumption == Plan.Consumption.METERED:
+        needed: tuple[str, ...] = ()
+        unused: tuple[str, ...] = ("when_empty", "included_credits", "credit_price")
+    elif consumption == Plan.Consumption.BALANCE:
+        needed, unused = ("when_empty",), ("included_credits", "credit_price")
+    else:
+        invoiced = version.when_empty == PlanVersion.WhenEmpty.INVOICE
+        needed = ("when_empty", "credit_price") if invoiced else ("when_empty",)
+        unused = ("minimum", "cap")
+    way = version.plan.get_consumption_display().partition(":")[0].lower()
+    for name in needed:
+        if getattr(version, name) in (None, ""):
+            message = f"The plan is paid for by {way}: say {_ASKED[name]}."
+            yield Fault(f"{name}_missing", message, name)
+    for name in unused:
+        if getattr(version, name) not in (None, ""):
+            message = f"The plan is paid for by {way}, where there is no {name.replace('_', ' ')}: leave it empty."
+            yield Fault(f"{name}_unused", message, name)
+
+
+_ASKED = {
+    "when_empty": "what happens when the wallet is empty",
+    "credit_price": "what a credit costs that is used beyond those that were there",
+}
 
 
 def _charges(version: PlanVersion) -> list[Charge]:
     """The charges in order, with all that the checks read."""
-    parts = ("cells", "meter__dimensions", "meter__bands", "meter__values", "meter__filters")
-    charges = list(version.charges.select_related("meter", "version").prefetch_related(*parts))
+    parts = ("cells", "amounts", "meter__dimensions", "meter__bands", "meter__values", "meter__filters")
+    charges = list(version.charges.select_related("meter", "version__plan").prefetch_related(*parts))
+    prefetch_related_objects([version], "price_lists")  # once, for all charges
     for charge in charges:
         charge.version = version
     return charges

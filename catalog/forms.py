@@ -18,7 +18,8 @@ from catalog import checks
 from catalog.charging import ANY
 from catalog.models import Cell, Charge, Plan, PlanVersion
 from catalog.priceable import Priceable, priceable
-from catalog.row_checks import DraftRow, price_faults, row_faults
+from catalog.pricing.price import Price, number_faults, per_unit
+from catalog.row_checks import DraftRow, row_faults
 from catalog.seen_values import seen_values
 
 FIRST_CURRENCIES = ("USD", "EUR", "GBP", "JPY")
@@ -159,7 +160,7 @@ class NewUsageChargeForm(ChargeForm):
     def clean_unit_price(self) -> Decimal | None:
         price: Decimal | None = self.cleaned_data["unit_price"]
         if price is not None:
-            show_faults(self, price_faults(price, "unit_price"))
+            show_faults(self, number_faults(price, "unit price", "unit_price"))
         return price
 
 
@@ -192,9 +193,8 @@ class RowForm(forms.ModelForm):
 
     def drafted(self) -> DraftRow:
         values = {name: self.cleaned_data[field_of(name)].strip() or ANY for name in self.priceable.dimensions}
-        return DraftRow(
-            {name: value for name, value in values.items() if value != ANY}, self.cleaned_data["unit_price"]
-        )
+        match = {name: value for name, value in values.items() if value != ANY}
+        return DraftRow(match, per_unit(self.cleaned_data["unit_price"]))
 
 
 def field_of(dimension: str) -> str:
@@ -237,9 +237,9 @@ class RowFormSet(BaseInlineFormSet):  # type: ignore[type-arg]
         kept = [form for form in filled if form.is_valid() and not form.cleaned_data.get("DELETE")]
         return sorted(kept, key=lambda form: form.cleaned_data.get("position") or len(filled) + 1)
 
-    def drafted(self) -> list[tuple[Mapping[str, object], Decimal]]:
+    def drafted(self) -> list[tuple[Mapping[str, object], Price]]:
         """The rows as the verb takes them."""
-        return [(row.match, row.unit_price) for row in (form.drafted() for form in self.kept())]
+        return [(row.match, row.price) for row in (form.drafted() for form in self.kept())]
 
     def clean(self) -> None:
         if any(self.errors):

@@ -4,14 +4,16 @@ from datetime import timedelta
 
 from django.core.validators import MinValueValidator
 from django.db import models
-from django.db.models import F, Func, Q, Value
-from django.db.models.functions import MD5, Cast, Now
-from django.db.models.lookups import Exact
+from django.db.models import F, Q
+from django.db.models.functions import Now
 
 from billing_site.foundation.history import tracked
 from billing_site.foundation.periods import Interval
 from catalog import triggers
+from catalog.price_models import Cell, ChargeAmount, PriceList, sum_of_money
 from meters.models import CODE, Meter
+
+__all__ = ["Cell", "Charge", "ChargeAmount", "Plan", "PlanVersion", "PriceList", "Product"]
 
 
 @tracked()
@@ -37,13 +39,41 @@ class Product(models.Model):
 class Plan(models.Model):
     """A name under which priced versions follow each other."""
 
+    class Consumption(models.TextChoices):
+        METERED = "metered", "Metered: what was used is invoiced when the period is over"
+        CREDITS = "credits", "Credits: usage is priced in credits, and spends those that were granted or bought"
+        BALANCE = "balance", "Balance: usage is priced in money, and spends what was paid in beforehand"
+
     code = models.CharField(max_length=100, unique=True, db_collation="C", validators=[CODE])
     name = models.CharField(max_length=200)
     description = models.TextField(blank=True)
+    consumption = models.CharField(
+        max_length=10,
+        choices=Consumption.choices,
+        default=Consumption.METERED,
+        help_text="How usage is paid for. One way for each plan; it stays once a version was published.",
+    )
+    margin_floor = models.DecimalField(
+        "margin floor",
+        max_digits=7,
+        decimal_places=2,
+        null=True,
+        blank=True,
+        help_text="In percent: a price below cost + this is not published. 0: none below cost. Empty: no check.",
+    )
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 
     class Meta:
         ordering = ["code"]
+        triggers = [triggers.CONSUMPTION_STAYS]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(consumption__in=["metered", "credits", "balance"]), name="plan_consumption_is_known"
+            ),
+            models.CheckConstraint(
+                condition=Q(margin_floor=None) | Q(margin_floor__gt=-100), name="plan_margin_floor_above_minus_100"
+            ),
+        ]
 
     def __str__(self) -> str:
         return self.name
@@ -57,6 +87,10 @@ class PlanVersion(models.Model):
         DRAFT = "draft", "Draft"
         PUBLISHED = "published", "Published"
         RETIRED = "retired", "Retired"
+
+    class WhenEmpty(models.TextChoices):
+        INVOICE = "invoice", "Go on, and invoice what is beyond it when the period is over"
+        BLOCK = "block", "Stop"
 
     plan = models.ForeignKey(Plan, on_delete=models.PROTECT, related_name="versions")
     number = models.PositiveIntegerField(editable=False, help_text="1, 2, 3 … within the plan.")
@@ -72,6 +106,41 @@ class PlanVersion(models.Model):
         default=timedelta(hours=1),
         help_text="How long after the end of a period an invoice stays a draft, so that late events still count."
         " Hours:minutes:seconds, for example 01:00:00.",
+    )
+    minimum = sum_of_money(
+        "The least that all usage of a full period comes to: what is missing is charged on a line of its own."
+    )
+    cap = sum_of_money("The most that all usage of a full period comes to: what is above it is credited.")
+    commitment_product = models.ForeignKey(
+        Product,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="+",
+        help_text="What is sold by the line that fills up to the minimum.",
+    )
+    when_empty = models.CharField(
+        "when the wallet is empty",
+        max_length=10,
+        choices=WhenEmpty.choices,
+        blank=True,
+        help_text="Of plans that are paid for beforehand.",
+    )
+    included_credits = models.DecimalField(
+        max_digits=38,
+        decimal_places=12,
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(0)],
+        help_text="Credits that each period grants; what is left of them lapses with it. Of plans in credits.",
+    )
+    credit_price = models.DecimalField(
+        max_digits=30,
+        decimal_places=15,
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(0)],
+        help_text="What one credit costs that was used beyond those that were there. Of plans in credits.",
     )
     published_at = models.DateTimeField(null=True, editable=False)
     retired_at = models.DateTimeField(null=True, editable=False)
@@ -99,10 +168,34 @@ class PlanVersion(models.Model):
                 violation_error_message="The grace cannot be negative. 0 finalizes as soon as the period is over.",
             ),
             models.CheckConstraint(condition=Q(currency__regex=r"^[A-Z]{3}$"), name="plan_version_currency_is_a_code"),
+            models.CheckConstraint(
+                condition=(Q(minimum=None) | Q(minimum__gte=0))
+                & (Q(cap=None) | Q(cap__gte=0))
+                & (Q(minimum=None) | Q(cap=None) | Q(minimum__lte=F("cap"))),
+                name="plan_version_minimum_within_cap",
+                violation_error_message="The minimum is above the cap.",
+            ),
+            models.CheckConstraint(
+                condition=Q(minimum=None) | Q(commitment_product__isnull=False),
+                name="plan_version_minimum_has_product",
+                violation_error_message="Say which product the line is that fills up to the minimum.",
+            ),
+            models.CheckConstraint(
+                condition=Q(when_empty__in=["", "invoice", "block"]), name="plan_version_when_empty_is_known"
+            ),
+            models.CheckConstraint(
+                condition=(Q(included_credits=None) | Q(included_credits__gte=0))
+                & (Q(credit_price=None) | Q(credit_price__gte=0)),
+                name="plan_version_credits_not_negative",
+            ),
         ]
 
     def __str__(self) -> str:
         return f"{self.plan} v{self.number}"
+
+    def currencies(self) -> list[str]:
+        """Those in which it is offered, its own first. No query when its price lists were prefetched."""
+        return [self.currency, *(each.currency for each in self.price_lists.all())]
 
 
 @tracked()
@@ -116,6 +209,7 @@ class Charge(models.Model):
     class Timing(models.TextChoices):
         ADVANCE = "advance", "In advance, at the start of each period"
         ARREARS = "arrears", "In arrears, at the end of each period"
+        ONCE = "once", "Once, when the subscription begins"
 
     class Unmatched(models.TextChoices):
         HOLD = "hold", "Hold the invoice until somebody prices it"
@@ -145,6 +239,37 @@ class Charge(models.Model):
         related_name="charges",
         help_text="Whose usage is priced.",
     )
+    included = models.DecimalField(
+        max_digits=38,
+        decimal_places=12,
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(0)],
+        help_text="Units of each full period that cost nothing: taken off all rows in proportion to their usage.",
+    )
+    minimum = sum_of_money("The least that this charge comes to in a full period.")
+    cap = sum_of_money("The most that this charge comes to in a full period: what is above it is credited.")
+    cost_model = models.CharField(
+        "dimension with the model",
+        max_length=100,
+        blank=True,
+        db_collation="C",
+        help_text="Whose values are names of models, so that the catalogue of model costs knows what a unit costs you.",
+    )
+    cost_token_type = models.CharField(
+        "dimension with the token type",
+        max_length=100,
+        blank=True,
+        db_collation="C",
+        help_text="Whose values are input, output, cache_read … Empty: every unit is an input token.",
+    )
+    cost_context = models.CharField(
+        "band of the request's size",
+        max_length=100,
+        blank=True,
+        db_collation="C",
+        help_text="For models whose cost steps with the size of a request. Empty: the cost of small requests.",
+    )
     unmatched = models.CharField(
         max_length=10,
         choices=Unmatched.choices,
@@ -159,58 +284,26 @@ class Charge(models.Model):
             models.UniqueConstraint(fields=["version", "code"], name="charge_code_once"),
             models.CheckConstraint(condition=Q(unmatched__in=["hold", "zero"]), name="charge_unmatched_is_known"),
             models.CheckConstraint(
-                condition=Q(kind="flat", amount__isnull=False, amount__gte=0, meter=None)
-                & Q(timing__in=["advance", "arrears"])
+                condition=Q(kind="flat", amount__isnull=False, amount__gte=0, meter=None, included=None)
+                & Q(timing__in=["advance", "arrears", "once"], minimum=None, cap=None)
+                & Q(cost_model="", cost_token_type="", cost_context="")
                 | Q(kind="usage", amount=None, meter__isnull=False, timing="arrears"),
                 name="charge_fields_fit_kind",
+            ),
+            models.CheckConstraint(
+                condition=(Q(included=None) | Q(included__gte=0))
+                & (Q(minimum=None) | Q(minimum__gte=0))
+                & (Q(cap=None) | Q(cap__gte=0))
+                & (Q(minimum=None) | Q(cap=None) | Q(minimum__lte=F("cap"))),
+                name="charge_minimum_within_cap",
+                violation_error_message="The minimum is above the cap.",
+            ),
+            models.CheckConstraint(
+                condition=~Q(cost_model="") | Q(cost_token_type="", cost_context=""),
+                name="charge_cost_names_a_model",
+                violation_error_message="Say first which dimension holds the model.",
             ),
         ]
 
     def __str__(self) -> str:
         return self.name
-
-
-IS_OBJECT = Exact(Func("match", function="jsonb_typeof", output_field=models.TextField()), "object")
-# `*` is written by leaving the dimension out: two ways to say it would be two rows of equal keys.
-HAS_UNFIT_VALUE = Func(
-    "match",
-    Value('strict $.* ? (@.type() != "string" || @ == "*")'),
-    function="jsonb_path_exists",
-    template="%(function)s(%(expressions)s::jsonpath)",
-    output_field=models.BooleanField(),
-)
-
-
-@tracked()
-class Cell(models.Model):
-    """A row of a charge's price matrix: an exact value, or any, for every dimension of the meter; and a unit price.
-
-    `match` holds the exact values as text; a dimension that is absent from it matches anything, a missing value too.
-    """
-
-    charge = models.ForeignKey(Charge, on_delete=models.CASCADE, related_name="cells")
-    position = models.PositiveIntegerField(default=0)
-    match = models.JSONField(default=dict, blank=True)
-    unit_price = models.DecimalField(max_digits=30, decimal_places=15, validators=[MinValueValidator(0)])
-
-    class Meta:
-        verbose_name = "row"
-        ordering = ["position", "id"]
-        triggers = [triggers.CELL_IN_DRAFT, triggers.NO_TRUNCATE]
-        constraints = [
-            models.UniqueConstraint(
-                F("charge"),
-                MD5(Cast("match", models.TextField())),
-                name="cell_match_once",
-                violation_error_message="Two rows have the same values: keep one of them.",
-            ),
-            models.CheckConstraint(
-                condition=Q(IS_OBJECT) & ~Q(match__has_key="") & ~Q(HAS_UNFIT_VALUE),
-                name="cell_match_is_names_and_texts",
-                violation_error_message="A row names dimensions and their values as text.",
-            ),
-            models.CheckConstraint(condition=Q(unit_price__gte=0), name="cell_unit_price_not_negative"),
-        ]
-
-    def __str__(self) -> str:
-        return ", ".join(f"{name}={value}" for name, value in self.match.items()) or "*"

@@ -14,7 +14,6 @@ from catalog import publishing
 from catalog.admin_pages import NamedPage
 from catalog.forms import NewPlanForm
 from catalog.models import Plan, PlanVersion
-from catalog.writing import save
 
 PUBLISHED = Q(versions__status=PlanVersion.Status.PUBLISHED)
 
@@ -67,7 +66,7 @@ class PlanAdmin(NamedPage):
 
     def save_model(self, request: HttpRequest, obj: Plan, form: ModelForm, change: bool) -> None:  # noqa: FBT001
         if change:
-            save(obj)
+            publishing.change_plan(obj)
             return
         with transaction.atomic():
             made = publishing.create_plan(code=obj.code, name=obj.name, description=obj.description)

@@ -1,43 +1,82 @@
 """Plan versions read as price books: the way from the tables to pricing."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+
+from django.db.models import QuerySet
 
 from billing_site.foundation.periods import Interval
-from catalog.models import Charge, PlanVersion
+from catalog.cell_prices import price_of
+from catalog.models import Charge, ChargeAmount, PlanVersion, PriceList
 from catalog.priceable import priceable
 from catalog.pricing.book import FlatCharge, PriceBook, Row, Timing, Unmatched, UsageCharge
-from catalog.pricing.per_unit import PerUnit
+from catalog.pricing.models import computing
 from meters.metering import adds_up
+from meters.models import Meter, Rounding
+
+Key = tuple[int, str]
+"""A version's id, and the currency in which it is asked for."""
 
 
-def load(version_ids: Collection[int]) -> dict[int, PriceBook]:
-    """The price books of these versions, drafts too, by version id; ids that do not exist are left out.
+class NotPriced(Exception):
+    """A draft has no amount yet in one of its currencies; a published version always has."""
 
-    Five queries, however many versions, charges and rows there are: versions, charges with their meters, the meters'
-    dimensions and values, rows.
+
+def load(keys: Collection[Key]) -> dict[Key, PriceBook]:
+    """The price books of these versions in these currencies, drafts too; what does not exist is left out.
+
+    Seven queries, however many versions, charges and rows there are: versions, their price lists, charges with their
+    meters, amounts by list, the meters' dimensions, bands and values, rows.
     """
-    versions = PlanVersion.objects.filter(pk__in=version_ids).select_related("plan")
-    charges = Charge.objects.select_related("meter").prefetch_related(
-        "cells", "meter__dimensions", "meter__bands", "meter__values"
-    )
+    ids = {version for version, _ in keys}
+    versions = PlanVersion.objects.filter(pk__in=ids).select_related("plan").prefetch_related("price_lists").in_bulk()
     by_version: dict[int, list[Charge]] = {}
-    for charge in charges.filter(version__in=version_ids).order_by("position", "id"):
+    for charge in _charges().filter(version__in=ids).order_by("position", "id"):
         by_version.setdefault(charge.version_id, []).append(charge)
-    return {version.pk: _book(version, by_version.get(version.pk, [])) for version in versions}
+    books = {}
+    for key in set(keys):
+        version = versions.get(key[0])
+        price_list = None if version is None else _list_of(version, key[1])
+        if version is not None and (price_list is not None or version.currency == key[1]):
+            books[key] = _book(version, price_list, by_version.get(version.pk, []))
+    return books
 
 
-def _book(version: PlanVersion, charges: list[Charge]) -> PriceBook:
+def own(versions: Collection[PlanVersion]) -> dict[int, PriceBook]:
+    """The price books of versions in their own currencies, by version id."""
+    return {version: book for (version, _), book in load([(each.pk, each.currency) for each in versions]).items()}
+
+
+def _charges() -> "QuerySet[Charge]":
+    return Charge.objects.select_related("meter").prefetch_related(
+        "cells", "amounts", "meter__dimensions", "meter__bands", "meter__values"
+    )
+
+
+def _list_of(version: PlanVersion, currency: str) -> PriceList | None:
+    return next((each for each in version.price_lists.all() if each.currency == currency), None)
+
+
+def _book(version: PlanVersion, price_list: PriceList | None, charges: list[Charge]) -> PriceBook:
+    terms = version if price_list is None else price_list
     return PriceBook(
         version=version.pk,
         label=str(version),
-        currency=version.currency,
+        currency=terms.currency,
         interval=Interval(version.interval),
-        charges=tuple(_usage(charge) if charge.kind == Charge.Kind.USAGE else _flat(charge) for charge in charges),
+        charges=tuple(
+            _usage(charge, price_list) if charge.kind == Charge.Kind.USAGE else _flat(charge, price_list)
+            for charge in charges
+        ),
+        minimum=terms.minimum,
+        cap=terms.cap,
+        commitment_product=version.commitment_product_id,
     )
 
 
-def _flat(charge: Charge) -> FlatCharge:
-    assert charge.amount is not None  # the database holds it: charge_fields_fit_kind
+def _flat(charge: Charge, price_list: PriceList | None) -> FlatCharge:
+    amount = _amounts(charge, price_list).amount
+    if amount is None:
+        raise NotPriced(f"The charge “{charge.name}” has no fee in {price_list}.")
     return FlatCharge(
         id=charge.pk,
         position=charge.position,
@@ -45,12 +84,13 @@ def _flat(charge: Charge) -> FlatCharge:
         name=charge.name,
         product=charge.product_id,
         timing=Timing(charge.timing),
-        amount=charge.amount,
+        amount=amount,
     )
 
 
-def _usage(charge: Charge) -> UsageCharge:
+def _usage(charge: Charge, price_list: PriceList | None) -> UsageCharge:
     assert charge.meter is not None  # the database holds it: charge_fields_fit_kind
+    amounts, wanted = _amounts(charge, price_list), None if price_list is None else price_list.pk
     return UsageCharge(
         id=charge.pk,
         position=charge.position,
@@ -60,7 +100,27 @@ def _usage(charge: Charge) -> UsageCharge:
         meter=charge.meter.pk,
         unit=charge.meter.unit,
         dimensions=priceable(charge.meter).dimensions,
-        rows=tuple(Row(cell.pk, cell.position, cell.match, PerUnit(cell.unit_price)) for cell in charge.cells.all()),
+        rows=tuple(
+            Row(cell.pk, cell.position, cell.match, computing(price_of(cell)))
+            for cell in charge.cells.all()
+            if cell.price_list_id == wanted
+        ),
         unmatched=Unmatched(charge.unmatched),
         adds_up=adds_up(charge.meter),
+        included=charge.included,
+        minimum=amounts.minimum,
+        cap=amounts.cap,
+        places=_places(charge.meter),
     )
+
+
+def _amounts(charge: Charge, price_list: PriceList | None) -> Charge | ChargeAmount:
+    if price_list is None:
+        return charge
+    listed: Mapping[int, ChargeAmount] = {each.price_list_id: each for each in charge.amounts.all()}
+    return listed.get(price_list.pk) or ChargeAmount(charge=charge, price_list=price_list)
+
+
+def _places(meter: Meter) -> int | None:
+    """The places to which the meter rounds its quantities, if it does."""
+    return None if meter.rounding == Rounding.NONE else meter.rounding_places

@@ -11,9 +11,26 @@ from django.db import transaction
 from billing_site.foundation import clock
 from billing_site.foundation.errors import Fault, Refused
 from catalog import checks
-from catalog.charging import add_flat_charge, add_usage_charge, change_charge, remove_charge
+from catalog.charging import (
+    add_flat_charge,
+    add_usage_charge,
+    change_charge,
+    remove_charge,
+    set_amounts,
+    set_rows,
+)
 from catalog.differences import diff
-from catalog.drafting import change_version, clone_version, create_plan, delete_version, draft_version
+from catalog.drafting import (
+    change_plan,
+    change_version,
+    clone_plan,
+    clone_version,
+    create_plan,
+    delete_version,
+    draft_version,
+    remove_price_list,
+    set_price_list,
+)
 from catalog.models import PlanVersion
 from meters.models import Meter
 
@@ -22,7 +39,9 @@ __all__ = [
     "add_flat_charge",
     "add_usage_charge",
     "change_charge",
+    "change_plan",
     "change_version",
+    "clone_plan",
     "clone_version",
     "create_plan",
     "delete_version",
@@ -30,8 +49,12 @@ __all__ = [
     "predecessor",
     "publish",
     "remove_charge",
+    "remove_price_list",
     "retire",
     "review",
+    "set_amounts",
+    "set_price_list",
+    "set_rows",
 ]
 
 Status = PlanVersion.Status
@@ -70,7 +93,9 @@ def publish(version: PlanVersion) -> PlanVersion:
     keep their dimensions and values.
     """
     with transaction.atomic():
-        locked = PlanVersion.objects.select_for_update(no_key=True).select_related(None).get(pk=version.pk)
+        locked = (
+            PlanVersion.objects.select_for_update(no_key=True, of=("self",)).select_related("plan").get(pk=version.pk)
+        )
         if locked.status != Status.DRAFT:
             raise _not_in(locked, "Only a draft can be published")
         meters = Meter.objects.filter(pk__in=locked.charges.values("meter"))

@@ -1,27 +1,23 @@
 """What is wrong with the rows of a charge, in words that say how to mend it. Pure.
 
-A fault's field is “rows.2.match” or “rows.2.unit_price” (counted from 0), or “rows” for all of them.
+A fault's field is “rows.2.match”, “rows.2.unit_price” or the like (counted from 0), or “rows” for all of them.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from difflib import get_close_matches
 
 from billing_site.foundation.errors import Fault
-from billing_site.foundation.money import plain
 from catalog.priceable import Priceable
-
-MAX_WHOLE_DIGITS = 15
-MAX_PLACES = 15
+from catalog.pricing.price import Price, price_faults
 
 
 @dataclass(frozen=True)
 class DraftRow:
-    """Exact values by dimension (one that `match` leaves out may be anything), and the price of one unit."""
+    """Exact values by dimension (one that `match` leaves out may be anything), and the price."""
 
     match: Mapping[str, str]
-    unit_price: Decimal
+    price: Price
 
 
 def row_faults(priceable: Priceable, rows: Sequence[DraftRow]) -> Iterator[Fault]:
@@ -30,7 +26,7 @@ def row_faults(priceable: Priceable, rows: Sequence[DraftRow]) -> Iterator[Fault
     for index, row in enumerate(rows):
         for name, value in row.match.items():
             yield from _match_faults(priceable, name, value, f"rows.{index}.match")
-        yield from price_faults(row.unit_price, f"rows.{index}.unit_price")
+        yield from price_faults(row.price, f"rows.{index}")
         first = seen.setdefault(tuple(sorted(row.match.items())), index)
         if first != index:
             message = f"Rows {first + 1} and {index + 1} are both for {words(row.match)}: remove one of them."
@@ -55,22 +51,6 @@ def _match_faults(priceable: Priceable, name: str, value: str, field: str) -> It
             f"The meter “{priceable.meter}” never gives {name} “{value}”: {_choose(value, only)}, or write * for any."
         )
         yield Fault("label_unknown", message, field)
-
-
-def price_faults(price: Decimal, field: str) -> Iterator[Fault]:
-    """A unit price is kept exactly or refused, never rounded."""
-    if not price.is_finite():
-        yield Fault(
-            "price_invalid", f"The unit price “{price}” is not a number: write one, for example 0.00001.", field
-        )
-    elif price < 0:
-        yield Fault("price_negative", f"The unit price {plain(price)} is negative: write 0 or more.", field)
-    elif price and price.adjusted() >= MAX_WHOLE_DIGITS:
-        message = f"The unit price has {price.adjusted() + 1} digits before the point: {MAX_WHOLE_DIGITS} are possible."
-        yield Fault("price_too_large", message, field)
-    elif price and (decimals := -int(price.normalize().as_tuple().exponent)) > MAX_PLACES:
-        message = f"The unit price {plain(price)} has {decimals} decimals: write at most {MAX_PLACES}."
-        yield Fault("price_too_precise", message, field)
 
 
 def leaves_gap(priceable: Priceable, matches: Sequence[Mapping[str, str]]) -> bool:

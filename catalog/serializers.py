@@ -5,24 +5,46 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from billing_site.foundation.money import plain, round_amount
+from billing_site.foundation.money import round_amount
+from catalog.cell_prices import price_of
 from catalog.models import Cell, Charge, Plan, PlanVersion
 from catalog.priceable import priceable
+from catalog.pricing.documents import to_json
+from catalog.pricing.price import Model
 
 
-class RowSerializer(serializers.ModelSerializer[Cell]):
+class TierSerializer(serializers.Serializer[Any]):
+    up_to = serializers.CharField(required=False, help_text="The tier ends here, included; absent: it is the last.")
+    unit_price = serializers.CharField(help_text="Of one unit, or of one package.")
+    flat_price = serializers.CharField(help_text="Once the tier is entered (graduated), or reached.")
+    package = serializers.CharField(required=False, help_text="Units of a package; begun ones count in full.")
+
+
+class PriceSerializer(serializers.Serializer[Any]):
+    """What one row costs: the fields that its model uses, numbers as text."""
+
+    model = serializers.ChoiceField([each.value for each in Model], help_text="How a quantity becomes an amount.")
+    unit_price = serializers.CharField(required=False, help_text="Of one unit, of one package, or the flat amount.")
+    size = serializers.CharField(required=False, help_text="Units of a package.")
+    free = serializers.CharField(required=False, help_text="Units that cost nothing.")
+    percent = serializers.CharField(required=False, help_text="2.5 is 2.5 %: of the quantity, or the margin on cost.")
+    fixed = serializers.CharField(required=False, help_text="For each event.")
+    free_events = serializers.IntegerField(required=False, help_text="Events that have no fixed fee.")
+    tiers = TierSerializer(many=True, required=False)
+    flat_at_zero = serializers.BooleanField(
+        required=False, help_text="Whether the first tier's flat price is due without usage; true when absent."
+    )
+
+
+class RowSerializer(PriceSerializer):
+    id = serializers.IntegerField()
     match = serializers.DictField(
         child=serializers.CharField(),
         help_text="Exact values by dimension; a dimension that is absent may be anything, or missing.",
     )
-    unit_price = serializers.SerializerMethodField(help_text="The price of one unit, in the version's currency.")
 
-    class Meta:
-        model = Cell
-        fields = ["id", "match", "unit_price"]
-
-    def get_unit_price(self, row: Cell) -> str:
-        return plain(row.unit_price)
+    def to_representation(self, instance: Cell) -> dict[str, Any]:
+        return {"id": instance.pk, "match": instance.match, **to_json(price_of(instance))}
 
 
 class ChargeSerializer(serializers.ModelSerializer[Charge]):
@@ -31,7 +53,7 @@ class ChargeSerializer(serializers.ModelSerializer[Charge]):
     meter = serializers.SerializerMethodField(help_text="The meter's code; null for a fee.")
     unit = serializers.SerializerMethodField(help_text="What one of the quantity is called; null for a fee.")
     dimensions = serializers.SerializerMethodField(help_text="The names that rows can match on, in order.")
-    rows = RowSerializer(source="cells", many=True, help_text="The row with most exact values wins; then the first.")
+    rows = serializers.SerializerMethodField(help_text="The row with most exact values wins; then the first.")
 
     class Meta:
         model = Charge
@@ -51,6 +73,10 @@ class ChargeSerializer(serializers.ModelSerializer[Charge]):
 
     def get_amount(self, charge: Charge) -> str | None:
         return None if charge.amount is None else str(round_amount(charge.amount, charge.version.currency))
+
+    @extend_schema_field(RowSerializer(many=True))
+    def get_rows(self, charge: Charge) -> Any:
+        return [RowSerializer(cell).data for cell in charge.cells.all() if cell.price_list_id is None]
 
     def get_meter(self, charge: Charge) -> str | None:
         return charge.meter.code if charge.meter else None

@@ -12,7 +12,7 @@ from django.db import IntegrityError, models
 
 from billing_site.foundation.errors import Fault, Refused
 from billing_site.foundation.periods import Alignment, Period, local_date
-from catalog.models import Charge, PlanVersion
+from catalog.models import Charge, Plan, PlanVersion
 from customers.models import Alias, Contact, Customer, MeterClaim, Subscription
 
 # An address of the API ends in this word, so a reference that ends in it could not be told from it.
@@ -36,6 +36,9 @@ CONSTRAINTS = {
     ),
     "subscription_currency_fits": Fault(
         "currency_differs", "The customer and the plan version have different currencies.", "version"
+    ),
+    "subscription_needs_wallet": Fault(
+        "wallet_missing", "The plan is paid for beforehand, which needs a wallet; there are none yet.", "version"
     ),
     "subscription_moves_forward": Fault(
         "version_conflict",
@@ -150,12 +153,18 @@ def version_faults(version: PlanVersion, customer: Customer) -> list[Fault]:
     if version.status != PlanVersion.Status.PUBLISHED:
         message = f"{version} is {version.get_status_display().lower()}; only a published version can be subscribed to."
         faults.append(Fault("version_not_published", message, "version"))
-    if version.currency != customer.currency:
+    if customer.currency not in (offered := version.currencies()):
         message = (
-            f"{version} is priced in {version.currency} and the customer “{customer}” pays in {customer.currency};"
+            f"{version} is priced in {' and '.join(offered)} and the customer “{customer}” pays in {customer.currency};"
             " choose a version in the customer's currency."
         )
         faults.append(Fault("currency_differs", message, "version"))
+    if version.plan.consumption != Plan.Consumption.METERED:
+        message = (
+            f"“{version.plan}” is paid for beforehand, by {version.plan.consumption}, which needs a wallet; there are"
+            " none yet. Choose a metered plan."
+        )
+        faults.append(Fault("wallet_missing", message, "version"))
     return faults
 
 

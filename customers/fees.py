@@ -5,9 +5,9 @@ from functools import lru_cache
 
 from billing_site.foundation.money import round_amount
 from billing_site.foundation.periods import Period, Schedule, days
-from catalog.pricing.book import FlatCharge, PriceBook
+from catalog.pricing.book import FlatCharge, PriceBook, Priced, Step
 from catalog.pricing.flat import price_fee
-from customers.rated import RatedLine, explain
+from customers.rated import LineKind, RatedLine, explain
 
 ONE = Decimal(1)
 
@@ -17,29 +17,43 @@ def fee_line(book: PriceBook, charge: FlatCharge, schedule: Schedule, used: Peri
 
     Raises ValueError when `used` is more than one period.
     """
-    used_days, full_days = _days(schedule, used)
+    used_days, full_days = days_of(schedule, used)
     priced = price_fee(charge.amount, used_days, full_days)
-    amount = round_amount(priced.amount, book.currency)
     part = "" if used_days == full_days else f" ({used_days} of {full_days} days)"
+    return _line(book, charge, priced, used, part)
+
+
+def once_line(book: PriceBook, charge: FlatCharge, begins: Period) -> RatedLine:
+    """A fee that is due once, whole, with the period in which the subscription begins."""
+    step = Step("the fee, once", None, None, charge.amount)
+    return _line(book, charge, Priced(charge.amount, (step,), charge.amount), begins)
+
+
+def _line(book: PriceBook, charge: FlatCharge, priced: Priced, service: Period, suffix: str = "") -> RatedLine:
+    amount = round_amount(priced.amount, book.currency)
     return RatedLine(
+        kind=LineKind.FEE,
         charge=charge.id,
         product=charge.product,
-        description=charge.name + part,
+        description=charge.name + suffix,
         dimensions={},
         quantity=ONE,
         unit="",
         # On an invoice quantity × unit price is the amount; the fee of a full period stands in the explanation.
         unit_price=amount,
         amount=amount,
-        service=used,
+        service=service,
         explanation=explain(book, charge.code, None, priced, amount),
     )
 
 
 @lru_cache(maxsize=1_000)
-def _days(schedule: Schedule, used: Period) -> tuple[int, int]:
-    """Days used, and days in the full period. Kept: a chunk asks it of the same few schedules for every fee."""
+def days_of(schedule: Schedule, used: Period) -> tuple[int, int]:
+    """Local days of `used`, and of the full period in which it lies. Kept: a chunk asks it of the same few schedules.
+
+    Raises ValueError when `used` is more than one period.
+    """
     full = schedule.period_at(used.start)
     if used.end > full.end:
-        raise ValueError(f"A fee was asked for {used.start} to {used.end}, which is more than one period.")
+        raise ValueError(f"{used.start} to {used.end} is more than one period.")
     return days(used, schedule.timezone), days(full, schedule.timezone)

@@ -117,7 +117,7 @@ class AliasForm(forms.ModelForm):
 
 class VersionField(forms.ModelChoiceField):
     def label_from_instance(self, version: PlanVersion) -> str:
-        return f"{version} – {version.currency}, by the {version.interval}"
+        return f"{version} – {', '.join(version.currencies())}, by the {version.interval}"
 
 
 class SubscribeForm(forms.ModelForm):
@@ -129,7 +129,7 @@ class SubscribeForm(forms.ModelForm):
         queryset=PlanVersion.objects.filter(status=PlanVersion.Status.PUBLISHED).select_related("plan"),
         widget=UnfoldAdminSelect2Widget,
         label="Plan version",
-        help_text="Only published versions are offered. It must be in the customer's currency.",
+        help_text="Only published versions are offered. It must be offered in the customer's currency.",
     )
     starts_on = forms.DateField(
         widget=UnfoldAdminDateWidget, help_text="The first day, in the customer's timezone. It may lie in the past."
@@ -209,7 +209,7 @@ class MoveForm(BaseDialogForm):
 
 MOVE_DIALOG = {
     "title": "Move to version …",
-    "description": "Later published versions of the plan, in the same currency and interval, are offered.",
+    "description": "Later published versions of the plan in the customer's currency and of the same interval.",
     "form_class": MoveForm,
     "form_submit_text": "Move",
 }

@@ -1,10 +1,10 @@
 """Move a subscription to a later version of its plan: the way out when a version lacks a price."""
 
 from django.db import IntegrityError, transaction
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from billing_site.foundation.errors import Fault, Refused
-from catalog.models import Charge, PlanVersion
+from catalog.models import Charge, PlanVersion, PriceList
 from customers import checks
 from customers.models import Subscription
 from customers.registering import lock
@@ -21,7 +21,7 @@ def move_to_version(subscription: Subscription, version: PlanVersion) -> Subscri
     with transaction.atomic():
         # The customer first, as everywhere: its lock lines up whoever writes claims.
         lock(subscription.customer_id)
-        row = Subscription.objects.select_related("version__plan").get(pk=subscription.pk)
+        row = Subscription.objects.select_related("version__plan", "customer").get(pk=subscription.pk)
         target = PlanVersion.objects.select_related("plan").get(pk=version.pk)
         checks.refuse_if(check_move(row, target))
         if not _moved(row, target):
@@ -32,7 +32,7 @@ def move_to_version(subscription: Subscription, version: PlanVersion) -> Subscri
 
 def check_move(subscription: Subscription, version: PlanVersion) -> list[Fault]:
     """What `move_to_version` would refuse, as the subscription stands. Writes nothing."""
-    message = _unfit(subscription.version, version) or _bent(subscription, version)
+    message = _unfit(subscription, version) or _bent(subscription, version)
     if message:
         return [Fault("version_conflict", message, "version")]
     if subscription.named_events_only:
@@ -51,21 +51,25 @@ def later_versions(subscription: Subscription) -> QuerySet[PlanVersion]:
     """The versions that it can be moved to, the newest first."""
     now = subscription.version
     rows = PlanVersion.objects.filter(plan=now.plan_id, number__gt=now.number, status=PlanVersion.Status.PUBLISHED)
-    return rows.filter(currency=now.currency, interval=now.interval).select_related("plan").order_by("-number")
+    currency = subscription.customer.currency
+    listed = PriceList.objects.filter(version=OuterRef("pk"), currency=currency)
+    offered = rows.filter(Q(currency=currency) | Exists(listed), interval=now.interval)
+    return offered.select_related("plan").order_by("-number")
 
 
-def _unfit(now: PlanVersion, version: PlanVersion) -> str:
+def _unfit(subscription: Subscription, version: PlanVersion) -> str:
+    now = subscription.version
     if version.plan_id != now.plan_id:
         return f"{version} is of another plan than {now}; choose a later version of “{now.plan}”."
     if version.number <= now.number:
         return f"{version} is not later than {now}, which the subscription has; choose a later version."
     if version.status != PlanVersion.Status.PUBLISHED:
         return f"{version} is {version.get_status_display().lower()}; only a published version can be moved to."
-    for name in ("currency", "interval"):
-        if getattr(version, name) != getattr(now, name):
-            return (
-                f"{version} has the {name} {getattr(version, name)}, {now} has {getattr(now, name)}; it cannot change."
-            )
+    if version.interval != now.interval:
+        return f"{version} has the interval {version.interval}, {now} has {now.interval}; it cannot change."
+    currency = subscription.customer.currency
+    if currency not in (offered := version.currencies()):
+        return f"{version} is offered in {' and '.join(offered)}, and the subscription is billed in {currency}."
     return ""
 
 

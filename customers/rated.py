@@ -3,7 +3,9 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from enum import StrEnum
 
+from billing_site.foundation.money import ZERO
 from billing_site.foundation.periods import Period
 from catalog.pricing.book import PriceBook, Priced
 
@@ -22,23 +24,35 @@ class Request:
     version: int | None = None
 
 
+class LineKind(StrEnum):
+    USAGE = "usage"
+    FEE = "fee"
+    MINIMUM = "minimum"
+    CAP = "cap"
+    DISCOUNT = "discount"
+
+
 @dataclass(frozen=True, slots=True)
 class RatedLine:
-    """One rounded line. `amount` is in major units of the version's currency; `quantity` in `unit`.
+    """One rounded line. `amount` is in major units of the book's currency; `quantity` in `unit`.
 
-    `dimensions` holds the dimensions that the charge can price, a missing one left out. A fee is one of quantity 1.
+    `dimensions` holds the dimensions that the charge can price, a missing one left out. `included`: how much of the
+    quantity cost nothing. `unit_price` None: no single price holds. A fee is one of quantity 1. `charge` None: it is
+    over several charges.
     """
 
-    charge: int
+    kind: LineKind
+    charge: int | None
     product: int
     description: str
     dimensions: Mapping[str, str]
     quantity: Decimal
     unit: str
-    unit_price: Decimal
+    unit_price: Decimal | None
     amount: Decimal
     service: Period
     explanation: Mapping[str, object]
+    included: Decimal = ZERO
 
 
 @dataclass(frozen=True)
@@ -54,10 +68,10 @@ class Rated:
 
 
 def explain(
-    book: PriceBook, charge: str, row: Mapping[str, object] | None, priced: Priced | None, amount: Decimal
+    book: PriceBook, charge: str | None, row: Mapping[str, object] | None, priced: Priced | None, amount: Decimal
 ) -> dict[str, object]:
     """How an amount came about, as it is stored with the line: version, charge, row and steps of arithmetic."""
-    steps = [] if priced is None else list(priced.steps)
+    steps = [] if priced is None else [str(step) for step in priced.steps]
     if priced is not None and priced.amount != amount:
         steps.append(f"rounded to {amount:,f}")
     return {"version": book.label, "version_id": book.version, "charge": charge, "row": row, "steps": steps}

@@ -70,7 +70,7 @@ def subscribe(
             schedule_of(subscription),
             subscription.starts_at,
             subscription.ends_at,
-            in_advance=_has_fees_in_advance(version),
+            in_advance=_has_fees(version, Charge.Timing.ADVANCE, Charge.Timing.ONCE),
         )
         _save(subscription)
     return subscription
@@ -126,7 +126,7 @@ def check_end(subscription: Subscription, ends_on: date | None) -> list[Fault]:
     if faults:
         return faults
     ends_at = None if ends_on is None else midnight(ends_on, subscription.timezone)
-    opened = _has_fees_in_advance(subscription.version) and not _awaits_opening(subscription)
+    opened = _has_fees(subscription.version, Charge.Timing.ADVANCE) and not _awaits_opening(subscription)
     period = schedule_of(subscription).period_at(subscription.due_from or subscription.starts_at)
     faults = checks.end_faults(subscription, ends_at, period, opened=opened)
     faults = faults or checks.date_faults(subscription.anchor, ends_on)
@@ -164,8 +164,8 @@ def _awaits_opening(subscription: Subscription) -> bool:
     return subscription.due_at is not None and subscription.due_from == subscription.due_at
 
 
-def _has_fees_in_advance(version: PlanVersion) -> bool:
-    return Charge.objects.filter(version=version, timing=Charge.Timing.ADVANCE).exists()
+def _has_fees(version: PlanVersion, *timings: str) -> bool:
+    return Charge.objects.filter(version=version, timing__in=timings).exists()
 
 
 def _save(subscription: Subscription) -> None:

@@ -71,14 +71,22 @@ FIT_VERSION = pgtrigger.Trigger(
     declare=[("version", "RECORD"), ("customer_currency", "TEXT")],
     func="""
         SELECT currency INTO customer_currency FROM customers_customer WHERE id = NEW.customer_id FOR NO KEY UPDATE;
-        SELECT status, currency INTO version FROM catalog_planversion WHERE id = NEW.version_id FOR SHARE;
+        SELECT v.status, v.currency, plan.consumption INTO version
+        FROM catalog_planversion v JOIN catalog_plan plan ON plan.id = v.plan_id
+        WHERE v.id = NEW.version_id FOR SHARE OF v;
         IF version.status <> 'published' THEN
             RAISE EXCEPTION 'Only a published plan version can be subscribed to; this one is %.', version.status
                 USING ERRCODE = 'check_violation', CONSTRAINT = 'subscription_version_published';
         END IF;
-        IF version.currency <> customer_currency THEN
+        IF version.currency <> customer_currency AND NOT EXISTS (
+            SELECT FROM catalog_pricelist WHERE version_id = NEW.version_id AND currency = customer_currency
+        ) THEN
             RAISE EXCEPTION 'The plan version is in %, the customer in %.', version.currency, customer_currency
                 USING ERRCODE = 'check_violation', CONSTRAINT = 'subscription_currency_fits';
+        END IF;
+        IF version.consumption <> 'metered' THEN
+            RAISE EXCEPTION 'A plan that is paid for by % needs a wallet.', version.consumption
+                USING ERRCODE = 'check_violation', CONSTRAINT = 'subscription_needs_wallet';
         END IF;
         RETURN NEW;
     """,
@@ -103,9 +111,13 @@ MOVE_FORWARD = pgtrigger.Trigger(
     when=pgtrigger.Before,
     operation=pgtrigger.Update,
     condition=pgtrigger.AnyChange("version"),
-    declare=[("before", "catalog_planversion%ROWTYPE"), ("after", "catalog_planversion%ROWTYPE")],
+    declare=[
+        ("before", "catalog_planversion%ROWTYPE"),
+        ("after", "catalog_planversion%ROWTYPE"),
+        ("customer_currency", "TEXT"),
+    ],
     func="""
-        PERFORM FROM customers_customer WHERE id = NEW.customer_id FOR NO KEY UPDATE;
+        SELECT currency INTO customer_currency FROM customers_customer WHERE id = NEW.customer_id FOR NO KEY UPDATE;
         SELECT * INTO before FROM catalog_planversion WHERE id = OLD.version_id;
         SELECT * INTO after FROM catalog_planversion WHERE id = NEW.version_id FOR SHARE;
         IF after.status <> 'published' THEN
@@ -113,7 +125,9 @@ MOVE_FORWARD = pgtrigger.Trigger(
                 USING ERRCODE = 'check_violation', CONSTRAINT = 'subscription_version_published';
         END IF;
         IF after.plan_id <> before.plan_id OR after.number <= before.number
-           OR after.currency <> before.currency OR after.interval <> before.interval
+           OR after.currency <> customer_currency AND NOT EXISTS (
+             SELECT FROM catalog_pricelist WHERE version_id = after.id AND currency = customer_currency)
+           OR after.interval <> before.interval
            OR EXISTS (
              SELECT meter_id FROM catalog_charge WHERE version_id = before.id AND meter_id IS NOT NULL
              EXCEPT SELECT meter_id FROM catalog_charge WHERE version_id = after.id)

@@ -6,32 +6,34 @@ from decimal import Decimal
 from billing_site.foundation.money import ZERO, grouped, minor_unit, round_amount
 from billing_site.foundation.periods import Period
 from catalog.pricing.book import PriceBook, Unmatched, UsageCharge
-from catalog.pricing.matrix import Combination, Matrix, Measured, PricedRow
+from catalog.pricing.matrix import Combination, Measured, Part, PricedRow
 from catalog.pricing.sharing import share
-from customers.rated import RatedLine, explain
+from customers.rated import LineKind, RatedLine, explain
+from customers.segments import Segment
 
 
-def usage_lines(
-    book: PriceBook, matrix: Matrix, usage: Iterable[Measured], service: Period
-) -> tuple[list[RatedLine], list[str]]:
+def usage_lines(book: PriceBook, segment: Segment, usage: Iterable[Measured]) -> tuple[list[RatedLine], list[str]]:
     """Lines in the order of rows, then of dimension values; and a problem for each combination that holds the invoice.
 
     Σ line quantities = usage (but for what is held), Σ line amounts of a row = the row's amount, rounded once.
     """
-    charge, priced = matrix.charge, matrix.price(usage)
+    charge, service = segment.matrix.charge, segment.period
+    priced = segment.matrix.price(usage, segment.included())
     lines = [line for row in priced.rows for line in _row_lines(book, charge, row, service)]
+    problems = [_costless(book, charge, combination) for combination in priced.unknown_cost if combination.quantity]
     unmatched = [combination for combination in priced.unmatched if combination.quantity]
     if charge.unmatched == Unmatched.HOLD:
-        return lines, [_held(book, charge, combination) for combination in unmatched]
-    return [*lines, *(_free_line(book, charge, combination, service) for combination in unmatched)], []
+        return lines, [*problems, *(_held(book, charge, combination) for combination in unmatched)]
+    return [*lines, *(_free_line(book, charge, combination, service) for combination in unmatched)], problems
 
 
 def _row_lines(book: PriceBook, charge: UsageCharge, row: PricedRow, service: Period) -> Iterator[RatedLine]:
     amount = round_amount(row.priced.amount, book.currency)
     explanation = explain(book, charge.code, {"id": row.row.id, "match": dict(row.row.match)}, row.priced, amount)
-    used = [part for part in row.parts if part.quantity]
+    # Without a quantity there is something to pay only for a fee of tiers, or for events of no value.
+    used = [part for part in row.parts if part.quantity] or [*row.parts[: bool(row.priced.amount)]]
     if len(used) == 1:
-        yield _line(charge, used[0], row.priced.unit_price, amount, service, explanation)
+        yield _part_line(charge, used[0], amount, service, explanation)
         return
     amounts = share(amount, [part.weight for part in used], minor_unit(book.currency)) if used else []
     for part, part_amount in zip(used, amounts, strict=True):
@@ -39,7 +41,13 @@ def _row_lines(book: PriceBook, charge: UsageCharge, row: PricedRow, service: Pe
             f"{grouped(part.quantity)} of {grouped(row.quantity)} {charge.unit} in this row:"
             f" {part_amount} of {amount}, by largest remainder"
         )
-        yield _line(charge, part, row.priced.unit_price, part_amount, service, {**explanation, "share": text})
+        yield _part_line(charge, part, part_amount, service, {**explanation, "share": text})
+
+
+def _part_line(
+    charge: UsageCharge, part: Part, amount: Decimal, service: Period, explanation: dict[str, object]
+) -> RatedLine:
+    return _line(charge, part, part.unit_price, amount, service, explanation, included=part.included)
 
 
 def _free_line(book: PriceBook, charge: UsageCharge, combination: Combination, service: Period) -> RatedLine:
@@ -51,14 +59,16 @@ def _free_line(book: PriceBook, charge: UsageCharge, combination: Combination, s
 
 def _line(
     charge: UsageCharge,
-    combination: Combination,
-    unit_price: Decimal,
+    combination: Combination | Part,
+    unit_price: Decimal | None,
     amount: Decimal,
     service: Period,
     explanation: dict[str, object],
     suffix: str = "",
+    included: Decimal = ZERO,
 ) -> RatedLine:
     return RatedLine(
+        kind=LineKind.USAGE,
         charge=charge.id,
         product=charge.product,
         description=" · ".join((charge.name, *combination.dimensions.values())) + suffix,
@@ -69,6 +79,14 @@ def _line(
         amount=amount,
         service=service,
         explanation=explanation,
+        included=included,
+    )
+
+
+def _costless(book: PriceBook, charge: UsageCharge, combination: Combination) -> str:
+    return (
+        f"“{charge.name}” of {book.label} is priced by cost, and nobody knows what {_named(combination)} costs:"
+        f" {grouped(combination.quantity)} {charge.unit}. Record its cost; the invoice goes on by itself."
     )
 
 

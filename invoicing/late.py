@@ -210,9 +210,9 @@ def _differences(current: Mapping[Key, Decimal], invoiced: Mapping[Key, Decimal]
 
 
 def _invoiced(invoices: Collection[int]) -> dict[Key, Decimal]:
-    """Quantities on the lines of usage charges."""
+    """Quantities on the lines of usage: what fills up to a minimum, or is above a cap, is none."""
     invoiced: dict[Key, Decimal] = defaultdict(Decimal)
-    rows = Line.objects.filter(invoice__in=invoices, charge__meter__isnull=False)
+    rows = Line.objects.filter(invoice__in=invoices, kind=Line.Kind.USAGE)
     for invoice, charge, dimensions, quantity in rows.values_list("invoice", "charge", "dimensions", "quantity"):
         invoiced[invoice, charge, tuple(sorted(dimensions.items()))] += quantity
     return invoiced

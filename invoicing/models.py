@@ -233,17 +233,30 @@ class Invoice(models.Model):
 
 
 class Line(models.Model):
-    """A rounded amount and how it came about."""
+    """A rounded amount and how it came about.
+
+    `included`: how much of the quantity cost nothing. `unit_price` is empty where no single price holds, as in tiers.
+    A line over several charges, such as a minimum of all usage, has no charge.
+    """
+
+    class Kind(models.TextChoices):
+        USAGE = "usage", "Usage"
+        FEE = "fee", "Fee"
+        MINIMUM = "minimum", "Minimum commitment"
+        CAP = "cap", "Cap"
+        DISCOUNT = "discount", "Discount"
 
     invoice = models.ForeignKey(Invoice, on_delete=models.CASCADE, related_name="lines", db_index=False)
     position = models.PositiveIntegerField()
-    charge = models.ForeignKey(Charge, on_delete=models.PROTECT, related_name="+", db_index=False)
+    kind = models.CharField(max_length=10, choices=Kind.choices)
+    charge = models.ForeignKey(Charge, on_delete=models.PROTECT, null=True, related_name="+", db_index=False)
     product = models.ForeignKey(Product, on_delete=models.PROTECT, related_name="+", db_index=False)
     description = models.TextField()
     dimensions = models.JSONField(default=dict)
     quantity = models.DecimalField(max_digits=38, decimal_places=12)
+    included = models.DecimalField(max_digits=38, decimal_places=12, default=0, db_default=0)
     unit = models.CharField(max_length=50, blank=True)
-    unit_price = models.DecimalField(max_digits=30, decimal_places=15)
+    unit_price = models.DecimalField(max_digits=30, decimal_places=15, null=True)
     amount = models.DecimalField(max_digits=20, decimal_places=4)
     service_start = models.DateTimeField()
     service_end = models.DateTimeField()
@@ -251,7 +264,14 @@ class Line(models.Model):
 
     class Meta:
         ordering = ["position"]
-        constraints = [models.UniqueConstraint(fields=["invoice", "position"], name="line_position_once")]
+        constraints = [
+            models.UniqueConstraint(fields=["invoice", "position"], name="line_position_once"),
+            models.CheckConstraint(
+                condition=Q(kind__in=["usage", "fee"], charge__isnull=False)
+                | Q(kind__in=["minimum", "cap", "discount"], included=0),
+                name="line_kind_is_known",
+            ),
+        ]
         triggers = [*guards.LINES_FROZEN, guards.NO_TRUNCATE]
 
     def __str__(self) -> str:

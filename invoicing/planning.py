@@ -121,10 +121,11 @@ INSERT INTO invoicing_invoice (
 SELECT subscription.customer_id, subscription.id, subscription.version_id,
        CASE WHEN subscription.due_from = subscription.due_at THEN 'opening' ELSE 'period' END, 0,
        subscription.due_from, subscription.due_at, step.next_at,
-       subscription.timezone, version.currency, subscription.due_at + version.grace, 'draft', '', '', 0, '{{}}', '{{}}'
+       subscription.timezone, customer.currency, subscription.due_at + version.grace, 'draft', '', '', 0, '{{}}', '{{}}'
   FROM {_STEPS}
   JOIN customers_subscription subscription ON subscription.id = step.id
   JOIN catalog_planversion version ON version.id = subscription.version_id
+  JOIN customers_customer customer ON customer.id = subscription.customer_id
  ORDER BY subscription.due_at, subscription.id
 ON CONFLICT DO NOTHING
 """  # noqa: S608 - made of the constant above

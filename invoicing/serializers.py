@@ -22,10 +22,11 @@ class ExplanationSerializer(serializers.Serializer[Any]):
 
 
 class LineSerializer(serializers.ModelSerializer[Line]):
-    charge = serializers.CharField(source="charge.code")
+    charge = serializers.SerializerMethodField(help_text="Its code; null for a line over several charges.")
     product = serializers.CharField(source="product.code")
     quantity = serializers.SerializerMethodField()
-    unit_price = serializers.SerializerMethodField()
+    included = serializers.SerializerMethodField(help_text="How much of the quantity cost nothing.")
+    unit_price = serializers.SerializerMethodField(help_text="Null where no single price holds, as in tiers.")
     amount = serializers.SerializerMethodField()
     explanation = serializers.SerializerMethodField()
 
@@ -33,11 +34,13 @@ class LineSerializer(serializers.ModelSerializer[Line]):
         model = Line
         fields = [
             "position",
+            "kind",
             "description",
             "charge",
             "product",
             "dimensions",
             "quantity",
+            "included",
             "unit",
             "unit_price",
             "amount",
@@ -49,8 +52,14 @@ class LineSerializer(serializers.ModelSerializer[Line]):
     def get_quantity(self, line: Line) -> str:
         return plain(line.quantity)
 
-    def get_unit_price(self, line: Line) -> str:
-        return plain(line.unit_price)
+    def get_charge(self, line: Line) -> str | None:
+        return line.charge.code if line.charge else None
+
+    def get_included(self, line: Line) -> str:
+        return plain(line.included)
+
+    def get_unit_price(self, line: Line) -> str | None:
+        return None if line.unit_price is None else plain(line.unit_price)
 
     def get_amount(self, line: Line) -> str:
         return str(round_amount(line.amount, self.context["currency"]))

@@ -13,11 +13,12 @@ from invoicing.models import Chunk, Invoice, Line
 
 @dataclass(frozen=True)
 class SheetLine:
-    """A line, and how it came about. `unit` is empty for a fee."""
+    """A line, and how it came about. `unit` is empty for a fee, `unit_price` where no single one holds."""
 
     description: str
     service: str
     quantity: str
+    included: str
     unit: str
     unit_price: str
     amount: str
@@ -106,8 +107,9 @@ def _line(line: Line, invoice: Invoice) -> SheetLine:
         description=line.description,
         service=days_text(line.service_start, line.service_end, invoice.timezone),
         quantity=grouped(line.quantity),
+        included=grouped(line.included) if line.included else "",
         unit=line.unit,
-        unit_price=show(line.unit_price, invoice.currency),
+        unit_price="" if line.unit_price is None else show(line.unit_price, invoice.currency),
         amount=show(line.amount, invoice.currency),
         version=explanation.get("version", ""),
         row=_row(explanation.get("row")),

@@ -64,15 +64,15 @@ _SUSPECTS = """
 
 # Invoices by invoice_once (subscription), their lines by line_position_once, of charges that bill it at nothing alone.
 _AT_NOTHING = """
-    SELECT line.charge_id, line.dimensions::text, sum(line.quantity), count(DISTINCT line.invoice_id)
+    SELECT line.charge_id, line.dimensions::text, invoice.currency, sum(line.quantity), count(DISTINCT line.invoice_id)
     FROM catalog_charge AS charge
     JOIN customers_subscription AS subscription ON subscription.version_id = charge.version_id
     JOIN invoicing_invoice AS invoice ON invoice.subscription_id = subscription.id
         AND invoice.status = 'finalized' AND invoice.finalized_at >= %(since)s
     JOIN invoicing_line AS line ON line.invoice_id = invoice.id AND line.charge_id = charge.id
     WHERE charge.kind = 'usage' AND charge.unmatched = 'zero' AND line.explanation->'row' = 'null'
-    GROUP BY 1, 2
-    ORDER BY 3 DESC, 1, 2
+    GROUP BY 1, 2, 3
+    ORDER BY 4 DESC, 1, 2, 3
     LIMIT %(limit)s
 """
 
@@ -119,13 +119,13 @@ def open_usage() -> Found:
     with in_time(), connection.cursor() as cursor:
         cursor.execute(_SUSPECTS, {"now": clock.now(), "limit": LOOKED_AT + 1})
         suspects = [row[0] for row in cursor.fetchall()]
-    subscriptions = Subscription.objects.in_bulk(suspects[:LOOKED_AT])
+    subscriptions = Subscription.objects.select_related("customer").in_bulk(suspects[:LOOKED_AT])
     drafts = list(Invoice.objects.filter(subscription__in=subscriptions, status=Invoice.Status.DRAFT).order_by("id"))
     requests, of, held = _requests(subscriptions.values(), drafts)
-    books = price_books.load({row.version_id for row in subscriptions.values()})
+    books = price_books.load({_book_key(row) for row in subscriptions.values()})
     gaps: dict[tuple[int, tuple[tuple[str, str], ...]], Gap] = {}
     for key, by_charge in rating.measure(requests).items():
-        for book, charge, usage in _unmatched(books[of[key].version_id], by_charge):
+        for book, charge, usage in _unmatched(books[_book_key(of[key])], by_charge):
             found = gaps.setdefault(
                 (charge.id, tuple(sorted(usage.dimensions.items()))), Gap(book, charge, usage.dimensions)
             )
@@ -148,11 +148,15 @@ def billed_at_nothing(limit: int) -> list[Gap]:
         cursor.execute(_AT_NOTHING, {"since": since, "limit": limit})
         found = cursor.fetchall()
     versions = dict(Charge.objects.filter(pk__in={row[0] for row in found}).values_list("pk", "version_id"))
-    books = price_books.load(set(versions.values()))
+    books = price_books.load({(versions[charge], currency) for charge, _, currency, *_ in found})
     return [
-        _billed(books[versions[charge]], charge, json.loads(dimensions), quantity, invoices)
-        for charge, dimensions, quantity, invoices in found
+        _billed(books[versions[charge], currency], charge, json.loads(dimensions), quantity, invoices)
+        for charge, dimensions, currency, quantity, invoices in found
     ]
+
+
+def _book_key(subscription: Subscription) -> price_books.Key:
+    return subscription.version_id, subscription.customer.currency
 
 
 def _billed(book: PriceBook, charge_id: int, dimensions: Mapping[str, str], quantity: Decimal, invoices: int) -> Gap:
@@ -200,5 +204,6 @@ def estimate(rows: Sequence[Row], dimensions: Mapping[str, str], quantity: Decim
     most = max(shared.values())
     near = [row for row in rows if shared[row.id] == most]
     with localcontext(EXACT):
-        amounts = [round_amount(row.price.price(quantity, "").amount, currency) for row in near]
-    return Estimate(min(amounts), max(amounts), len(near))
+        models = [model for row in near if (model := row.model_for(dimensions)) is not None]
+        amounts = [round_amount(model.price(quantity, "", 0).amount, currency) for model in models]
+    return Estimate(min(amounts), max(amounts), len(amounts)) if amounts else None

@@ -1,30 +1,84 @@
 """A plan version as values: what rating and previews price by. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
-from typing import Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
+from billing_site.foundation.money import grouped
 from billing_site.foundation.periods import Interval
 
+# What the arithmetic shows of a number that has no end, such as 10 ÷ 3: one with more decimals than a quantity of 12
+# times a price of 15 and a few percentages can have.
+SHOWN_PLACES, ENDLESS = 12, 60
 
-@dataclass(frozen=True)
-class Priced:
-    """An exact, unrounded amount, how it came about (one sentence of arithmetic a step), and the unit price to show.
 
-    The last step ends with the amount: “22,361,870 token × 0.00001 = 223.6187”.
+class Step(NamedTuple):
+    """One line of an explanation: the arithmetic in words, what went into it where that is one number, what came out.
+
+    `words` is all but the result: “22,361,870 token × 0.00001”. The text of a step is the whole sentence.
     """
 
+    words: str
+    quantity: Decimal | None
+    unit_price: Decimal | None
     amount: Decimal
-    steps: tuple[str, ...]
-    unit_price: Decimal
+
+    def __str__(self) -> str:
+        return f"{self.words} = {shown(self.amount)}"
+
+
+Steps = tuple[Step, ...]
+
+
+class Priced:
+    """An exact, unrounded amount, the unit price where one price holds for all of the quantity, and how it came about.
+
+    The amounts of `steps` add up to `amount`, to the last digit. Many prices are never looked into: whoever makes one
+    may give a function in place of the steps, which is called when they are asked for.
+    """
+
+    __slots__ = ("_steps", "amount", "unit_price")
+
+    def __init__(self, amount: Decimal, steps: Steps | Callable[[], Steps], unit_price: Decimal | None) -> None:
+        self.amount = amount
+        self.unit_price = unit_price
+        self._steps = steps
+
+    @property
+    def steps(self) -> Steps:
+        if callable(self._steps):
+            self._steps = self._steps()
+        return self._steps
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Priced):
+            return NotImplemented
+        return (self.amount, self.unit_price, self.steps) == (other.amount, other.unit_price, other.steps)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"Priced({self.amount!r}, {self.steps!r}, {self.unit_price!r})"
 
 
 class PriceModel(Protocol):
-    """One way to turn a quantity into an amount; one file each. `unit` is what one of the quantity is called."""
+    """One way to turn a quantity into an amount; one file each.
 
-    def price(self, quantity: Decimal, unit: str) -> Priced: ...
+    `unit` is what one of the quantity is called; `events` how many events went into it.
+    """
+
+    def price(self, quantity: Decimal, unit: str, events: int) -> Priced: ...
+
+
+@runtime_checkable
+class PricesEach(Protocol):
+    """A way that prices every combination of dimension values for itself, each by the model that it gives for it."""
+
+    def at(self, dimensions: Mapping[str, str]) -> PriceModel | None:
+        """None: it cannot be known what this combination costs."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -34,12 +88,17 @@ class Row:
     id: int
     position: int
     match: Mapping[str, str]
-    price: PriceModel
+    price: PriceModel | PricesEach
+
+    def model_for(self, dimensions: Mapping[str, str]) -> PriceModel | None:
+        """What prices usage at these values here; None: it cannot be known what they cost."""
+        return self.price.at(dimensions) if isinstance(self.price, PricesEach) else self.price
 
 
 class Timing(StrEnum):
     ADVANCE = "advance"
     ARREARS = "arrears"
+    ONCE = "once"
 
 
 class Unmatched(StrEnum):
@@ -66,6 +125,9 @@ class UsageCharge:
 
     `adds_up`: the quantities of a row's combinations add up to the row's. Otherwise (a maximum, a rounded sum) a row's
     quantity is one, of all the usage that the row takes.
+
+    For a full period: `included`, the units that cost nothing; `minimum` and `cap`, in money, of this charge alone.
+    `places`: the decimals to which the meter rounds its quantities; None when it does not round.
     """
 
     id: int
@@ -79,14 +141,32 @@ class UsageCharge:
     rows: tuple[Row, ...]
     unmatched: Unmatched
     adds_up: bool = True
+    included: Decimal | None = None
+    minimum: Decimal | None = None
+    cap: Decimal | None = None
+    places: int | None = None
 
 
 @dataclass(frozen=True)
 class PriceBook:
-    """Everything that a plan version charges. `label` is its name for people, for example “Chatbot v1”."""
+    """Everything that a plan version charges. `label` is its name for people, for example “Chatbot v1”.
+
+    For a full period: `minimum` and `cap`, in money, of all usage charges together; the lines that they make are of the
+    product `commitment_product`.
+    """
 
     version: int
     label: str
     currency: str
     interval: Interval
     charges: tuple[FlatCharge | UsageCharge, ...]
+    minimum: Decimal | None = None
+    cap: Decimal | None = None
+    commitment_product: int | None = None
+
+
+def shown(number: Decimal) -> str:
+    """Every digit of a number; one without end is cut off, not rounded, and "…" says so."""
+    text = grouped(number)
+    whole, _, decimals = text.partition(".")
+    return text if len(decimals) <= ENDLESS else f"{whole}.{decimals[:SHOWN_PLACES]}…"

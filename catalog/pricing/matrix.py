@@ -2,7 +2,7 @@
 
 Rules: `docs/rules.md`, "What is priced together".
 
-    usage at every combination of values → one row each, or none → the row's usage in all, priced once
+    usage at every combination of values → one row each, or none → less what is included → the row's usage, priced once
 
 Amounts stay exact here. Who writes lines rounds each `PricedRow` once and shows its parts by
 `catalog.pricing.sharing.share`:
@@ -11,57 +11,33 @@ Amounts stay exact here. Who writes lines rounds each `PricedRow` once and shows
     amounts = share(rounded, [part.weight for part in row.parts], minor_unit(currency))
 """
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal, localcontext
-from typing import Protocol
+from decimal import Decimal
 
-from billing_site.foundation.money import EXACT, ZERO
-from catalog.pricing.book import Priced, Row, UsageCharge
+from billing_site.foundation.money import ZERO
+from catalog.pricing.allowance import places_of, spread
+from catalog.pricing.book import PricesEach, Row, UsageCharge
+from catalog.pricing.combining import Combination, Key, Measured, add_up, combine, present, totals
+from catalog.pricing.row_pricing import Part, PricedRow, price_each, price_together
 
+__all__ = ["Combination", "Matrix", "Measured", "Part", "PricedRow", "PricedUsage", "combine", "price_usage"]
 
-class Measured(Protocol):
-    """A quantity at one combination of dimension values, for example `meters.usage.Usage`."""
-
-    @property
-    def dimensions(self) -> Mapping[str, str]: ...
-
-    @property
-    def quantity(self) -> Decimal: ...
-
-
-@dataclass(frozen=True)
-class Combination:
-    """Usage at one combination of the dimensions that can be priced; a value that the usage did not have is absent."""
-
-    dimensions: Mapping[str, str]
-    quantity: Decimal
-
-
-@dataclass(frozen=True)
-class Part(Combination):
-    """A combination under its row. `weight`: its exact amount at the row's unit price, by which the row's is shared."""
-
-    weight: Decimal
-
-
-@dataclass(frozen=True)
-class PricedRow:
-    """What one row comes to: its exact, unrounded amount for the quantity of all its parts together."""
-
-    row: Row
-    quantity: Decimal
-    priced: Priced
-    parts: tuple[Part, ...]
+# Rows that were found for the values of some usage are kept for the next customer's, up to so many.
+KEPT = 20_000
+NOTHING = Combination({}, ZERO, 0)
 
 
 @dataclass(frozen=True)
 class PricedUsage:
-    """The usage of a charge, each combination once: under the row that prices it (in order of rows), or unmatched."""
+    """The usage of a charge, each combination once: under the row that prices it (in order of rows), or apart.
+
+    `unmatched`: no row fits. `unknown_cost`: a row does, but it prices by what a combination costs, and nobody knows.
+    """
 
     rows: tuple[PricedRow, ...]
     unmatched: tuple[Combination, ...]
+    unknown_cost: tuple[Combination, ...] = ()
 
 
 class Matrix:
@@ -69,9 +45,15 @@ class Matrix:
 
     def __init__(self, charge: UsageCharge) -> None:
         self.charge = charge
+        self._rows = sorted(charge.rows, key=lambda row: (row.position, row.id))
+        self._rank = {row.id: rank for rank, row in enumerate(self._rows)}
+        # A row prices all its usage together, or each combination for itself.
+        self._each = {self._rank[row.id]: row.price for row in self._rows if isinstance(row.price, PricesEach)}
+        self._together = {self._rank[row.id]: row.price for row in self._rows if not isinstance(row.price, PricesEach)}
+        self._found: dict[Key, tuple[int | None, Mapping[str, str]]] = {}
         # By the dimensions that rows name, most first: one look-up for each set of names, however many rows there are.
         self._by_names: dict[tuple[str, ...], dict[tuple[str, ...], Row]] = {}
-        for row in sorted(charge.rows, key=lambda row: (-len(row.match), row.position, row.id)):
+        for row in sorted(self._rows, key=lambda row: -len(row.match)):
             names = tuple(sorted(row.match))
             values = tuple(row.match[name] for name in names)
             self._by_names.setdefault(names, {}).setdefault(values, row)
@@ -85,7 +67,7 @@ class Matrix:
             if not all(name in dimensions for name in names):
                 continue
             row = rows.get(tuple(dimensions[name] for name in names))
-            if row is not None and (best is None or (row.position, row.id) < (best.position, best.id)):
+            if row is not None and (best is None or self._rank[row.id] < self._rank[best.id]):
                 best = row
         return best
 
@@ -99,48 +81,72 @@ class Matrix:
         row = None if self.charge.adds_up else self.row_for(priced)
         return priced if row is None else row.match
 
-    def price(self, usage: Iterable[Measured]) -> PricedUsage:
-        """Each row's usage in all, priced once. Usage at no combination at all makes no row."""
-        by_row: dict[int, list[Combination]] = defaultdict(list)
-        rows: dict[int, Row] = {}
+    def price(self, usage: Iterable[Measured], included: Decimal = ZERO) -> PricedUsage:
+        """Each row's usage in all, priced once. `included`: how many units of the whole usage cost nothing.
+
+        Usage at no combination makes no row; a fee that is due without usage has a charge without dimensions alone.
+        """
+        by_rank, unmatched = self._under_rows(usage)
+        ranks = sorted(by_rank)
+        free = self._free([*(by_rank[rank] for rank in ranks), *([each] for each in unmatched)], included)
+        rows: list[PricedRow] = []
+        unknown: list[Combination] = []
+        for rank, shares in zip(ranks, free, strict=False):  # the shares of unmatched usage stand behind
+            row, used, model = self._rows[rank], by_rank[rank], self._together.get(rank)
+            if model is not None:
+                rows.append(price_together(row, model, used, shares, self.charge.unit))
+                continue
+            priced, without_cost = price_each(row, self._each[rank], used, shares, self.charge.unit)
+            rows += [priced] if priced is not None else []
+            unknown += without_cost
+        return PricedUsage(tuple(rows), tuple(unmatched), tuple(unknown))
+
+    def _under_rows(self, usage: Iterable[Measured]) -> tuple[dict[int, list[Combination]], list[Combination]]:
+        """Combinations by the rank of the row that prices them, and those that none does."""
+        by_rank: dict[int, list[Combination]] = {}
         unmatched: list[Combination] = []
-        for combination in combine(usage, self.charge.dimensions):
-            row = self.row_for(combination.dimensions)
-            if row is None:
+        for key, quantity, events in totals(usage, self.charge.dimensions):
+            rank, dimensions = self._found.get(key) or self._find(key)
+            combination = Combination(dimensions, quantity, events)
+            if rank is None:
                 unmatched.append(combination)
+            elif rank in by_rank:
+                by_rank[rank].append(combination)
             else:
-                rows[row.id] = row
-                by_row[row.id].append(combination)
-        ordered = sorted(rows.values(), key=lambda row: (row.position, row.id))
-        return PricedUsage(tuple(self._priced(row, by_row[row.id]) for row in ordered), tuple(unmatched))
+                by_rank[rank] = [combination]
+        if not by_rank and not unmatched:
+            by_rank = self._without_usage()
+        return by_rank, unmatched
 
-    def _priced(self, row: Row, combinations: list[Combination]) -> PricedRow:
-        with localcontext(EXACT):
-            quantity = sum((combination.quantity for combination in combinations), ZERO)
-            priced = row.price.price(quantity, self.charge.unit)
-            parts = tuple(Part(c.dimensions, c.quantity, c.quantity * priced.unit_price) for c in combinations)
-        return PricedRow(row, quantity, priced, parts)
+    def _find(self, key: Key) -> tuple[int | None, Mapping[str, str]]:
+        if len(self._found) >= KEPT:
+            self._found.clear()
+        dimensions = present(self.charge.dimensions, key)
+        row = self.row_for(dimensions)
+        found = self._found[key] = (None if row is None else self._rank[row.id], dimensions)
+        return found
+
+    def _without_usage(self) -> dict[int, list[Combination]]:
+        """What a charge without dimensions takes when there is no usage, if it owes anything then."""
+        return {
+            rank: [NOTHING]
+            for rank, model in self._together.items()
+            if not self.charge.dimensions and model.price(ZERO, self.charge.unit, 0).amount
+        }
+
+    def _free(self, used: Sequence[Sequence[Combination]], included: Decimal) -> list[list[Decimal]]:
+        """What is included of each combination: spread over the rows first, then within each. Empty: nothing is."""
+        if not included:
+            return [[]] * len(used)
+        quantities = [[each.quantity for each in combinations] for combinations in used]
+        places = self.charge.places
+        if places is None:
+            places = places_of(quantity for row in quantities for quantity in row)
+        places = max(places, places_of([included]))
+        shares = spread(included, [add_up(row) for row in quantities], places)
+        return [spread(share, row, places) if share else [] for share, row in zip(shares, quantities, strict=True)]
 
 
-def combine(usage: Iterable[Measured], dimensions: tuple[str, ...]) -> list[Combination]:
-    """Usage by the values of `dimensions` alone, each combination once, ordered by those values, a missing one first.
-
-    Usage may be recorded by more dimensions than can be priced (pending ones): those are added up. Usage whose
-    quantities do not add up comes grouped already (`Matrix.group`), so that nothing is left to add.
-    """
-    totals: dict[tuple[str | None, ...], Decimal] = {}
-    with localcontext(EXACT):
-        for measured in usage:
-            key = tuple(measured.dimensions.get(name) for name in dimensions)
-            totals[key] = totals.get(key, ZERO) + measured.quantity
-    ordered = sorted(totals.items(), key=lambda item: [(value is not None, value or "") for value in item[0]])
-    return [Combination(_present(dimensions, key), quantity) for key, quantity in ordered]
-
-
-def _present(dimensions: tuple[str, ...], values: tuple[str | None, ...]) -> dict[str, str]:
-    return {name: value for name, value in zip(dimensions, values, strict=True) if value is not None}
-
-
-def price_usage(charge: UsageCharge, usage: Iterable[Measured]) -> PricedUsage:
-    """`Matrix(charge).price(usage)`, for a charge that is asked once."""
-    return Matrix(charge).price(usage)
+def price_usage(charge: UsageCharge, usage: Iterable[Measured], included: Decimal = ZERO) -> PricedUsage:
+    """`Matrix(charge).price(usage, included)`, for a charge that is asked once."""
+    return Matrix(charge).price(usage, included)

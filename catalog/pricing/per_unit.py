@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import partial
 
 from billing_site.foundation.money import EXACT, grouped
-from catalog.pricing.book import Priced
+from catalog.pricing.book import Priced, Step
 
 
 @dataclass(frozen=True)
@@ -13,7 +14,10 @@ class PerUnit:
 
     unit_price: Decimal
 
-    def price(self, quantity: Decimal, unit: str) -> Priced:
+    def price(self, quantity: Decimal, unit: str, events: int) -> Priced:
         amount = EXACT.multiply(quantity, self.unit_price)
-        step = f"{grouped(quantity)} {unit} × {grouped(self.unit_price)} = {grouped(amount)}"
-        return Priced(amount, (step,), self.unit_price)
+        return Priced(amount, partial(self._steps, quantity, unit, amount), self.unit_price)
+
+    def _steps(self, quantity: Decimal, unit: str, amount: Decimal) -> tuple[Step]:
+        words = f"{grouped(quantity)} {unit} × {grouped(self.unit_price)}"
+        return (Step(words, quantity, self.unit_price, amount),)

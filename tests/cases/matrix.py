@@ -36,7 +36,7 @@ def figures(given: Mapping[str, Any]) -> Figures:
         unpriced = sum((each.quantity for each in priced.unmatched), ZERO)
         return {
             "rows": [
-                row.price.price(entry.quantity, "unit").amount if row else ZERO
+                row.price.price(entry.quantity, "unit", 1).amount if row else ZERO
                 for row, entry in zip(found, usage, strict=True)
             ],
             "amount": sum((row.priced.amount for row in priced.rows), ZERO),
@@ -47,7 +47,7 @@ def figures(given: Mapping[str, Any]) -> Figures:
 
 
 def _usage(given: Mapping[str, Any]) -> list[Combination]:
-    return [Combination(_texts(entry["dims"]), Decimal(entry["quantity"])) for entry in given["usage"]]
+    return [Combination(_texts(entry["dims"]), Decimal(entry["quantity"]), 1) for entry in given["usage"]]
 
 
 def _charge(given: Mapping[str, Any]) -> UsageCharge:

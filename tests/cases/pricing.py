@@ -32,7 +32,7 @@ def figures(given: Mapping[str, Any]) -> Figures:
 def _per_unit(given: Mapping[str, Any]) -> Decimal:
     quantities = given["bucket_quantities"] if "bucket_quantities" in given else [given["quantity"]]
     quantity = sum((Decimal(each) for each in quantities), ZERO)
-    return PerUnit(Decimal(given["price"]["unit_price"])).price(quantity, "unit").amount
+    return PerUnit(Decimal(given["price"]["unit_price"])).price(quantity, "unit", 1).amount
 
 
 def _rounded_lines(given: Mapping[str, Any]) -> Iterator[Decimal]:

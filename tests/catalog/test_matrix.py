@@ -32,8 +32,8 @@ def charge(*rows: tuple[Mapping[str, str], str], dimensions: tuple[str, ...] = (
     )
 
 
-def used(quantity: str | int, **dimensions: str) -> Combination:
-    return Combination(dimensions, Decimal(quantity))
+def used(quantity: str | int, events: int = 1, **dimensions: str) -> Combination:
+    return Combination(dimensions, Decimal(quantity), events)
 
 
 def test_the_lines_of_the_chatbot() -> None:
@@ -112,7 +112,7 @@ def test_what_no_row_fits_is_given_back() -> None:
     only_input = charge(({"token_type": "input"}, "1"))
     priced = price_usage(only_input, [used(1, token_type="input"), used(2, token_type="output"), used(4), used(8)])
     assert [row.quantity for row in priced.rows] == [1]
-    assert priced.unmatched == (used(12), used(2, token_type="output"))
+    assert priced.unmatched == (used(12, 2), used(2, token_type="output"))
     assert Matrix(charge()).row_for({"model": "a"}) is None
 
 
@@ -124,7 +124,7 @@ def test_a_row_is_priced_once_on_all_its_usage_and_shows_its_parts() -> None:
     (row,) = priced.rows
     assert row.row.match == {"token_type": "input"}
     assert (row.quantity, row.priced.amount) == (6, Decimal("0.018"))
-    assert row.priced.steps == ("6 token × 0.003 = 0.018",)
+    assert [str(step) for step in row.priced.steps] == ["6 token × 0.003 = 0.018"]
     assert [(dict(part.dimensions), part.quantity, part.weight) for part in row.parts] == [
         ({"token_type": "input"}, 1, Decimal("0.003")),
         ({"model": "a", "token_type": "input"}, 2, Decimal("0.006")),
@@ -145,8 +145,8 @@ def test_without_usage_there_is_no_row() -> None:
 
 def test_usage_is_added_up_over_what_cannot_be_priced() -> None:
     usage = [used(1, model="a", region="eu"), used(2, model="a", region="us"), used(4, region="us")]
-    assert combine(usage, ("model",)) == [used(4), used(3, model="a")]
-    assert combine(usage, ()) == [used(7)]
+    assert combine(usage, ("model",)) == [used(4), used(3, 2, model="a")]
+    assert combine(usage, ()) == [used(7, 3)]
 
 
 def test_the_precision_of_whoever_calls_has_no_say() -> None:
@@ -163,7 +163,9 @@ NAMES = ("model", "token_type", "region")
 VALUES = st.sampled_from(["a", "b", "1"])
 MATCHES = st.dictionaries(st.sampled_from(NAMES), VALUES)
 QUANTITIES = st.decimals(min_value=-(10**25), max_value=10**25, places=12)
-USAGE = st.lists(st.builds(Combination, st.dictionaries(st.sampled_from((*NAMES, "other")), VALUES), QUANTITIES))
+USAGE = st.lists(
+    st.builds(Combination, st.dictionaries(st.sampled_from((*NAMES, "other")), VALUES), QUANTITIES, st.integers(0, 9))
+)
 CHARGES = st.lists(st.tuples(MATCHES, st.sampled_from(["0", "0.00001", "3"])), max_size=12).map(
     lambda rows: charge(*rows, dimensions=NAMES)
 )

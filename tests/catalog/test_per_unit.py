@@ -32,8 +32,8 @@ from catalog.pricing.per_unit import PerUnit
     ],
 )
 def test_the_price_of_a_quantity(quantity: str, unit: str, unit_price: str, step: str, rounded: str) -> None:
-    priced = PerUnit(Decimal(unit_price)).price(Decimal(quantity), unit)
-    assert priced.steps == (step,)
+    priced = PerUnit(Decimal(unit_price)).price(Decimal(quantity), unit, 1)
+    assert [str(each) for each in priced.steps] == [step]
     assert priced.unit_price == Decimal(unit_price)
     assert str(round_amount(priced.amount, "USD")) == rounded
 
@@ -44,7 +44,7 @@ def test_the_price_of_a_quantity(quantity: str, unit: str, unit_price: str, step
 )
 def test_nothing_is_lost_and_the_last_step_ends_with_the_amount(quantity: Decimal, unit_price: Decimal) -> None:
     with localcontext(prec=5):
-        priced = PerUnit(unit_price).price(quantity, "token")
+        priced = PerUnit(unit_price).price(quantity, "token", 1)
     with localcontext(prec=200):
         assert priced.amount == quantity * unit_price
-    assert Decimal(priced.steps[-1].rpartition(" = ")[2].replace(",", "")) == priced.amount
+    assert Decimal(str(priced.steps[-1]).rpartition(" = ")[2].replace(",", "")) == priced.amount

@@ -19,8 +19,8 @@ def test_a_version_is_read_as_it_is() -> None:
     version = publish(making.chatbot())
     base, calls, tokens = Charge.objects.filter(version=version)
     product = making.product().pk
-    assert load([version.pk]) == {
-        version.pk: PriceBook(
+    assert load([(version.pk, "USD")]) == {
+        (version.pk, "USD"): PriceBook(
             version=version.pk,
             label="Chatbot v1",
             currency="USD",
@@ -65,7 +65,7 @@ def test_charges_and_rows_follow_their_positions() -> None:
     version = making.chatbot()
     Charge.objects.filter(version=version, code="base").update(position=9)
     Cell.objects.filter(charge__code="tokens", match=making.TOKEN_PRICES[0][0]).update(position=9)
-    book = load([version.pk])[version.pk]
+    book = load([(version.pk, "USD")])[version.pk, "USD"]
     assert [charge.code for charge in book.charges] == ["calls", "tokens", "base"]
     tokens = book.charges[1]
     assert isinstance(tokens, UsageCharge)
@@ -76,9 +76,9 @@ def test_charges_and_rows_follow_their_positions() -> None:
 
 def test_what_does_not_exist_is_left_out_and_what_charges_nothing_is_not() -> None:
     version = making.draft()
-    books = load([version.pk, 987654321])
-    assert list(books) == [version.pk]
-    assert books[version.pk].charges == ()
+    books = load([(version.pk, "USD"), (version.pk, "EUR"), (987654321, "USD")])
+    assert list(books) == [(version.pk, "USD")]
+    assert books[version.pk, "USD"].charges == ()
     assert load([]) == {}
 
 
@@ -87,7 +87,7 @@ def test_the_number_of_queries_does_not_grow(django_assert_num_queries: DjangoAs
     versions: list[PlanVersion] = [first, *(clone_version(first) for _ in range(10))]
     for index, version in enumerate(versions):
         making.usage(version, making.tokens(f"meter-{index}"), code="more")
-    with django_assert_num_queries(6):
-        load([first.pk])
-    with django_assert_num_queries(6):
-        assert len(load([version.pk for version in versions])) == 11
+    with django_assert_num_queries(8):
+        load([(first.pk, "USD")])
+    with django_assert_num_queries(8):
+        assert len(load([(version.pk, "USD") for version in versions])) == 11

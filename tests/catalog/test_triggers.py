@@ -18,6 +18,11 @@ from tests.catalog import making
 
 pytestmark = pytest.mark.django_db
 
+CELL_COLUMNS = (
+    "charge_id, position, match, model, unit_price, free, fixed, free_events, bounds, unit_prices, flat_prices,"
+    " packages, flat_at_zero"
+)
+CELL_VALUES = "'per_unit', 1, 0, 0, 0, '{}', '{}', '{}', '{}', true"
 OF_VERSION = "charge_id IN (SELECT id FROM catalog_charge WHERE version_id = %s)"
 
 
@@ -121,15 +126,16 @@ def test_a_status_and_its_instants_fit(change: str) -> None:
         "UPDATE catalog_charge SET position = 9 WHERE version_id = %s",
         "DELETE FROM catalog_charge WHERE version_id = %s",
         (
-            "INSERT INTO catalog_charge (version_id, position, code, name, product_id, kind, timing, amount, unmatched)"
-            " SELECT version_id, 9, 'new', 'New', product_id, 'flat', 'advance', 1, 'hold' FROM catalog_charge"
-            " WHERE version_id = %s LIMIT 1"
+            "INSERT INTO catalog_charge (version_id, position, code, name, product_id, kind, timing, amount, unmatched,"
+            " cost_model, cost_token_type, cost_context)"
+            " SELECT version_id, 9, 'new', 'New', product_id, 'flat', 'advance', 1, 'hold', '', '', ''"
+            " FROM catalog_charge WHERE version_id = %s LIMIT 1"
         ),
         f"UPDATE catalog_cell SET unit_price = 0 WHERE {OF_VERSION}",
         f"DELETE FROM catalog_cell WHERE {OF_VERSION}",
         (
-            "INSERT INTO catalog_cell (charge_id, position, match, unit_price)"
-            " SELECT id, 9, '{}', 1 FROM catalog_charge WHERE version_id = %s AND code = 'tokens'"
+            f"INSERT INTO catalog_cell ({CELL_COLUMNS})"
+            f" SELECT id, 9, '{{}}', {CELL_VALUES} FROM catalog_charge WHERE version_id = %s AND code = 'tokens'"
         ),
     ],
 )
@@ -180,7 +186,7 @@ def test_a_row_names_dimensions_and_texts_alone(match: str) -> None:
     version = making.chatbot()
     with refused("cell_match_is_names_and_texts"):
         sql(
-            "INSERT INTO catalog_cell (charge_id, position, match, unit_price) SELECT id, 9, %s::jsonb, 1"
+            f"INSERT INTO catalog_cell ({CELL_COLUMNS}) SELECT id, 9, %s::jsonb, {CELL_VALUES}"
             " FROM catalog_charge WHERE version_id = %s AND code = 'tokens'",
             match,
             version.pk,
@@ -191,7 +197,7 @@ def test_two_rows_of_equal_keys_cannot_be_saved() -> None:
     version = making.chatbot()
     with refused("cell_match_once"):
         sql(
-            "INSERT INTO catalog_cell (charge_id, position, match, unit_price) SELECT id, 9, %s::jsonb, 1"
+            f"INSERT INTO catalog_cell ({CELL_COLUMNS}) SELECT id, 9, %s::jsonb, {CELL_VALUES}"
             " FROM catalog_charge WHERE version_id = %s AND code = 'tokens'",
             '{"token_type": "input", "model": "model-a"}',
             version.pk,
@@ -240,8 +246,9 @@ def test_publishing_waits_for_an_edit_and_then_sees_it() -> None:
     version = making.chatbot()
     begun, go_on = Event(), Event()
     add_bad_row = (
-        "INSERT INTO catalog_cell (charge_id, position, match, unit_price)"
-        """ SELECT id, 9, '{"token_type": "ouput"}', 1 FROM catalog_charge WHERE version_id = %s AND code = 'tokens'"""
+        f"INSERT INTO catalog_cell ({CELL_COLUMNS})"
+        f""" SELECT id, 9, '{{"token_type": "ouput"}}', {CELL_VALUES} FROM catalog_charge"""
+        " WHERE version_id = %s AND code = 'tokens'"
     )
 
     def publish_elsewhere() -> PlanVersion:

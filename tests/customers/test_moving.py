@@ -67,7 +67,7 @@ def test_what_is_refused(first: PlanVersion) -> None:
     refuses(subscription, plan_with(making.meter("other")), "is of another plan")
     refuses(subscription, publishing.clone_version(first), "is draft; only a published version")
     refuses(subscription, later(first, interval="year"), "has the interval year")
-    refuses(subscription, later(first, currency="EUR"), "has the currency EUR")
+    refuses(subscription, later(first, currency="EUR"), "is offered in EUR, and the subscription is billed in USD")
     draft = publishing.clone_version(first)
     draft.charges.all().delete()
     making.usage_charge(draft, making.meter("tokens"))

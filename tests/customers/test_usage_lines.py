@@ -15,6 +15,7 @@ from catalog.pricing.book import PriceBook, Row, Unmatched, UsageCharge
 from catalog.pricing.matrix import Matrix
 from catalog.pricing.per_unit import PerUnit
 from customers.rated import RatedLine
+from customers.segments import Segment
 from customers.usage_lines import usage_lines
 
 NOVEMBER = Period(datetime(2023, 11, 1, tzinfo=UTC), datetime(2023, 12, 1, tzinfo=UTC))
@@ -24,6 +25,7 @@ NOVEMBER = Period(datetime(2023, 11, 1, tzinfo=UTC), datetime(2023, 12, 1, tzinf
 class Usage:
     dimensions: Mapping[str, str]
     quantity: Decimal
+    events: int = 1
 
 
 def used(*rows: tuple[str, str | int]) -> list[Usage]:
@@ -55,7 +57,7 @@ def rated(
     )
     charge = UsageCharge(5, 0, "tokens", "Tokens", 3, 1, "token", ("model", "token_type"), made, unmatched)
     book = PriceBook(11, "Chatbot v1", currency, Interval.MONTH, (charge,))
-    return usage_lines(book, Matrix(charge), usage, NOVEMBER)
+    return usage_lines(book, Segment(NOVEMBER, Matrix(charge), 30, 30), usage)
 
 
 def shown(lines: Sequence[RatedLine]) -> list[tuple[str, str, str]]:

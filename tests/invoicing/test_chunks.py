@@ -230,7 +230,11 @@ def test_planning_holds_no_lock_beyond_a_transaction() -> None:
     assert any("pg_try_advisory_xact_lock" in each for each in statements)
     assert not any("advisory" in each and "xact" not in each for each in statements)
     with connection.cursor() as cursor:
-        cursor.execute("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = %s", [locks.PLANNER])
+        cursor.execute(
+            "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = %s"
+            " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())",
+            [locks.PLANNER],
+        )
         assert cursor.fetchone()[0] == 0
 
 

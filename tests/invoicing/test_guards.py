@@ -13,9 +13,9 @@ from tests.invoicing.running import plan_with, run, sql, subscribed, utc
 pytestmark = pytest.mark.django_db
 
 NEW_LINE = """
-    INSERT INTO invoicing_line (invoice_id, position, charge_id, product_id, description, dimensions, quantity, unit,
-                                unit_price, amount, service_start, service_end, explanation)
-    SELECT %s, 99, charge_id, product_id, 'Slipped in', '{}', 1, '', 1, 1, service_start, service_end, '{}'
+    INSERT INTO invoicing_line (invoice_id, position, kind, charge_id, product_id, description, dimensions, quantity,
+                                unit, unit_price, amount, service_start, service_end, explanation)
+    SELECT %s, 99, kind, charge_id, product_id, 'Slipped in', '{}', 1, '', 1, 1, service_start, service_end, '{}'
       FROM invoicing_line LIMIT 1
 """
 

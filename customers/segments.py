@@ -1,0 +1,35 @@
+"""The parts of a period in which nothing about a charge changes, and what of its terms belongs to each. Pure.
+
+Rules: `docs/rules.md`, "What is priced together".
+"""
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from billing_site.foundation.money import ZERO
+from billing_site.foundation.periods import Period
+from catalog.pricing.allowance import places_of, prorated_allowance
+from catalog.pricing.matrix import Matrix
+from catalog.pricing.proration import prorate
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A charge as it holds in `period`: `used_days` local days of the `full_days` of its billing period."""
+
+    period: Period
+    matrix: Matrix
+    used_days: int
+    full_days: int
+
+    def included(self) -> Decimal:
+        """The units that cost nothing, at the places of the meter, or else of what the charge says."""
+        charge = self.matrix.charge
+        if charge.included is None:
+            return ZERO
+        places = places_of([charge.included]) if charge.places is None else charge.places
+        return prorated_allowance(charge.included, self.used_days, self.full_days, places)
+
+    def prorated(self, amount: Decimal) -> Decimal:
+        """Of a sum for a full period, what belongs to the segment; not rounded."""
+        return prorate(amount, self.used_days, self.full_days)
