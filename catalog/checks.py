@@ -4,8 +4,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 from itertools import combinations
 
-from django.db.models import prefetch_related_objects
-
 from billing_site.foundation.errors import Fault
 from billing_site.foundation.money import is_currency
 from catalog.charge_checks import charge_code_faults, charge_faults, fee_faults, term_faults
@@ -18,6 +16,7 @@ __all__ = ["charge_code_faults", "currency_faults", "faults", "fee_faults", "ter
 
 def faults(version: PlanVersion) -> list[Fault]:
     """What must be mended first. `field` leads to the place: “currency”, “charges.tokens.rows.2.match”."""
+    version = _read(version)
     charges = _charges(version)
     found = [*terms_faults(version), *consumption_faults(version)]
     if not charges:
@@ -31,7 +30,7 @@ def faults(version: PlanVersion) -> list[Fault]:
 
 def warnings(version: PlanVersion) -> list[str]:
     """What may be meant, and may be not."""
-    found, charges = [], _charges(version)
+    found, charges = [], _charges(_read(version))
     for charge in charges:
         if charge.meter is not None and leaves_gap(
             priceable(charge.meter), [c.match for c in charge.cells.all() if c.price_list_id is None]
@@ -123,11 +122,15 @@ _ASKED = {
 }
 
 
+def _read(version: PlanVersion) -> PlanVersion:
+    """As it stands in the database now, with its price lists."""
+    return PlanVersion.objects.select_related("plan").prefetch_related("price_lists").get(pk=version.pk)
+
+
 def _charges(version: PlanVersion) -> list[Charge]:
     """The charges in order, with all that the checks read."""
     parts = ("cells", "amounts", "meter__dimensions", "meter__bands", "meter__values", "meter__filters")
     charges = list(version.charges.select_related("meter", "version__plan").prefetch_related(*parts))
-    prefetch_related_objects([version], "price_lists")  # once, for all charges
     for charge in charges:
         charge.version = version
     return charges
