@@ -56,7 +56,7 @@ def test_it_is_spread_by_quantity(included: str, quantities: str, places: int, f
 
 def test_the_most_decimals_of_some_quantities() -> None:
     assert places_of([Decimal("1.500"), Decimal("2.25"), Decimal("1e3"), Decimal(0)]) == 2
-    assert places_of([Decimal(100)]) == -2
+    assert places_of([Decimal(100)]) == 0
     assert places_of([]) == 0
 
 
