@@ -18,7 +18,10 @@ def faults(version: PlanVersion) -> list[Fault]:
     """What must be mended first. `field` leads to the place: “currency”, “charges.tokens.rows.2.match”."""
     version = _read(version)
     charges = _charges(version)
-    found = [*terms_faults(version), *consumption_faults(version)]
+    found = [*terms_faults(version)]
+    for price_list in version.price_lists.all():
+        found += _list_faults(version, price_list)
+    found += consumption_faults(version)
     if not charges:
         found.append(Fault("charges_missing", "The version charges nothing: add a charge.", "charges"))
     for charge in charges:
@@ -68,14 +71,12 @@ def currency_faults(currency: str) -> Iterator[Fault]:
 
 
 def terms_faults(version: PlanVersion) -> Iterator[Fault]:
-    """What is wrong with the sums over all usage, in every currency."""
+    """What is wrong with the sums over all usage in its own currency."""
     yield from currency_faults(version.currency)
     for name in ("minimum", "cap"):
         amount = getattr(version, name)
         if amount is not None:
             yield from fee_faults(amount, version.currency, name)
-    for price_list in version.price_lists.all():
-        yield from _list_faults(version, price_list)
 
 
 def _list_faults(version: PlanVersion, price_list: PriceList) -> Iterator[Fault]:

@@ -63,7 +63,8 @@ class NewPlanForm(forms.ModelForm):
 
     class Meta:
         model = Plan
-        fields = ("name", "code", "description")
+        fields = ("name", "code", "description", "consumption", "margin_floor")
+        field_classes = {"margin_floor": PriceField}
 
     currency = forms.ChoiceField(
         choices=currency_choices,
@@ -85,19 +86,6 @@ class NewPlanForm(forms.ModelForm):
 
     def terms(self) -> dict[str, Any]:
         return {name: self.cleaned_data[name] for name in ("currency", "interval", "grace")}
-
-
-class VersionForm(forms.ModelForm):
-    class Meta:
-        model = PlanVersion
-        fields = ("plan", "currency", "interval", "grace")
-
-    currency = forms.ChoiceField(
-        choices=currency_choices,
-        initial="USD",
-        widget=UnfoldAdminSelect2Widget,
-        help_text="Every fee and price of the version is in this currency, and so are its invoices.",
-    )
 
 
 class ChargeForm(forms.ModelForm):
