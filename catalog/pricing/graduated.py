@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
-from functools import partial
 
 from billing_site.foundation.money import EXACT, ZERO
 from catalog.pricing.book import Priced, Step, Steps
@@ -34,12 +33,13 @@ class Graduated:
         index = self._ladder.index(quantity)
         cost = self.tiers[index].cost(EXACT.subtract(quantity, self._ladder.lower[index]))
         entered = self._entered[index] if quantity > 0 or self.flat_at_zero else ZERO
-        return Priced(EXACT.add(entered, cost), partial(self._steps, quantity, unit, index), None)
+        return Priced(EXACT.add(entered, cost), self, None, quantity, unit, events)
 
-    def _steps(self, quantity: Decimal, unit: str, index: int) -> Steps:
-        return tuple(self._each_step(quantity, unit, index))
+    def steps(self, quantity: Decimal, unit: str, events: int) -> Steps:
+        return tuple(self._each_step(quantity, unit))
 
-    def _each_step(self, quantity: Decimal, unit: str, last: int) -> Iterator[Step]:
+    def _each_step(self, quantity: Decimal, unit: str) -> Iterator[Step]:
+        last = self._ladder.index(quantity)
         for index, lower in enumerate(self._ladder.lower[: last + 1]):
             tier = self.tiers[index]
             upper = quantity if index == last or tier.up_to is None else tier.up_to

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from decimal import Decimal
-from functools import partial
 
 from billing_site.foundation.money import ZERO, grouped
 from catalog.pricing.book import Priced, Step, Steps
@@ -25,10 +24,11 @@ class Stairstep:
     def price(self, quantity: Decimal, unit: str, events: int) -> Priced:
         index = self._ladder.index(quantity)
         amount = self.tiers[index].flat_price if quantity > 0 or self.flat_at_zero else ZERO
-        return Priced(amount, partial(self._steps, quantity, unit, index, amount), None)
+        return Priced(amount, self, None, quantity, unit, events)
 
-    def _steps(self, quantity: Decimal, unit: str, index: int, amount: Decimal) -> Steps:
+    def steps(self, quantity: Decimal, unit: str, events: int) -> Steps:
         if quantity <= 0 and not self.flat_at_zero:
-            return (Step(f"{grouped(quantity)} {unit}: no tier is entered", quantity, None, amount),)
+            return (Step(f"{grouped(quantity)} {unit}: no tier is entered", quantity, None, ZERO),)
+        index = self._ladder.index(quantity)
         words = f"{grouped(quantity)} {unit} in {self._ladder.name(index, unit)}: flat fee"
-        return (Step(words, quantity, None, amount),)
+        return (Step(words, quantity, None, self.tiers[index].flat_price),)

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from decimal import Decimal
-from functools import partial
 
 from billing_site.foundation.money import EXACT
 from catalog.pricing.book import Priced, Steps
@@ -22,13 +21,15 @@ class Volume:
 
     def price(self, quantity: Decimal, unit: str, events: int) -> Priced:
         """One unit price holds where the tier has neither a flat fee nor packages."""
-        index = self._ladder.index(quantity)
-        tier = self.tiers[index]
-        flat = tier.flat_price and (quantity > 0 or self.flat_at_zero)
-        amount = EXACT.add(tier.cost(quantity), tier.flat_price) if flat else tier.cost(quantity)
-        one_price = tier.unit_price if not flat and tier.package is None else None
-        return Priced(amount, partial(self._steps, quantity, unit, index, flat=bool(flat)), one_price)
+        tier = self.tiers[self._ladder.index(quantity)]
+        amount, one_price = tier.cost(quantity), None if tier.package else tier.unit_price
+        if tier.flat_price and (quantity > 0 or self.flat_at_zero):
+            amount, one_price = EXACT.add(amount, tier.flat_price), None
+        return Priced(amount, self, one_price, quantity, unit, events)
 
-    def _steps(self, quantity: Decimal, unit: str, index: int, *, flat: bool) -> Steps:
+    def steps(self, quantity: Decimal, unit: str, events: int) -> Steps:
+        index = self._ladder.index(quantity)
         step = self._ladder.step(index, quantity, unit)
-        return (step, self._ladder.flat_step(index, unit)) if flat else (step,)
+        if self.tiers[index].flat_price and (quantity > 0 or self.flat_at_zero):
+            return (step, self._ladder.flat_step(index, unit))
+        return (step,)
