@@ -14,8 +14,8 @@ from catalog.pricing.included import LessIncluded
 class Part(NamedTuple):
     """A combination under its row. `quantity` is what was measured; `included` of that costs nothing.
 
-    `unit_price`: where one price holds for the whole quantity. `weight`: its own exact amount where the row's
-    price says what that is, else its part of the row's amount by quantity. The row's rounded amount is shared by it.
+    `unit_price`: where one price holds for the whole quantity. `weight`: its own exact amount where the row's price
+    says what that is, else the quantity to be paid. The row's rounded amount is shared in proportion to it.
     """
 
     dimensions: Mapping[str, str]
@@ -47,15 +47,26 @@ def price_together(row: Row, model: PriceModel, used: Sequence[Used], free: Sequ
         only = Part(dimensions, quantity, events, ZERO, priced.unit_price, priced.amount)
         return PricedRow(row, quantity, ZERO, priced, (only,))
     quantity, included = add_up(quantity for _, quantity, _ in used), add_up(free)
-    priced = _less(model, included).price(quantity, unit, sum(events for _, _, events in used))
-    rate, paid = priced.unit_price, EXACT.subtract(quantity, included)
-    if rate is None:
-        rate = EXACT.divide(priced.amount, paid) if paid else ZERO
+    shares = free or [ZERO] * len(used)
+    paid = [EXACT.subtract(each, share) for (_, each, _), share in zip(used, shares, strict=True)]
+    events = sum(events for _, _, events in used)
+    priced = model.price(EXACT.subtract(quantity, included), unit, events)
+    weights = _weights(paid, priced)
+    if included:
+        priced = Priced(priced.amount, LessIncluded(model, included), None, quantity, unit, events)
     parts = tuple(
-        Part(*each, share, priced.unit_price, EXACT.multiply(EXACT.subtract(each[1], share), rate))
-        for each, share in zip(used, free or [ZERO] * len(used), strict=True)
+        Part(*each, share, priced.unit_price, weight) for each, share, weight in zip(used, shares, weights, strict=True)
     )
     return PricedRow(row, quantity, included, priced, parts)
+
+
+def _weights(paid: Sequence[Decimal], priced: Priced) -> list[Decimal]:
+    """Exact amounts where one price holds. Otherwise quantities, but of those below nothing, which have no price of
+    their own then: they only made the row's quantity smaller. (Or of those alone, when the row owes less than nothing.)
+    """
+    if priced.unit_price is not None:
+        return [EXACT.multiply(quantity, priced.unit_price) for quantity in paid]
+    return [max(-quantity if priced.amount < 0 else quantity, ZERO) for quantity in paid]
 
 
 def price_each(
