@@ -1,7 +1,9 @@
 """Graduated: each tier's share of the quantity at that tier's price, plus its flat fee once it is entered. Pure."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
+from functools import cached_property
 
 from billing_site.foundation.money import EXACT, ZERO
 from catalog.pricing.book import Priced, Step, Steps
@@ -9,16 +11,26 @@ from catalog.pricing.ladder import Ladder
 from catalog.pricing.tiers import Tier
 
 
+@dataclass(frozen=True)
 class Graduated:
     """`flat_at_zero`: the first tier's flat fee is due without usage, too; for charges without dimensions alone.
 
     Below nothing, usage that was taken back is priced as the first tier's.
     """
 
-    def __init__(self, tiers: Sequence[Tier], flat_at_zero: bool) -> None:  # noqa: FBT001 - a column of the charge
-        self.tiers, self.flat_at_zero = tuple(tiers), flat_at_zero
-        self._ladder = Ladder(tiers)
-        self._entered = list(self._full_tiers())
+    tiers: Sequence[Tier]
+    flat_at_zero: bool
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "tiers", tuple(self.tiers))
+
+    @cached_property
+    def _ladder(self) -> Ladder:
+        return Ladder(self.tiers)
+
+    @cached_property
+    def _entered(self) -> list[Decimal]:
+        return list(self._full_tiers())
 
     def _full_tiers(self) -> Iterator[Decimal]:
         """For each tier: what all tiers before it come to, and its own flat fee."""

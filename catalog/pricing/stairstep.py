@@ -1,7 +1,9 @@
 """Stairstep: the flat fee of the tier that holds the quantity, whatever the quantity is in it. Pure."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from decimal import Decimal
+from functools import cached_property
 
 from billing_site.foundation.money import ZERO, grouped
 from catalog.pricing.book import Priced, Step, Steps
@@ -9,17 +11,24 @@ from catalog.pricing.ladder import Ladder
 from catalog.pricing.tiers import Tier
 
 
+@dataclass(frozen=True)
 class Stairstep:
     """`flat_at_zero`: the first tier's fee is due without usage, too; for charges without dimensions alone.
 
     Raises ValueError when a tier has a unit price.
     """
 
-    def __init__(self, tiers: Sequence[Tier], flat_at_zero: bool) -> None:  # noqa: FBT001 - a column of the charge
-        self.tiers, self.flat_at_zero = tuple(tiers), flat_at_zero
-        self._ladder = Ladder(tiers)
-        if any(tier.unit_price for tier in tiers):
+    tiers: Sequence[Tier]
+    flat_at_zero: bool
+
+    def __post_init__(self) -> None:
+        if any(tier.unit_price for tier in self.tiers):
             raise ValueError("The tiers of a stairstep have flat fees alone.")
+        object.__setattr__(self, "tiers", tuple(self.tiers))
+
+    @cached_property
+    def _ladder(self) -> Ladder:
+        return Ladder(self.tiers)
 
     def price(self, quantity: Decimal, unit: str, events: int) -> Priced:
         index = self._ladder.index(quantity)
