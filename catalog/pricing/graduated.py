@@ -1,9 +1,8 @@
 """Graduated: each tier's share of the quantity at that tier's price, plus its flat fee once it is entered. Pure."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
-from functools import cached_property
 
 from billing_site.foundation.money import EXACT, ZERO
 from catalog.pricing.book import Priced, Step, Steps
@@ -20,17 +19,13 @@ class Graduated:
 
     tiers: Sequence[Tier]
     flat_at_zero: bool
+    _ladder: Ladder = field(init=False, repr=False, compare=False)
+    _entered: Sequence[Decimal] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "tiers", tuple(self.tiers))
-
-    @cached_property
-    def _ladder(self) -> Ladder:
-        return Ladder(self.tiers)
-
-    @cached_property
-    def _entered(self) -> list[Decimal]:
-        return list(self._full_tiers())
+        object.__setattr__(self, "_ladder", Ladder(self.tiers))
+        object.__setattr__(self, "_entered", tuple(self._full_tiers()))
 
     def _full_tiers(self) -> Iterator[Decimal]:
         """For each tier: what all tiers before it come to, and its own flat fee."""

@@ -1,9 +1,8 @@
 """Stairstep: the flat fee of the tier that holds the quantity, whatever the quantity is in it. Pure."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
-from functools import cached_property
 
 from billing_site.foundation.money import ZERO, grouped
 from catalog.pricing.book import Priced, Step, Steps
@@ -20,15 +19,13 @@ class Stairstep:
 
     tiers: Sequence[Tier]
     flat_at_zero: bool
+    _ladder: Ladder = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if any(tier.unit_price for tier in self.tiers):
             raise ValueError("The tiers of a stairstep have flat fees alone.")
         object.__setattr__(self, "tiers", tuple(self.tiers))
-
-    @cached_property
-    def _ladder(self) -> Ladder:
-        return Ladder(self.tiers)
+        object.__setattr__(self, "_ladder", Ladder(self.tiers))
 
     def price(self, quantity: Decimal, unit: str, events: int) -> Priced:
         index = self._ladder.index(quantity)

@@ -1,9 +1,8 @@
 """Volume: all of the quantity at the price of the tier that holds it, plus that tier's flat fee. Pure."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
-from functools import cached_property
 
 from billing_site.foundation.money import EXACT
 from catalog.pricing.book import Priced, Steps
@@ -20,13 +19,11 @@ class Volume:
 
     tiers: Sequence[Tier]
     flat_at_zero: bool
+    _ladder: Ladder = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "tiers", tuple(self.tiers))
-
-    @cached_property
-    def _ladder(self) -> Ladder:
-        return Ladder(self.tiers)
+        object.__setattr__(self, "_ladder", Ladder(self.tiers))
 
     def price(self, quantity: Decimal, unit: str, events: int) -> Priced:
         """One unit price holds where the tier has neither a flat fee nor packages."""
