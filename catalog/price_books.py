@@ -91,6 +91,7 @@ def _flat(charge: Charge, price_list: PriceList | None) -> FlatCharge:
 def _usage(charge: Charge, price_list: PriceList | None) -> UsageCharge:
     assert charge.meter is not None  # the database holds it: charge_fields_fit_kind
     amounts, wanted = _amounts(charge, price_list), None if price_list is None else price_list.pk
+    dimensions = priceable(charge.meter).dimensions
     return UsageCharge(
         id=charge.pk,
         position=charge.position,
@@ -99,9 +100,9 @@ def _usage(charge: Charge, price_list: PriceList | None) -> UsageCharge:
         product=charge.product_id,
         meter=charge.meter.pk,
         unit=charge.meter.unit,
-        dimensions=priceable(charge.meter).dimensions,
+        dimensions=dimensions,
         rows=tuple(
-            Row(cell.pk, cell.position, cell.match, computing(price_of(cell)))
+            Row(cell.pk, cell.position, cell.match, computing(price_of(cell), dimensions=bool(dimensions)))
             for cell in charge.cells.all()
             if cell.price_list_id == wanted
         ),

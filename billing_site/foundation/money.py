@@ -51,7 +51,7 @@ def round_amount(amount: Decimal, currency: str) -> Decimal:
 def round_to(amount: Decimal, places: int) -> Decimal:
     """`amount` at `places` decimals, half away from zero. Zero has no sign: −0.001 at two places is 0.00."""
     rounded = amount.quantize(_unit(places), context=EXACT)
-    return rounded if rounded else rounded.copy_abs()
+    return rounded or rounded.copy_abs()
 
 
 @cache

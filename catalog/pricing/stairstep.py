@@ -1,6 +1,7 @@
 """Stairstep: the flat fee of the tier that holds the quantity, whatever the quantity is in it. Pure."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from decimal import Decimal
 
 from billing_site.foundation.money import ZERO, grouped
@@ -9,17 +10,22 @@ from catalog.pricing.ladder import Ladder
 from catalog.pricing.tiers import Tier
 
 
+@dataclass(frozen=True)
 class Stairstep:
     """`flat_at_zero`: the first tier's fee is due without usage, too; for charges without dimensions alone.
 
     Raises ValueError when a tier has a unit price.
     """
 
-    def __init__(self, tiers: Sequence[Tier], flat_at_zero: bool) -> None:  # noqa: FBT001 - a column of the charge
-        self.tiers, self.flat_at_zero = tuple(tiers), flat_at_zero
-        self._ladder = Ladder(tiers)
-        if any(tier.unit_price for tier in tiers):
+    tiers: Sequence[Tier]
+    flat_at_zero: bool
+    _ladder: Ladder = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if any(tier.unit_price for tier in self.tiers):
             raise ValueError("The tiers of a stairstep have flat fees alone.")
+        object.__setattr__(self, "tiers", tuple(self.tiers))
+        object.__setattr__(self, "_ladder", Ladder(self.tiers))
 
     def price(self, quantity: Decimal, unit: str, events: int) -> Priced:
         index = self._ladder.index(quantity)

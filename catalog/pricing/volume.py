@@ -1,6 +1,7 @@
 """Volume: all of the quantity at the price of the tier that holds it, plus that tier's flat fee. Pure."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from decimal import Decimal
 
 from billing_site.foundation.money import EXACT
@@ -9,15 +10,20 @@ from catalog.pricing.ladder import Ladder
 from catalog.pricing.tiers import Tier
 
 
+@dataclass(frozen=True)
 class Volume:
     """`flat_at_zero`: the first tier's flat fee is due without usage, too; for charges without dimensions alone.
 
     Below nothing, usage that was taken back is priced as the first tier's.
     """
 
-    def __init__(self, tiers: Sequence[Tier], flat_at_zero: bool) -> None:  # noqa: FBT001 - a column of the charge
-        self.tiers, self.flat_at_zero = tuple(tiers), flat_at_zero
-        self._ladder = Ladder(tiers)
+    tiers: Sequence[Tier]
+    flat_at_zero: bool
+    _ladder: Ladder = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "tiers", tuple(self.tiers))
+        object.__setattr__(self, "_ladder", Ladder(self.tiers))
 
     def price(self, quantity: Decimal, unit: str, events: int) -> Priced:
         """One unit price holds where the tier has neither a flat fee nor packages."""

@@ -288,6 +288,8 @@ def test_units_are_included_at_the_places_of_the_meter() -> None:
     assert [row.included for row in price_usage(rows, usage, Decimal(1)).rows] == [1, 0]
     rounded = replace(rows, places=2)
     assert [str(row.included) for row in price_usage(rounded, usage, Decimal(1)).rows] == ["0.67", "0.33"]
+    half = price_usage(rows, usage, Decimal("0.5"))  # as it was agreed, though usage comes in whole units
+    assert [str(row.included) for row in half.rows] == ["0.3", "0.2"]
     finer = [used("2.000", model="a"), used("1.5", model="b")]
     assert [str(row.included) for row in price_usage(rows, finer, Decimal(1)).rows] == ["0.6", "0.4"]
 

@@ -201,7 +201,7 @@ def charged(
 ) -> tuple[list[RatedLine], list[str]]:
     charge = UsageCharge(7, 0, "tokens", "Tokens", 3, 1, "token", dimensions, (Row(1, 0, {}, price),), policy)
     book = PriceBook(9, "Chatbot v1", "USD", Interval.MONTH, (charge,))
-    return usage_lines(book, Matrix(charge), usage, NOVEMBER)
+    return usage_lines(book, Segment(NOVEMBER, Matrix(charge), 30, 30), usage)
 
 
 def test_lines_of_tiers_have_no_unit_price_and_share_the_amount_of_their_row() -> None:
@@ -234,8 +234,8 @@ def test_a_cost_that_nobody_knows_holds_the_invoice_whatever_the_charge_says(pol
     ]
     (problem,) = problems
     assert problem == (
-        "“Tokens” of Chatbot v1 is priced by cost, and the cost of model = new is not known: 50 token."
-        " Enter it among the model costs."
+        "“Tokens” of Chatbot v1 is priced by cost, and nobody knows what model = new costs: 50 token."
+        " Record its cost; the invoice goes on by itself."
     )
 
 
