@@ -91,7 +91,7 @@ class PlanAdmin(NamedPage):
     @action(description="Clone…", permissions=["clone"], icon="content_copy")
     def clone(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Ask what the copy is called, and make it."""
-        plan = get_object_or_404(Plan, pk=object_id if object_id.isdecimal() else None)
+        plan = get_object_or_404(Plan, pk=int(object_id) if object_id.isdecimal() else 0)
         form = CloneForm(request.POST or None, initial={"name": f"{plan.name} copy", "code": f"{plan.code}-copy"})
         if request.method == "POST" and form.is_valid():
             try:

@@ -131,7 +131,7 @@ class PlanVersionAdmin(CataloguePage):
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        found = PlanVersion.objects.filter(pk=object_id if object_id.isdecimal() else None)
+        found = PlanVersion.objects.filter(pk=int(object_id) if object_id.isdecimal() else 0)
         version = found.annotate(subscriber_count=_subscribers()).first()
         context = {
             "subscribers": version.subscriber_count if version else 0,
