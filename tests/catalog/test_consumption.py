@@ -9,6 +9,8 @@ from django.db import IntegrityError, connection, transaction
 from billing_site.foundation.errors import Refused
 from catalog import checks
 from catalog.models import Plan, PlanVersion
+from catalog.price_books import load
+from catalog.pricing.per_unit import PerUnit
 from catalog.pricing.price import Model, Price
 from catalog.publishing import (
     change_plan,
@@ -61,6 +63,8 @@ def test_credits_cost_the_same_rows_in_every_currency_and_their_price_is_said_in
     assert [(f.code, f.field) for f in checks.faults(version)] == [("amount_missing", "lists.EUR.credit_price")]
     set_price_list(version, "EUR", credit_price=D("0.018"))
     assert codes(version) == []
+    book = load([(version.pk, "EUR")])[version.pk, "EUR"]
+    assert [row.price for row in book.charges[0].rows] == [PerUnit(D("0.01"))]  # type: ignore[union-attr]
     charge = version.charges.get()
     charge.cells.create(price_list=euro, match={}, unit_price=1)
     assert codes(version) == ["rows_of_list"]

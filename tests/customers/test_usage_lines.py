@@ -224,6 +224,13 @@ def test_a_fee_that_is_due_without_usage_has_a_line() -> None:
     assert (shown(lines), problems) == ([("Tokens", "0", "9.00")], [])
 
 
+def test_a_unit_price_that_is_too_fine_to_show_stands_in_the_explanation() -> None:
+    cost = Decimal("0.000000000000001")
+    lines, _ = charged(CostPlus(Decimal("0.5"), lambda _: cost), used(("gpt-a input", 10**15)))
+    assert [(line.unit_price, str(line.amount)) for line in lines] == [(None, "1.50")]
+    assert "0.000000000000001 cost × 1.5" in str(lines[0].explanation["steps"])
+
+
 @pytest.mark.parametrize("policy", list(Unmatched))
 def test_a_cost_that_nobody_knows_holds_the_invoice_whatever_the_charge_says(policy: Unmatched) -> None:
     by_cost = CostPlus(Decimal("0.2"), lambda values: Decimal("0.001") if values["model"] == "a" else None)
