@@ -4,7 +4,7 @@ Usage is merged at the dimension values that are asked for, from what is kept of
 maxima, a union of values, the latest of all. Quantities of parts are never added up into that of the whole.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import NamedTuple
@@ -15,6 +15,7 @@ from meters.counting import COUNTED, SeriesKey, Tally
 from meters.database import columns, fetch
 from meters.exact_json import from_text
 from meters.extraction import Definition, quantities
+from meters.registry import Registry
 from meters.windows import Grouping, Part, Values, Window, only, parts_of_hours, whole_days, whole_hours
 
 __all__ = ["Grouping", "Part", "StillCounting", "Usage", "Window", "only", "parts_of_hours", "read", "whole_hours"]
@@ -114,17 +115,26 @@ class StillCounting(Exception):
         self.meters = meters
 
 
-def read(windows: Sequence[Window], *, partial: bool = False) -> dict[int, list[Usage]]:
+def read(windows: Sequence[Window], *, told: Collection[int] = ()) -> dict[int, list[Usage]]:
     """Usage of every window, by its key, ordered by dimension values. The number of queries does not grow.
 
     Whole UTC hours come from buckets, whole closed days from their totals, the part of an hour at a bound from the raw
     events of that hour; what depends on time comes from points. Raises KeyError for a meter that does not exist, and
-    StillCounting for one that has not counted all stored events, unless `partial`: who passes that shows beside it what
-    `backfills.unfinished` says.
+    StillCounting for one that has not counted all stored events, unless it is one of those `told`: of them the caller
+    shows beside their usage what `backfills.unfinished` said before.
+
+    What is kept of a meter that is changed meanwhile may be that of two definitions, or nothing: it is read again.
     """
-    current = registry.current()
+    while True:
+        current = registry.current()
+        found = _read(windows, current, told)
+        if registry.revision() == current.revision:
+            return found
+
+
+def _read(windows: Sequence[Window], current: Registry, told: Collection[int]) -> dict[int, list[Usage]]:
     definitions = {window.meter: current.by_id[window.meter] for window in windows}
-    if not partial and (unknown := current.counting & definitions.keys()):
+    if unknown := (current.counting & definitions.keys()) - set(told):
         raise StillCounting(unknown)
     found: dict[int, list[Usage]] = {window.key: [] for window in windows}
     in_time = [each for each in windows if definitions[each.meter].aggregation.keeps is Keeps.POINTS]

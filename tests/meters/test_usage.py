@@ -184,7 +184,7 @@ def test_as_many_queries_for_200_windows_as_for_2() -> None:
             assert read(windows)[count - 1][0].events == 5
         return len(captured)
 
-    assert queries(2) == queries(200) == 3
+    assert queries(2) == queries(200) == 4
 
 
 def test_hours_of_periods() -> None:
