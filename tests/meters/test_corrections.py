@@ -189,6 +189,29 @@ def test_the_same_again_is_the_same_and_anything_else_a_conflict() -> None:
 
 
 @pytest.mark.parametrize(
+    ("sent", "amended"),
+    [(True, 1), (0, False), ([1], [True]), ([1], [1, 1]), ({"a": 1}, {"a": True}), ({"a": 1}, {"b": 1}), ([], {})],
+)
+def test_true_is_not_one_and_can_be_amended_to_it(sent: Any, amended: Any) -> None:
+    """Python takes true for 1; a meter does not."""
+    meter = calls_meter(dimensions=[("cached", "cached")])
+    send(event("r1", properties={"cached": sent, "deep": [{"cached": sent}]}))
+    changes = {"properties": {"cached": amended, "deep": [{"cached": amended}]}}
+    done = amend(event_of("acme", "r1"), changes)
+    assert done.replacement is not None
+    assert type(done.replacement.properties["cached"]) is type(amended)
+    assert amend(event_of("acme", "r1"), changes) == done
+    assert rebuild(meter) == []
+
+
+def test_one_written_otherwise_is_no_amendment() -> None:
+    calls_meter()
+    send(event("r1", properties={"cached": 1, "deep": [{"a": 10}]}))
+    code, _ = refused(amend, event_of("acme", "r1"), {"properties": {"cached": 1.0, "deep": [{"a": 10.00}]}})
+    assert code == "nothing_to_amend"
+
+
+@pytest.mark.parametrize(
     ("changes", "reason", "code"),
     [
         ({}, "why", "nothing_to_amend"),
