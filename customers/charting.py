@@ -134,7 +134,8 @@ def _check_size(references: Sequence[str], meter: Meter, number: int) -> None:
         )
         raise Refused(Fault("windows_too_many", message, "window"))
     most = READINGS_AT_MOST // number
-    series = Series.objects.filter(customer__in=references, meter=meter).order_by()[: most + 1].count()
+    kept = Series.objects.filter(customer__in=references, meter=meter, generation=meter.generation)
+    series = kept.order_by()[: most + 1].count()
     if series > most:
         message = (
             f"The usage of this customer has more than {most:,} combinations of dimension values, too many to be read "
