@@ -15,7 +15,7 @@ from billing_site.foundation.api_keys import create_key
 from catalog import publishing
 from catalog.models import Charge, PlanVersion
 from customers import subscribing
-from meters import backfilling
+from meters import backfilling, cardinality
 from meters.files import parts
 from meters.models import Bucket, Event, Meter, OverLimit, Refusal, Stream, Upload, UploadResult
 from meters.scanning import TooMuch
@@ -220,7 +220,9 @@ def test_the_number_of_queries_is_fixed_and_so_is_the_number_of_rows(admin_clien
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_meter_beyond_its_limit_is_said_and_counted_anew(admin_client: Client) -> None:
+def test_a_meter_beyond_its_limit_is_said_and_counted_anew(
+    admin_client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
     meter = tokens_meter(series_limit=2)
     accept_events(*(event(f"r{n}", properties={"model": f"{HOSTILE}{n}", "input_tokens": 5}) for n in range(5)))
     section = sections(admin_client)["over-limit"]
@@ -229,6 +231,8 @@ def test_a_meter_beyond_its_limit_is_said_and_counted_anew(admin_client: Client)
     assert row.cells[:5] == ("LLM tokens", "acme", "2", "model", "3")
     assert row.cells[6] == f"model = {HOSTILE}2, token_type = input"
     assert row.worth == "counted and priced"
+    monkeypatch.setattr(cardinality, "BUCKETS_AT_MOST", 1)
+    assert sections(admin_client)["over-limit"].rows[0].cells[4] == "at least 3"
     page = admin_client.get(PAGE).content.decode()
     assert HOSTILE not in page
     assert "tb-alarm" in page
