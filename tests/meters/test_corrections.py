@@ -127,6 +127,16 @@ def test_the_greatest_smallest_and_only_value_give_way_to_what_is_left() -> None
     assert [quantities(each, DAY) for each in (greatest, smallest, different)] == [{"": "7"}, {"": "4"}, {"": "2"}]
 
 
+@pytest.mark.parametrize(("name", "left"), [("max", "5"), ("min", "5"), ("unique", "1")])
+def test_what_failed_in_the_same_hour_stays_out_when_it_is_read_anew(name: str, left: str) -> None:
+    meter = make(EVERY[name], "failing")
+    failed = [{**at(0, f"f{value}", value), "type": "failing", "status": "failed"} for value in (1, 99)]
+    send(*failed, *({**at(0, f"r{value}", value), "type": "failing"} for value in (5, 7)))
+    void(event_of("acme", "r7"))
+    assert quantities(meter, DAY, ()) == {"": left}
+    assert rebuild(meter) == []
+
+
 def test_an_amended_value_keeps_its_place_in_the_order_of_receipt() -> None:
     latest = make(EVERY["latest"], "llm.request", dimensions=[])
     send(at(0, "r1", 1), at(0, "r2", 2))
