@@ -15,7 +15,7 @@ from django.test.utils import CaptureQueriesContext
 
 from billing_site.foundation.errors import Refused
 from billing_site.foundation.periods import Period
-from meters import attribution, corrections, dry_run, outcomes, unknown, unread
+from meters import attribution, corrections, dry_run, outcomes, placing, triggers, unknown, unread
 from meters.corrections import By
 from meters.decoding import Limits
 from meters.exploring import Search, find
@@ -367,3 +367,9 @@ def test_whoever_reads_raw_events_leaves_out_what_was_corrected() -> None:
     assert len(readers) > 8
     unaware = {name for name, text in readers.items() if "meters_correction" not in text}
     assert unaware == WHATEVER_BECAME_OF_IT
+
+
+def test_locks_of_different_things_are_never_one() -> None:
+    """The hash of a customer's reference may be any number, that of a class of series too."""
+    spaces = [triggers.DEFINITIONS_LOCK[0], placing._LOCK_SPACE, corrections._CORRECTIONS]
+    assert len(set(spaces)) == 3
