@@ -308,8 +308,12 @@ def test_whoever_corrects_an_event_and_the_job_wait_for_each_other() -> None:
 
     with ThreadPoolExecutor(1) as pool:
         with transaction.atomic():
-            waiting = backfilling.not_yet_counted([ids[0], ids[1], ids[2], ids[5], ids[5] + 1], [meter.pk, other.pk])
-            assert waiting == {(ids[2], meter.pk), (ids[5], meter.pk)}
+            waiting = backfilling.uncounted([meter.pk, other.pk])
+            asked = [ids[0], ids[1], ids[2], ids[5], ids[5] + 1]
+            assert {(key, each) for key in asked for each, span in waiting.items() if span.holds(key)} == {
+                (ids[2], meter.pk),
+                (ids[5], meter.pk),
+            }
             working = pool.submit(work)
             assert not done.wait(0.5)
             assert buckets(meter) == 2
