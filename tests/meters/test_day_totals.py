@@ -1,5 +1,7 @@
 """Day totals: closing days, adding them up, and reading by them what the hours come to."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -9,7 +11,7 @@ from typing import Any
 import pytest
 import time_machine
 from django.core.management import CommandError, call_command
-from django.db import connection, transaction
+from django.db import OperationalError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from billing_site.foundation.periods import Period
@@ -117,6 +119,35 @@ def test_days_are_closed_an_hour_after_their_end_and_once() -> None:
         assert DayClosing.objects.get().built_until == DayClosing.objects.get().closed_until == FIRST + closed * DAY
     assert not day_totals.close(FIRST + DAY)
     assert DayClosing.objects.get().closed_until == FIRST + 2 * DAY
+
+
+@pytest.mark.django_db(transaction=True)
+def test_no_day_is_closed_while_a_batch_that_knows_nothing_of_it_is_in_flight(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(day_totals, "LONGEST_WAIT_MS", 300)
+    meter = value_meter()
+    stored, go_on = threading.Event(), threading.Event()
+
+    def count_later(_: ingest.Outcome) -> None:
+        """Stored, and not yet counted."""
+        stored.set()
+        assert go_on.wait(30)
+
+    def send_slowly() -> None:
+        ingest.accept(read_batch(at(1, "a", 5)), count_later)
+        connection.close()
+
+    with ThreadPoolExecutor(1) as pool:
+        sending = pool.submit(send_slowly)
+        assert stored.wait(30)
+        with pytest.raises(OperationalError, match="lock timeout"):
+            day_totals.close(FIRST + DAY)
+        while day_totals.build():
+            pass
+        go_on.set()
+        sending.result(timeout=30)
+    assert usage(meter, 0, 24) == [(5, 1)]
+    total_until(1)
+    assert (usage(meter, 0, 24), totals()) == ([(5, 1)], [(1, 5, 1, False)])
 
 
 def test_a_turn_that_ends_is_gone_on_with(monkeypatch: pytest.MonkeyPatch) -> None:
