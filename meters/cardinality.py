@@ -92,7 +92,10 @@ class Over:
 
 def over_limit(limit: int) -> list[Over]:
     """Whose combinations are counted together, the newest first. One query."""
+    found = fetch(_OVER, limit, BUCKETS_AT_MOST)
     return [
-        Over(*start, Step(step), from_text(example), events, buckets < BUCKETS_AT_MOST)
-        for *start, step, example, events, buckets in fetch(_OVER, limit, BUCKETS_AT_MOST)
+        Over(
+            meter, name, customer, since, allowed, names, Step(step), from_text(example), events, read < BUCKETS_AT_MOST
+        )
+        for meter, name, customer, since, allowed, names, step, example, events, read in found
     ]
