@@ -94,8 +94,6 @@ def over_limit(limit: int) -> list[Over]:
     """Whose combinations are counted together, the newest first. One query."""
     found = fetch(_OVER, limit, BUCKETS_AT_MOST)
     return [
-        Over(
-            meter, name, customer, since, allowed, names, Step(step), from_text(example), events, read < BUCKETS_AT_MOST
-        )
-        for meter, name, customer, since, allowed, names, step, example, events, read in found
+        Over(meter, name, customer, since, allowed, names, Step(step), from_text(example), events, n < BUCKETS_AT_MOST)
+        for meter, name, customer, since, allowed, names, step, example, events, n in found
     ]

@@ -258,6 +258,10 @@ def test_old_events_need_who_may_send_old_ones() -> None:
         "The event is of 2026-02-01T00:00:00Z, more than 35 days before now: use an API key with the scope “backfill”."
     )
     assert refused(corrections.read_amendment, b'{"timestamp": "2026-02-01T00:00:00Z"}', NOW, limits)[0] == "too_old"
+    for change in (b'{"value": 2, "reason": "x"}', b'{"timestamp": "2026-03-10T00:00:00Z", "reason": "x"}'):
+        wanted = corrections.read_amendment(change, NOW, limits)
+        assert refused(corrections.amend, event_of("acme", "r1"), wanted, by, NOW, limits) == (code, message)
+    assert not Correction.objects.exists()
     assert corrections.void(event_of("acme", "r2"), "why", by, NOW, limits).kind == "void"
 
 
