@@ -16,6 +16,7 @@ from django.test.utils import CaptureQueriesContext
 
 from billing_site.foundation.periods import Period
 from meters import backfilling, day_checks, day_totals, ingest
+from meters.drafts import FilterDraft
 from meters.metering import change, draft_of
 from meters.models import Bucket, DayClosing, DayTotal, Meter, Series
 from meters.rebuilding import rebuild
@@ -244,6 +245,20 @@ def test_the_command_finds_wrong_totals_and_puts_them_right() -> None:
     assert usage(meter, 0, 72) == [(26, 4)]
     call_command("rebuild_usage", "--check", stdout=(right := StringIO()))
     assert right.getvalue() == "llm_tokens: buckets = events\n"
+
+
+def test_what_is_left_of_before_a_meter_was_changed_is_no_difference() -> None:
+    """Added up while it was cleared away."""
+    meter = value_meter()
+    send(at(1, "a", 5))
+    before = Series.objects.get()
+    change(meter, replace(draft_of(meter), filters=(FilterDraft("v", "present"),)))
+    backfilling.run(meter)
+    total_until(1)
+    DayTotal.objects.create(customer="acme", series_id=before.pk, day=FIRST, quantity=5, events=1, stale=False)
+    assert day_checks.differences(Meter.objects.get()) == []
+    DayTotal.objects.exclude(series=before).update(quantity=6)
+    assert [each.series.generation for each in day_checks.differences(Meter.objects.get())] == [2]
 
 
 def test_a_month_of_a_busy_series_costs_some_thirty_rows() -> None:
