@@ -381,7 +381,7 @@ def _over_limit(request: HttpRequest) -> Iterator[Section]:
 def _together(row: cardinality.Over) -> str:
     if row.step == Step.NOTHING:
         return "nothing: levels must be kept apart"
-    return ", ".join(row.names) if row.step == Step.NAMES else "all dimensions"
+    return ", ".join(row.names) if row.step == Step.NAMES else "all dimensions, and the subscriptions that are named"
 
 
 def _series(request: HttpRequest) -> Iterator[Section]:

@@ -263,6 +263,22 @@ def test_who_may_count_anew() -> None:
     assert "over-limit" not in sections(login_as("other", "view_upload"))
 
 
+@pytest.mark.parametrize(
+    ("step", "together"),
+    [
+        (OverLimit.Step.NOTHING, "nothing: levels must be kept apart"),
+        (OverLimit.Step.NAMES, "model, region"),
+        (OverLimit.Step.ALL, "all dimensions, and the subscriptions that are named"),
+    ],
+)
+def test_what_is_counted_together_is_said(admin_client: Client, step: OverLimit.Step, together: str) -> None:
+    names, example = ["model", "region"], {"model": "m"}
+    OverLimit.objects.create(
+        customer="acme", meter=tokens_meter(), step=step, names=names, kept=[], allowed=2, example=example
+    )
+    assert sections(admin_client)["over-limit"].rows[0].cells[3] == together
+
+
 def test_counting_nothing_anew(admin_client: Client) -> None:
     for key in ("0", "x", ""):
         assert admin_client.post(f"{PAGE}recount/", {"meter": key}).status_code == 404
