@@ -85,7 +85,7 @@ def test_differences_of_many_customers_are_found_some_at_a_time(monkeypatch: pyt
 
 def test_memory_does_not_grow_with_the_customers(monkeypatch: pytest.MonkeyPatch) -> None:
     meter = calls_meter(aggregation="latest", values=[("", "input_tokens")])
-    send(*(event(f"r{n}", customer=f"c{n % 50}") for n in range(1_000)))
+    send(*(event(f"r{n}", customer=f"c{n % 50}") for n in range(3_000)))
 
     def peak(customers: int) -> int:
         monkeypatch.setattr(rebuilding, "CUSTOMERS_AT_ONCE", customers)
