@@ -349,7 +349,8 @@ def _over_limit(request: HttpRequest) -> Iterator[Section]:
         f"A customer has more combinations of dimension values than the meter allows. Further ones are counted as"
         f" “{OTHER}”: all of it, and priced by the rows that take any value. Retire the dimension that has too many"
         " values, or raise the meter's limit; both count the meter anew. After raising the limit of the site, count"
-        " it anew here, which holds senders up for as long as it takes.",
+        " it anew here. That is done in the background; until it is done the meter's usage is unfinished and its"
+        " invoices wait.",
         ("Meter", "Customer", "Allowed", "Counted together", "Quantities", "Since", "Example"),
         [
             Leak(
@@ -358,7 +359,7 @@ def _over_limit(request: HttpRequest) -> Iterator[Section]:
                     row.customer,
                     f"{row.allowed:,}",
                     _together(row),
-                    f"{row.events:,}",
+                    f"{row.events:,}" if row.all else f"at least {row.events:,}",
                     _instant(row.since),
                     ", ".join(f"{name} = {value}" for name, value in sorted(row.example.items())),
                 ),
@@ -380,7 +381,7 @@ def _over_limit(request: HttpRequest) -> Iterator[Section]:
 def _together(row: cardinality.Over) -> str:
     if row.step == Step.NOTHING:
         return "nothing: levels must be kept apart"
-    return ", ".join(row.names) if row.step == Step.NAMES else "all dimensions"
+    return ", ".join(row.names) if row.step == Step.NAMES else "all dimensions, and the subscriptions that are named"
 
 
 def _series(request: HttpRequest) -> Iterator[Section]:

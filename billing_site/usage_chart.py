@@ -16,7 +16,7 @@ from billing_site.usage_form import UsageForm, customers_like, filters_of, tidie
 from customers import usage_csv
 from customers.charting import Chart, Figure, Line, chart
 from customers.models import Customer
-from customers.periodic import chosen_meters, still_counting
+from customers.periodic import beside_counting, chosen_meters
 from customers.usage_pages import Asked, ask
 from customers.windows import Step
 
@@ -57,8 +57,8 @@ def page(request: HttpRequest) -> HttpResponseBase:
         if query.get("format") == "csv":
             return _csv(asked)
         context["filters"] = _filters(form, customer, asked, query)
-        context["counting"] = still_counting(asked.meters)
-        context |= _shown(chart(asked), asked, query)
+        drawn, context["counting"] = beside_counting(asked.meters, lambda told: chart(asked, told))
+        context |= _shown(drawn, asked, query)
     except Refused as refused:
         context["refused"] = str(refused)
     context["csv"] = _with(query, format="csv")

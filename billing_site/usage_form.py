@@ -112,7 +112,8 @@ def customers_like(text: str) -> list[Customer]:
 
 def values_seen(customer: Customer, meter: Meter) -> dict[str, list[str]]:
     """By dimension, values that the customer's usage has had: suggestions, not all of them. One query."""
-    rows = Series.objects.filter(customer__in=[alias.reference for alias in customer.aliases.all()], meter=meter)
+    references = [alias.reference for alias in customer.aliases.all()]
+    rows = Series.objects.filter(customer__in=references, meter=meter, generation=meter.generation)
     seen: dict[str, dict[str, None]] = {}
     for dimensions in rows.values_list("dimensions", flat=True)[:SERIES_LOOKED_AT]:
         for name, value in dimensions.items():

@@ -63,12 +63,15 @@ _SUSPECTS = """
 """
 
 # Invoices by invoice_once (subscription), their lines by line_position_once, of charges that bill it at nothing alone.
+# A subscription may be on a later version of the plan by now.
 _AT_NOTHING = """
     SELECT line.charge_id, line.dimensions::text, invoice.currency, sum(line.quantity), count(DISTINCT line.invoice_id)
     FROM catalog_charge AS charge
-    JOIN customers_subscription AS subscription ON subscription.version_id = charge.version_id
+    JOIN catalog_planversion AS billed ON billed.id = charge.version_id
+    JOIN catalog_planversion AS version ON version.plan_id = billed.plan_id
+    JOIN customers_subscription AS subscription ON subscription.version_id = version.id
     JOIN invoicing_invoice AS invoice ON invoice.subscription_id = subscription.id
-        AND invoice.status = 'finalized' AND invoice.finalized_at >= %(since)s
+        AND invoice.version_id = billed.id AND invoice.status = 'finalized' AND invoice.finalized_at >= %(since)s
     JOIN invoicing_line AS line ON line.invoice_id = invoice.id AND line.charge_id = charge.id
     WHERE charge.kind = 'usage' AND charge.unmatched = 'zero' AND line.explanation->'row' = 'null'
     GROUP BY 1, 2, 3

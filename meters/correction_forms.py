@@ -56,6 +56,12 @@ class AmendForm(BaseDialogForm):
                 "properties": properties,
             }
 
+    def clean_value(self) -> str:
+        typed = str(self.cleaned_data["value"])
+        if self.initial.get("value") and not typed:
+            raise forms.ValidationError("A value cannot be taken away: void the event, and send another without it.")
+        return typed
+
     def clean(self) -> dict[str, Any]:
         given: dict[str, Any] = super().clean() or self.cleaned_data
         if not self.errors:

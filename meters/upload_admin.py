@@ -61,6 +61,9 @@ class UploadAdmin(ReadOnlyAdmin):
     def has_add_permission(self, request: HttpRequest) -> bool:
         return bool(request.user.has_perm("meters.add_upload"))  # type: ignore[union-attr]
 
+    def has_view_permission(self, request: HttpRequest, obj: Upload | None = None) -> bool:
+        return self.has_add_permission(request) or bool(super().has_view_permission(request, obj))
+
     @display(description="Status", ordering="status", label=LABELS)
     def shown_status(self, upload: Upload) -> str:
         return upload.get_status_display()

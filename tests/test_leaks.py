@@ -15,7 +15,7 @@ from billing_site.foundation.api_keys import create_key
 from catalog import publishing
 from catalog.models import Charge, PlanVersion
 from customers import subscribing
-from meters import backfilling
+from meters import backfilling, cardinality
 from meters.files import parts
 from meters.models import Bucket, Event, Meter, OverLimit, Refusal, Stream, Upload, UploadResult
 from meters.scanning import TooMuch
@@ -220,7 +220,9 @@ def test_the_number_of_queries_is_fixed_and_so_is_the_number_of_rows(admin_clien
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_meter_beyond_its_limit_is_said_and_counted_anew(admin_client: Client) -> None:
+def test_a_meter_beyond_its_limit_is_said_and_counted_anew(
+    admin_client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
     meter = tokens_meter(series_limit=2)
     accept_events(*(event(f"r{n}", properties={"model": f"{HOSTILE}{n}", "input_tokens": 5}) for n in range(5)))
     section = sections(admin_client)["over-limit"]
@@ -229,6 +231,8 @@ def test_a_meter_beyond_its_limit_is_said_and_counted_anew(admin_client: Client)
     assert row.cells[:5] == ("LLM tokens", "acme", "2", "model", "3")
     assert row.cells[6] == f"model = {HOSTILE}2, token_type = input"
     assert row.worth == "counted and priced"
+    monkeypatch.setattr(cardinality, "BUCKETS_AT_MOST", 1)
+    assert sections(admin_client)["over-limit"].rows[0].cells[4] == "at least 3"
     page = admin_client.get(PAGE).content.decode()
     assert HOSTILE not in page
     assert "tb-alarm" in page
@@ -257,6 +261,22 @@ def test_who_may_count_anew() -> None:
     assert OverLimit.objects.count() == 1
     assert Client().post(f"{PAGE}recount/", {"meter": meter.pk}).status_code == 302
     assert "over-limit" not in sections(login_as("other", "view_upload"))
+
+
+@pytest.mark.parametrize(
+    ("step", "together"),
+    [
+        (OverLimit.Step.NOTHING, "nothing: levels must be kept apart"),
+        (OverLimit.Step.NAMES, "model, region"),
+        (OverLimit.Step.ALL, "all dimensions, and the subscriptions that are named"),
+    ],
+)
+def test_what_is_counted_together_is_said(admin_client: Client, step: OverLimit.Step, together: str) -> None:
+    names, example = ["model", "region"], {"model": "m"}
+    OverLimit.objects.create(
+        customer="acme", meter=tokens_meter(), step=step, names=names, kept=[], allowed=2, example=example
+    )
+    assert sections(admin_client)["over-limit"].rows[0].cells[3] == together
 
 
 def test_counting_nothing_anew(admin_client: Client) -> None:

@@ -3,6 +3,7 @@
 import csv
 import html
 import io
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -16,6 +17,8 @@ from django.urls import reverse
 
 from customers import subscribing
 from customers.models import Customer
+from meters import backfilling, metering
+from meters.drafts import FilterDraft
 from meters.models import Backfill, Meter
 from tests.meters.making import NOON, calls_meter, event, send, tokens_meter
 
@@ -177,6 +180,15 @@ def links(client: Client) -> list[str]:
     """Of the sidebar."""
     groups = client.get("/admin/").context["sidebar_navigation"]
     return [str(item["link"]) for group in groups for item in group["items"]]
+
+
+def test_values_of_before_the_meter_was_changed_are_not_offered(admin_client: Client) -> None:
+    meter = Meter.objects.get()
+    only = (FilterDraft("model", "one_of", ("model-a",)),)
+    metering.change(meter, replace(metering.draft_of(meter), filters=only))
+    backfilling.run(meter)
+    offered = admin_client.get(PAGE, ASKED).context["filters"]
+    assert [each["offered"] for each in offered] == [["model-a"], ["input", "output"]]
 
 
 def test_only_who_may_see_customers_and_usage(client: Client) -> None:

@@ -284,6 +284,15 @@ def test_stopped_gone_on_with_and_discarded(erin: Client, asked: list[int]) -> N
     assert erin.post(page(found), {"do": "discard"}).status_code == 404
 
 
+def test_who_may_add_uploads_needs_nothing_else() -> None:
+    adder = client_of("add_upload", name="adder")
+    answer = send(adder, table(row()))
+    found = Upload.objects.get()
+    assert answer["Location"] == page(found)
+    progress = f"/admin/meters/upload/{found.pk}/progress/"
+    assert [adder.get(each).status_code for each in (page(found), progress, "/admin/meters/upload/")] == [200] * 3
+
+
 def test_what_cannot_be_done_now_is_said(erin: Client) -> None:
     found = upload(table(row()))
     answer = erin.post(page(found), {"do": "load"}, follow=True)
