@@ -10,6 +10,7 @@ invoiced is for the room of invoices to say.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from typing import Any
 
 from django.db import connection, transaction
 from django.db.models import F, Q, QuerySet
@@ -49,13 +50,11 @@ def plan(
     *, source: PlanVersion, target: PlanVersion, timing: str, reason: str, by: str, on: date | None = None
 ) -> PlanMove:
     """Plan to move all that are on `source` now. Raises Refused, and then nothing was planned."""
-    checks.refuse_if([*version_faults(source, target), *_timing_faults(timing, on, reason)])
+    check(source=source, target=target, timing=timing, reason=reason, on=on)
     with transaction.atomic():
         # Two plans for one version follow each other; the second finds the first.
         PlanVersion.objects.select_for_update(no_key=True, of=("self",)).get(pk=source.pk)
-        if PlanMove.objects.filter(source=source, status=Status.MOVING).exists():
-            message = f"The subscriptions of {source} are being moved already: stop that move first."
-            raise Refused(Fault("move_conflict", message, "source"))
+        checks.refuse_if(_under_way(source))
         move = PlanMove.objects.create(
             source=source, target=target, timing=timing, on=on, reason=reason.strip(), created_by=by
         )
@@ -63,6 +62,18 @@ def plan(
         _finish(move.pk)
     move.refresh_from_db()
     return move
+
+
+def check(*, source: PlanVersion, target: PlanVersion, timing: str, reason: str, on: date | None = None) -> None:
+    """Raises what `plan` would refuse, at this moment. Writes nothing."""
+    checks.refuse_if([*version_faults(source, target), *_timing_faults(timing, on, reason), *_under_way(source)])
+
+
+def _under_way(source: PlanVersion) -> list[Fault]:
+    if not PlanMove.objects.filter(source=source, status=Status.MOVING).exists():
+        return []
+    message = f"The subscriptions of {source} are being moved already: stop that move first."
+    return [Fault("move_conflict", message, "source")]
 
 
 def stop(move: PlanMove) -> PlanMove:
@@ -159,7 +170,7 @@ def _add_items(move: PlanMove) -> None:
     zones: Sequence[str] = []
     if move.on is not None:
         zones = list(_going(move.source).order_by().values_list("timezone", flat=True).distinct())
-    values = {
+    values: dict[str, Any] = {
         "move": move.pk,
         "source": move.source_id,
         "timing": move.timing,
