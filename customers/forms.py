@@ -1,6 +1,5 @@
 """The forms in which operators write customers and subscriptions. What is wrong is said by the checks of the verbs."""
 
-import zoneinfo
 from collections.abc import Iterable
 from functools import cache
 from typing import Any
@@ -21,7 +20,7 @@ from unfold.widgets import (
 
 from billing_site.foundation.errors import Fault, Refused
 from billing_site.foundation.money import currencies
-from billing_site.foundation.periods import local_date
+from billing_site.foundation.periods import local_date, timezones
 from catalog.models import PlanVersion
 from customers import checks, moving, subscribing
 from customers.models import COUNTRIES, Alias, Customer, Subscription
@@ -38,7 +37,7 @@ def currency_choices() -> list[tuple[str, str]]:
 
 @cache
 def timezone_choices() -> list[tuple[str, str]]:
-    return [(name, name) for name in ("UTC", *sorted(zoneinfo.available_timezones() - {"UTC"}))]
+    return [(name, name) for name in ("UTC", *sorted(timezones() - {"UTC"}))]
 
 
 @cache

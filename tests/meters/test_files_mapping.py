@@ -95,6 +95,7 @@ GOOD = {"t": "type", "c": "customer"}
         ({"constants": {"value": "many"}}, [("wrong_type", "value")]),
         ({"constants": {"properties.model": "x" * 256}}, [("too_long", "properties.model")]),
         ({"timezone": "Berlin"}, [("unknown_timezone", "timezone")]),
+        ({"timezone": "localtime"}, [("unknown_timezone", "timezone")]),
         ({"timezone": "../../etc/passwd"}, [("unknown_timezone", "timezone")]),
     ],
 )
