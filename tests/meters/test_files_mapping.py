@@ -71,6 +71,11 @@ def test_guesses() -> None:
     }
 
 
+@pytest.mark.parametrize("name", ["when", "Usage date", "event_timestamp", "started_at"])
+def test_a_time_is_seen_by_many_names(name: str) -> None:
+    assert guess([name, "tokens"]).columns[name] == "timestamp"
+
+
 GOOD = {"t": "type", "c": "customer"}
 
 
