@@ -36,6 +36,7 @@ COUNTED_UP_TO = 1_000
 REFUSED_FOR = timedelta(days=7)
 UPLOADED_FOR = timedelta(days=35)
 UNKNOWABLE = "cannot be known"
+INSTANTS = ("Last event", "Last", "Begun", "Since", "Period end")
 
 
 @dataclass(frozen=True)
@@ -71,9 +72,9 @@ class Section:
     numbers: Sequence[str] = ()
 
     @property
-    def number_places(self) -> set[int]:
-        """Which cells of a row are numbers."""
-        return {place for place, column in enumerate(self.columns) if column in self.numbers}
+    def shown(self) -> list[tuple[list[tuple[str, str]], Leak]]:
+        """Each row with its cells by the names of their columns, which a phone shows beside them."""
+        return [(list(zip(self.columns, row.cells, strict=True)), row) for row in self.rows]
 
 
 def page(request: HttpRequest) -> HttpResponse:
@@ -84,6 +85,7 @@ def page(request: HttpRequest) -> HttpResponse:
     context = {
         **admin.site.each_context(request),
         "title": "Leaks",
+        "instants": INSTANTS,
         "sections": [section for make in makers for section in make(request)],
     }
     return TemplateResponse(request, "admin/leaks.html", context)

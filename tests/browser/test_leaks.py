@@ -88,6 +88,20 @@ def test_much_of_it_under_hostile_names(
     fits(operator, "much-calls")
 
 
+def test_what_mends_a_leak_is_in_sight_on_a_phone(signed_in: Callable[..., Operator], live_server: Any) -> None:
+    much()
+    operator = signed_in(live_server.url, PHONE)
+    operator.go("/admin/leaks/")
+    mend = operator.page.get_by_role("button", name="Clone the version with this row").first
+    box = mend.bounding_box()
+    assert box is not None
+    assert 0 <= box["x"] < box["x"] + box["width"] <= PHONE[0]
+    card = operator.page.locator("#unpriced tr", has=mend).first
+    assert card.locator("td").evaluate_all(
+        "cells => cells.map(cell => getComputedStyle(cell, '::before').content)"
+    ) == [f'"{name}"' for name in ("Charge", "Values", "Quantity", "Subscriptions", "Held drafts", "Worth", "Mend")]
+
+
 def test_a_gap_is_mended_from_the_page(operator: Operator) -> None:
     """From the leak to a draft with the row filled in; a price, and it is saved."""
     much()
