@@ -11,6 +11,7 @@ from unfold.widgets import UnfoldAdminSelectWidget
 
 from billing_site.event_ranges import YEARS, Offered, day_field
 from billing_site.foundation import clock
+from billing_site.foundation.empty_fields import NamedFields
 from billing_site.foundation.periods import local_date
 from customers.models import Alias, Customer
 from customers.periodic import recorded
@@ -25,7 +26,7 @@ CUSTOMERS_OFFERED = 20
 NAMES = ("customer", "meter", "first", "last", "window", "split")
 
 
-class UsageForm(forms.Form):
+class UsageForm(NamedFields, forms.Form):
     customer = forms.CharField(max_length=255, help_text="Reference, alias or name.")
     meter = forms.ChoiceField(widget=UnfoldAdminSelectWidget)
     first = day_field("From")

@@ -18,6 +18,7 @@ from unfold.widgets import (
     UnfoldAdminTextInputWidget,
 )
 
+from billing_site.foundation.empty_fields import NamedFields
 from billing_site.foundation.errors import Fault, Refused
 from billing_site.foundation.money import currencies
 from billing_site.foundation.periods import local_date, timezones
@@ -180,7 +181,7 @@ class EndForm(forms.ModelForm):
         return given
 
 
-class MoveForm(BaseDialogForm):
+class MoveForm(NamedFields, BaseDialogForm):
     """A later version for a subscription: the one of the page, unless `subscription` says otherwise."""
 
     version = VersionField(
@@ -214,7 +215,7 @@ MOVE_DIALOG = {
 }
 
 
-class NewCustomerForm(BaseDialogForm):
+class NewCustomerForm(NamedFields, BaseDialogForm):
     """A customer for a reference that was seen on events."""
 
     name = forms.CharField(max_length=255, widget=UnfoldAdminTextInputWidget, help_text="As it stands on the invoice.")
@@ -222,7 +223,7 @@ class NewCustomerForm(BaseDialogForm):
     timezone = forms.ChoiceField(choices=timezone_choices, initial="UTC", widget=UnfoldAdminSelectWidget)
 
 
-class AttachForm(BaseDialogForm):
+class AttachForm(NamedFields, BaseDialogForm):
     """An existing customer for a reference that was seen on events."""
 
     customer = forms.CharField(
