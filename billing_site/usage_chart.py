@@ -12,9 +12,10 @@ from django.template.response import TemplateResponse
 from billing_site.foundation.errors import Refused
 from billing_site.foundation.money import grouped, plain
 from billing_site.foundation.periods import in_zone
-from billing_site.usage_form import UsageForm, customers_like, filters_of, tidied, values_seen
+from billing_site.usage_form import UsageForm, filters_of, tidied, values_seen
 from customers import usage_csv
 from customers.charting import Chart, Figure, Line, chart
+from customers.finding import customers_like
 from customers.models import Customer
 from customers.periodic import beside_counting, chosen_meters
 from customers.usage_pages import Asked, ask

@@ -6,10 +6,11 @@ from itertools import combinations
 
 from billing_site.foundation.errors import Fault
 from billing_site.foundation.money import is_currency
+from catalog.cell_prices import price_of
 from catalog.charge_checks import charge_code_faults, charge_faults, fee_faults, term_faults
 from catalog.models import Charge, Plan, PlanVersion, PriceList
 from catalog.priceable import priceable
-from catalog.row_checks import leaves_gap, overlap
+from catalog.row_checks import DraftRow, counted_twice, leaves_gap, overlap
 
 __all__ = ["charge_code_faults", "currency_faults", "faults", "fee_faults", "term_faults", "warnings"]
 
@@ -46,7 +47,26 @@ def warnings(version: PlanVersion) -> list[str]:
             found.append(
                 f"Charge “{charge.name}” has no row of only *: when usage comes that no row matches, {happens}."
             )
+    found += [text for charge in charges for text in _totals_beside_parts(charge)]
     return found + [_charged_twice(one, other) for one, other in combinations(charges, 2) if _price_alike(one, other)]
+
+
+def _totals_beside_parts(charge: Charge) -> Iterator[str]:
+    """Where one event pays for the same thing under two labels, since a row takes any label."""
+    if charge.meter is None or not charge.meter.label_dimension:
+        return
+    name = charge.meter.label_dimension
+    sources = {each.label: frozenset({each.property, *each.plus}) for each in charge.meter.values.all()}
+    by_list: dict[int | None, list[DraftRow]] = {}
+    for cell in charge.cells.all():
+        by_list.setdefault(cell.price_list_id, []).append(DraftRow(cell.match, price_of(cell)))
+    told = {total: parts for rows in by_list.values() for total, parts in counted_twice(name, sources, rows)}
+    for total, parts in told.items():
+        listed = " and ".join(f"“{each}”" for each in parts)
+        yield (
+            f"Charge “{charge.name}”: {name} “{total}” adds up what {listed} count, too, and a row of * for {name}"
+            f" prices both: the same is charged twice. Name {name} in the rows, at 0 for what is not to be paid."
+        )
 
 
 def _price_alike(one: Charge, other: Charge) -> bool:

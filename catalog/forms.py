@@ -199,16 +199,17 @@ def row_form(charge: Charge) -> type[RowForm]:
 
 
 def _dimension_field(known: Priceable, name: str, values: list[str], charge: Charge) -> forms.Field:
+    """Its label stands in quotation marks: the admin begins labels with a capital, and names of dimensions do not."""
     if known.only(name) is not None:
         # A row may name a value that the meter gives no more: it is shown, so that it can be mended.
         written = [cell.match[name] for cell in charge.cells.all() if name in cell.match]
         choices = [(ANY, "* any"), *((value, value) for value in dict.fromkeys([*values, *written]))]
-        return forms.ChoiceField(choices=choices, initial=ANY, label=name, widget=UnfoldAdminSelectWidget)
+        return forms.ChoiceField(choices=choices, initial=ANY, label=f"“{name}”", widget=UnfoldAdminSelectWidget)
     widget = UnfoldAdminTextInputWidget(attrs={"list": f"values-{name}", "autocomplete": "off"})
     return forms.CharField(
         required=False,
         initial=ANY,
-        label=name,
+        label=f"“{name}”",
         max_length=255,
         widget=widget,
         help_text="A value exactly as events have it, or * for any. A missing value fits only *.",

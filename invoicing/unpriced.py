@@ -124,11 +124,11 @@ def open_usage() -> Found:
         suspects = [row[0] for row in cursor.fetchall()]
     subscriptions = Subscription.objects.select_related("customer").in_bulk(suspects[:LOOKED_AT])
     drafts = list(Invoice.objects.filter(subscription__in=subscriptions, status=Invoice.Status.DRAFT).order_by("id"))
-    requests, of, held = _requests(subscriptions.values(), drafts)
-    books = price_books.load({_book_key(row) for row in subscriptions.values()})
+    requests, of, held = requests_of(subscriptions.values(), drafts)
+    books = price_books.load({book_key(row) for row in subscriptions.values()})
     gaps: dict[tuple[int, tuple[tuple[str, str], ...]], Gap] = {}
     for key, by_charge in rating.measure(requests).items():
-        for book, charge, usage in _unmatched(books[_book_key(of[key])], by_charge):
+        for book, charge, usage in _unmatched(books[book_key(of[key])], by_charge):
             found = gaps.setdefault(
                 (charge.id, tuple(sorted(usage.dimensions.items()))), Gap(book, charge, usage.dimensions)
             )
@@ -158,7 +158,7 @@ def billed_at_nothing(limit: int) -> list[Gap]:
     ]
 
 
-def _book_key(subscription: Subscription) -> price_books.Key:
+def book_key(subscription: Subscription) -> price_books.Key:
     return subscription.version_id, subscription.customer.currency
 
 
@@ -168,7 +168,7 @@ def _billed(book: PriceBook, charge_id: int, dimensions: Mapping[str, str], quan
     return Gap(book, charge, dimensions, quantity, invoices=invoices, estimate=worth)
 
 
-def _requests(
+def requests_of(
     subscriptions: Iterable[Subscription], drafts: Iterable[Invoice]
 ) -> tuple[list[Request], dict[int, Subscription], set[int]]:
     """What is open and what waits as a draft, each under a key of its own; whose each is; which of them are held."""

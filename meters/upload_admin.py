@@ -155,6 +155,7 @@ class UploadAdmin(ReadOnlyAdmin):
             "may_check": may and unloaded,
             "may_backfill": request.user.has_perm("meters.backfill_events"),  # type: ignore[union-attr]
             "past_days": settings.INGEST_PAST.days,
+            "timeless": bool(upload.columns) and "timestamp" not in (upload.mapping or {}).get("columns", {}).values(),
             "steps": [_told(upload, step) for step in Upload.Step if _told_of(upload, step)],
         }
 

@@ -1,9 +1,11 @@
 """The page of leaks: what each kind shows, how it is mended, and who may look at what."""
 
 from datetime import date, timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
+import time_machine
 from django.contrib.auth.models import Permission, User
 from django.db import connection
 from django.test import Client
@@ -15,12 +17,13 @@ from billing_site.foundation.api_keys import create_key
 from catalog import publishing
 from catalog.models import Charge, PlanVersion
 from customers import subscribing
+from invoicing import folded
 from meters import backfilling, cardinality
 from meters.files import parts
 from meters.models import Bucket, Event, Meter, OverLimit, Refusal, Stream, Upload, UploadResult
 from meters.scanning import TooMuch
 from tests.customers import making
-from tests.meters.making import event, tokens_meter
+from tests.meters.making import NOON, event, tokens_meter
 from tests.meters.making import send as accept_events
 
 pytestmark = pytest.mark.django_db
@@ -230,7 +233,7 @@ def test_a_meter_beyond_its_limit_is_said_and_counted_anew(
     assert section.count == "1"
     assert row.cells[:5] == ("LLM tokens", "acme", "2", "model", "3")
     assert row.cells[6] == f"model = {HOSTILE}2, token_type = input"
-    assert row.worth == "counted and priced"
+    assert row.worth == "counted; no plan charges it now"
     monkeypatch.setattr(cardinality, "BUCKETS_AT_MOST", 1)
     assert sections(admin_client)["over-limit"].rows[0].cells[4] == "at least 3"
     page = admin_client.get(PAGE).content.decode()
@@ -248,6 +251,44 @@ def test_a_meter_beyond_its_limit_is_said_and_counted_anew(
     assert sections(admin_client)["over-limit"].count == "0"
     quantities = Bucket.objects.filter(series__meter=meter).values_list("quantity", flat=True)
     assert sorted(quantities) == [5, 5, 5, 5, 5]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_is_counted_together_is_told_in_money(
+    admin_client: Client, time_machine: time_machine.TimeMachineFixture
+) -> None:
+    time_machine.move_to(NOON + timedelta(hours=1), tick=False)
+    meter = tokens_meter(series_limit=2)
+    version = making.version(name="Chat")
+    making.usage_charge(version, meter, [({}, "0.0125"), ({"model": "m0"}, "7")])
+    making.publish(version)
+    customer = subscribing.create_customer(reference="acme", name="Acme")
+    subscribing.add_alias(customer, "acme-eu")
+    today = clock.now().date()
+    subscribing.subscribe(customer=customer, version=version, starts_on=date(today.year, today.month, 1))
+    sent = [
+        event(
+            f"{customer}-{n}",
+            customer=customer,
+            properties={"model": f"m{n}", "input_tokens": 5},
+        )
+        for customer in ("acme-eu", "stray")
+        for n in range(5)
+    ]
+    accept_events(*sent)
+
+    worth = {row.cells[1]: row.worth for row in sections(admin_client)["over-limit"].rows}
+    # three models beyond the limit of two: 3 × 5 × 0.0125 = 0.1875
+    assert worth == {"acme-eu": "about $0.19 USD", "stray": "counted; no plan charges it now"}
+    with CaptureQueriesContext(connection) as few:
+        folded.charged({(meter.pk, "acme-eu")})
+    for number in range(5):
+        other = subscribing.create_customer(reference=f"c{number}", name="Other")
+        subscribing.subscribe(customer=other, version=version, starts_on=date(today.year, today.month, 1))
+    with CaptureQueriesContext(connection) as many:
+        found = folded.charged({(meter.pk, name) for name in ("acme-eu", "c0", "c1", "c2", "c3", "c4")})
+    assert found == {(meter.pk, "acme-eu"): {"USD": Decimal("0.19")}}
+    assert len(many) == len(few)
 
 
 @pytest.mark.django_db(transaction=True)

@@ -144,7 +144,7 @@ def test_at_first_the_last_thirty_days_of_a_meter_that_is_used(admin_client: Cli
         ({"split": "team"}, "Select a valid choice."),
         ({"filter[team]": "x"}, "There is no dimension “team”: the meter “llm_tokens” has model, token_type."),
         ({"window": "hour", "last": "2026-06-01"}, "at most 750 windows"),
-        ({"window": "hour", "last": "2199-12-30"}, "windows of a hour"),
+        ({"window": "hour", "last": "2199-12-30"}, "windows of one hour"),
         ({"last": "2199-12-31"}, "the year is not from 1970 to 2199"),
     ],
 )

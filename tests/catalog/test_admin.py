@@ -212,7 +212,7 @@ def test_rows_are_changed_added_removed_and_put_in_order(alice: Client, tokens: 
         ([row(unit_price="-1")], "greater than or equal to 0"),
         ([row(unit_price="1e-16")], "no more than 15 decimal places"),
         ([row(unit_price="cheap")], "Enter a number"),
-        ([row("a", unit_price="")], "This field is required"),
+        ([row("a", unit_price="")], "“Price of one unit” is empty: write a number."),
         ([row(position="0")], "greater than or equal to 1"),
     ],
 )
@@ -260,11 +260,11 @@ def test_columns_stand_in_the_order_in_which_rows_are_read(alice: Client, tokens
     ("changed", "said"),
     [
         ({"amount": "20.001"}, "finer than USD can be paid"),
-        ({"amount": ""}, "This field is required"),
+        ({"amount": ""}, "“Amount” is empty: write a number."),
         ({"amount": "-1"}, "The fee “-1” is not a sum"),
         ({"code": "base"}, "has a charge “base” already"),
         ({"code": "Not A Code"}, "Use lower-case letters"),
-        ({"product": ""}, "This field is required"),
+        ({"product": ""}, "“Product” is empty: choose one."),
         ({"version": "0"}, "not one of the available choices"),
     ],
 )
@@ -280,7 +280,8 @@ def test_a_bad_fee_is_told_in_place(alice: Client, changed: dict[str, str], said
 def test_a_usage_charge_needs_a_meter_and_a_price_that_fits(alice: Client) -> None:
     usage = {"version": making.draft().pk, "kind": "usage", "name": "Calls", "code": "calls"}
     usage = {**usage, "product": making.product().pk, "unmatched": "hold"}
-    assert "This field is required" in errors(alice.post(page("charge_add"), {**usage, "meter": "", "unit_price": "1"}))
+    response = alice.post(page("charge_add"), {**usage, "meter": "", "unit_price": "1"})
+    assert "“Meter” is empty: choose one." in errors(response)
     meter = making.calls().pk
     response = alice.post(page("charge_add"), {**usage, "meter": meter, "unit_price": "-1"})
     assert "The unit price -1 is negative" in errors(response)
