@@ -1,4 +1,4 @@
-"""What minimums and caps add to lines of usage, in figures worked by hand; and which part of its terms a segment has."""
+"""What minimums and caps add to lines of usage, by hand; and which part of its terms a segment has."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
