@@ -9,6 +9,7 @@ from django.core.exceptions import ValidationError
 from unfold.widgets import UnfoldAdminTextInputWidget
 
 from billing_site.foundation import clock
+from billing_site.foundation.empty_fields import NamedFields
 from billing_site.foundation.periods import Period, local_date, midnight
 from customers.models import Alias
 from meters.models import Stream
@@ -40,7 +41,7 @@ def day_field(label: str) -> forms.DateField:
     return forms.DateField(label=label, widget=widget, input_formats=["%Y-%m-%d"])
 
 
-class RangeForm(forms.Form):
+class RangeForm(NamedFields, forms.Form):
     """Bound: what was asked for. Unbound: the last 7 days of everything."""
 
     customer = forms.CharField(

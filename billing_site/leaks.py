@@ -1,8 +1,9 @@
 """Usage that earns nothing, on one page: how much there is of each kind, what it may be worth, and how to mend it."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 from urllib.parse import urlencode
 
@@ -22,7 +23,7 @@ from catalog import publishing
 from catalog.forms import field_of
 from catalog.models import Charge, PlanVersion
 from customers import unknown as unknown_references
-from invoicing import unpriced
+from invoicing import folded, unpriced
 from invoicing.models import Invoice
 from meters import cardinality, metering, refusals, unread, upload_reports
 from meters import unknown as unknown_kinds
@@ -36,6 +37,7 @@ COUNTED_UP_TO = 1_000
 REFUSED_FOR = timedelta(days=7)
 UPLOADED_FOR = timedelta(days=35)
 UNKNOWABLE = "cannot be known"
+INSTANTS = ("Last event", "Last", "Begun", "Since", "Period end")
 
 
 @dataclass(frozen=True)
@@ -71,9 +73,9 @@ class Section:
     numbers: Sequence[str] = ()
 
     @property
-    def number_places(self) -> set[int]:
-        """Which cells of a row are numbers."""
-        return {place for place, column in enumerate(self.columns) if column in self.numbers}
+    def shown(self) -> list[tuple[list[tuple[str, str]], Leak]]:
+        """Each row with its cells by the names of their columns, which a phone shows beside them."""
+        return [(list(zip(self.columns, row.cells, strict=True)), row) for row in self.rows]
 
 
 def page(request: HttpRequest) -> HttpResponse:
@@ -84,6 +86,7 @@ def page(request: HttpRequest) -> HttpResponse:
     context = {
         **admin.site.each_context(request),
         "title": "Leaks",
+        "instants": INSTANTS,
         "sections": [section for make in makers for section in make(request)],
     }
     return TemplateResponse(request, "admin/leaks.html", context)
@@ -343,13 +346,16 @@ def _uploads(request: HttpRequest) -> Iterator[Section]:
 
 def _over_limit(request: HttpRequest) -> Iterator[Section]:
     may_meter, may_count = (request.user.has_perm(f"meters.{verb}_meter") for verb in ("view", "change"))
+    rows = cardinality.over_limit(SHOWN)
+    amounts = folded.charged({(row.meter, row.customer) for row in rows})
     yield Section(
         "over-limit",
         "Meters beyond their limit of series",
         f"A customer has more combinations of dimension values than the meter allows. Further ones are counted as"
-        f" “{OTHER}”: all of it, and priced by the rows that take any value. Retire the dimension that has too many"
-        " values, or raise the meter's limit; both count the meter anew. After raising the limit of the site, count"
-        " it anew here, which holds senders up for as long as it takes.",
+        f" “{OTHER}”: all of it, and priced by the rows that take any value; the worth is what they come to in the open"
+        " period. Retire the dimension that has too many values, or raise the meter's limit; both count the meter anew."
+        " After raising the limit of the site, count it anew here. That is done in the background; until it is done the"
+        " meter's usage is unfinished and its invoices wait.",
         ("Meter", "Customer", "Allowed", "Counted together", "Quantities", "Since", "Example"),
         [
             Leak(
@@ -358,11 +364,11 @@ def _over_limit(request: HttpRequest) -> Iterator[Section]:
                     row.customer,
                     f"{row.allowed:,}",
                     _together(row),
-                    f"{row.events:,}",
+                    f"{row.events:,}" if row.all else f"at least {row.events:,}",
                     _instant(row.since),
                     ", ".join(f"{name} = {value}" for name, value in sorted(row.example.items())),
                 ),
-                "counted and priced" if row.step else "counted apart, and slow",
+                _charged(amounts.get((row.meter, row.customer)), row.step),
                 [
                     Fix(
                         "Open the meter", reverse("admin:meters_meter_change", args=[row.meter]) if may_meter else None
@@ -370,17 +376,26 @@ def _over_limit(request: HttpRequest) -> Iterator[Section]:
                     Fix("Count anew", reverse("leaks_recount") if may_count else None, {"meter": str(row.meter)}),
                 ],
             )
-            for row in cardinality.over_limit(SHOWN)
+            for row in rows
         ],
         _count(OverLimit.objects.all()),
         numbers=("Allowed", "Quantities"),
     )
 
 
+def _charged(amounts: Mapping[str, Decimal] | None, step: Step) -> str:
+    """What is charged for what is counted together, in periods that are open."""
+    if step == Step.NOTHING:
+        return "counted apart, and slow"
+    if amounts is None:
+        return "counted; no plan charges it now"
+    return "about " + ", ".join(f"{show(amount, currency)} {currency}" for currency, amount in sorted(amounts.items()))
+
+
 def _together(row: cardinality.Over) -> str:
     if row.step == Step.NOTHING:
         return "nothing: levels must be kept apart"
-    return ", ".join(row.names) if row.step == Step.NAMES else "all dimensions"
+    return ", ".join(row.names) if row.step == Step.NAMES else "all dimensions, and the subscriptions that are named"
 
 
 def _series(request: HttpRequest) -> Iterator[Section]:

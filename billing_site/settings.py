@@ -246,6 +246,7 @@ BACKFILL_BEAT_SECONDS = decimal("BACKFILL_BEAT_SECONDS", 5.0)
 INVOICE_CHUNK_SIZE = whole("INVOICE_CHUNK_SIZE", 1_000)
 INVOICE_LEASE = seconds("INVOICE_LEASE_SECONDS", 30)
 INVOICE_BEAT_SECONDS = decimal("INVOICE_BEAT_SECONDS", 5.0)
+PLAN_MOVES_BEAT_SECONDS = decimal("PLAN_MOVES_BEAT_SECONDS", 30.0)
 INVOICE_REFRESH = seconds("INVOICE_REFRESH_SECONDS", 900)
 INVOICE_SELLER = {
     "name": env.str("INVOICE_SELLER_NAME", default=""),
@@ -267,6 +268,11 @@ CELERY_BEAT_SCHEDULE["meters.total_days"] = {
     "task": "meters.total_days",
     "schedule": DAY_TOTALS_BEAT_SECONDS,
     "options": {"expires": max(DAY_TOTALS_BEAT_SECONDS, 5)},
+}
+CELERY_BEAT_SCHEDULE["invoicing.move_subscriptions"] = {
+    "task": "invoicing.move_subscriptions",
+    "schedule": PLAN_MOVES_BEAT_SECONDS,
+    "options": {"expires": max(PLAN_MOVES_BEAT_SECONDS, 5)},
 }
 CELERY_BEAT_SCHEDULE["meters.find_backfills"] = {
     "task": "meters.find_backfills",

@@ -61,6 +61,7 @@ GROUPS: dict[str, list[Item]] = {
             "customers_subscription_changelist",
             "customers.subscription",
         ),
+        Item("Moves of subscriptions", "move_up", "customers_planmove_changelist", "customers.planmove"),
         Item(
             "Unknown customers",
             "person_search",

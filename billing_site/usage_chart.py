@@ -12,11 +12,12 @@ from django.template.response import TemplateResponse
 from billing_site.foundation.errors import Refused
 from billing_site.foundation.money import grouped, plain
 from billing_site.foundation.periods import in_zone
-from billing_site.usage_form import UsageForm, customers_like, filters_of, tidied, values_seen
+from billing_site.usage_form import UsageForm, filters_of, tidied, values_seen
 from customers import usage_csv
 from customers.charting import Chart, Figure, Line, chart
+from customers.finding import customers_like
 from customers.models import Customer
-from customers.periodic import chosen_meters, still_counting
+from customers.periodic import beside_counting, chosen_meters
 from customers.usage_pages import Asked, ask
 from customers.windows import Step
 
@@ -57,8 +58,8 @@ def page(request: HttpRequest) -> HttpResponseBase:
         if query.get("format") == "csv":
             return _csv(asked)
         context["filters"] = _filters(form, customer, asked, query)
-        context["counting"] = still_counting(asked.meters)
-        context |= _shown(chart(asked), asked, query)
+        drawn, context["counting"] = beside_counting(asked.meters, lambda told: chart(asked, told))
+        context |= _shown(drawn, asked, query)
     except Refused as refused:
         context["refused"] = str(refused)
     context["csv"] = _with(query, format="csv")

@@ -11,8 +11,9 @@ from unfold.widgets import UnfoldAdminSelectWidget
 
 from billing_site.event_ranges import YEARS, Offered, day_field
 from billing_site.foundation import clock
+from billing_site.foundation.empty_fields import NamedFields
 from billing_site.foundation.periods import local_date
-from customers.models import Alias, Customer
+from customers.models import Customer
 from customers.periodic import recorded
 from customers.usage_api import FILTER
 from customers.windows import Step
@@ -21,11 +22,10 @@ from meters.models import Meter, Series
 DAYS_AT_FIRST = 30
 VALUES_OFFERED = 200
 SERIES_LOOKED_AT = 1_000
-CUSTOMERS_OFFERED = 20
 NAMES = ("customer", "meter", "first", "last", "window", "split")
 
 
-class UsageForm(forms.Form):
+class UsageForm(NamedFields, forms.Form):
     customer = forms.CharField(max_length=255, help_text="Reference, alias or name.")
     meter = forms.ChoiceField(widget=UnfoldAdminSelectWidget)
     first = day_field("From")
@@ -94,25 +94,10 @@ def filters_of(query: QueryDict) -> dict[str, frozenset[str]]:
     return {found[1]: frozenset(query.getlist(name)) for name, found in named.items() if found}
 
 
-def customers_like(text: str) -> list[Customer]:
-    """Whom `text` may mean: the one that has it as a reference; else those whose reference or name has it in it.
-
-    Two queries, of few rows.
-    """
-    if not text or "\0" in text:
-        return []
-    own = Alias.objects.filter(reference=text).select_related("customer").first()
-    if own is not None:
-        return [own.customer]
-    begin = Alias.objects.filter(reference__startswith=text).order_by("reference").select_related("customer")
-    named = Customer.objects.filter(name__icontains=text).order_by("reference")
-    found = [*(alias.customer for alias in begin[:CUSTOMERS_OFFERED]), *named[:CUSTOMERS_OFFERED]]
-    return list({customer.pk: customer for customer in found}.values())[:CUSTOMERS_OFFERED]
-
-
 def values_seen(customer: Customer, meter: Meter) -> dict[str, list[str]]:
     """By dimension, values that the customer's usage has had: suggestions, not all of them. One query."""
-    rows = Series.objects.filter(customer__in=[alias.reference for alias in customer.aliases.all()], meter=meter)
+    references = [alias.reference for alias in customer.aliases.all()]
+    rows = Series.objects.filter(customer__in=references, meter=meter, generation=meter.generation)
     seen: dict[str, dict[str, None]] = {}
     for dimensions in rows.values_list("dimensions", flat=True)[:SERIES_LOOKED_AT]:
         for name, value in dimensions.items():

@@ -100,7 +100,7 @@ def _dimensions(charge: Charge | None) -> tuple[str, ...]:
 def _value_of(dimension: str) -> Callable[[Cell], str]:
     """A column that shows the value of one dimension."""
 
-    @admin.display(description=dimension)
+    @admin.display(description=f"“{dimension}”")
     def value(cell: Cell) -> str:
         return str(cell.match.get(dimension, "* any"))
 

@@ -4,22 +4,25 @@ from collections.abc import Iterator
 from dataclasses import replace
 from itertools import combinations
 
-from django.db.models import prefetch_related_objects
-
 from billing_site.foundation.errors import Fault
 from billing_site.foundation.money import is_currency
+from catalog.cell_prices import price_of
 from catalog.charge_checks import charge_code_faults, charge_faults, fee_faults, term_faults
 from catalog.models import Charge, Plan, PlanVersion, PriceList
 from catalog.priceable import priceable
-from catalog.row_checks import leaves_gap, overlap
+from catalog.row_checks import DraftRow, counted_twice, leaves_gap, overlap
 
 __all__ = ["charge_code_faults", "currency_faults", "faults", "fee_faults", "term_faults", "warnings"]
 
 
 def faults(version: PlanVersion) -> list[Fault]:
     """What must be mended first. `field` leads to the place: “currency”, “charges.tokens.rows.2.match”."""
+    version = _read(version)
     charges = _charges(version)
-    found = [*terms_faults(version), *consumption_faults(version)]
+    found = [*terms_faults(version)]
+    for price_list in version.price_lists.all():
+        found += _list_faults(version, price_list)
+    found += consumption_faults(version)
     if not charges:
         found.append(Fault("charges_missing", "The version charges nothing: add a charge.", "charges"))
     for charge in charges:
@@ -31,7 +34,7 @@ def faults(version: PlanVersion) -> list[Fault]:
 
 def warnings(version: PlanVersion) -> list[str]:
     """What may be meant, and may be not."""
-    found, charges = [], _charges(version)
+    found, charges = [], _charges(_read(version))
     for charge in charges:
         if charge.meter is not None and leaves_gap(
             priceable(charge.meter), [c.match for c in charge.cells.all() if c.price_list_id is None]
@@ -44,7 +47,26 @@ def warnings(version: PlanVersion) -> list[str]:
             found.append(
                 f"Charge “{charge.name}” has no row of only *: when usage comes that no row matches, {happens}."
             )
+    found += [text for charge in charges for text in _totals_beside_parts(charge)]
     return found + [_charged_twice(one, other) for one, other in combinations(charges, 2) if _price_alike(one, other)]
+
+
+def _totals_beside_parts(charge: Charge) -> Iterator[str]:
+    """Where one event pays for the same thing under two labels, since a row takes any label."""
+    if charge.meter is None or not charge.meter.label_dimension:
+        return
+    name = charge.meter.label_dimension
+    sources = {each.label: frozenset({each.property, *each.plus}) for each in charge.meter.values.all()}
+    by_list: dict[int | None, list[DraftRow]] = {}
+    for cell in charge.cells.all():
+        by_list.setdefault(cell.price_list_id, []).append(DraftRow(cell.match, price_of(cell)))
+    told = {total: parts for rows in by_list.values() for total, parts in counted_twice(name, sources, rows)}
+    for total, parts in told.items():
+        listed = " and ".join(f"“{each}”" for each in parts)
+        yield (
+            f"Charge “{charge.name}”: {name} “{total}” adds up what {listed} count, too, and a row of * for {name}"
+            f" prices both: the same is charged twice. Name {name} in the rows, at 0 for what is not to be paid."
+        )
 
 
 def _price_alike(one: Charge, other: Charge) -> bool:
@@ -69,14 +91,12 @@ def currency_faults(currency: str) -> Iterator[Fault]:
 
 
 def terms_faults(version: PlanVersion) -> Iterator[Fault]:
-    """What is wrong with the sums over all usage, in every currency."""
+    """What is wrong with the sums over all usage in its own currency."""
     yield from currency_faults(version.currency)
     for name in ("minimum", "cap"):
         amount = getattr(version, name)
         if amount is not None:
             yield from fee_faults(amount, version.currency, name)
-    for price_list in version.price_lists.all():
-        yield from _list_faults(version, price_list)
 
 
 def _list_faults(version: PlanVersion, price_list: PriceList) -> Iterator[Fault]:
@@ -123,11 +143,15 @@ _ASKED = {
 }
 
 
+def _read(version: PlanVersion) -> PlanVersion:
+    """As it stands in the database now, with its price lists."""
+    return PlanVersion.objects.select_related("plan").prefetch_related("price_lists").get(pk=version.pk)
+
+
 def _charges(version: PlanVersion) -> list[Charge]:
     """The charges in order, with all that the checks read."""
     parts = ("cells", "amounts", "meter__dimensions", "meter__bands", "meter__values", "meter__filters")
     charges = list(version.charges.select_related("meter", "version__plan").prefetch_related(*parts))
-    prefetch_related_objects([version], "price_lists")  # once, for all charges
     for charge in charges:
         charge.version = version
     return charges

@@ -3,8 +3,6 @@
 from collections.abc import Iterator
 from decimal import Decimal
 
-from django.db.models import prefetch_related_objects
-
 from billing_site.foundation.money import grouped, show
 from catalog.cell_prices import price_of
 from catalog.models import Cell, Charge, PlanVersion, PriceList
@@ -27,6 +25,7 @@ _COSTS = {
 
 def diff(old: PlanVersion, new: PlanVersion) -> list[str]:
     """Sentences in the order of the new version's charges; none when both charge the same."""
+    old, new = _with_lists(old), _with_lists(new)
     return [*_terms(old, new), *_lists(old, new), *_charges(old, new)]
 
 
@@ -188,10 +187,15 @@ def _price(charge: Charge, cell: Cell, price_list: PriceList | None) -> str:
     return in_words(price_of(cell), currency, charge.meter.unit if charge.meter else "unit")
 
 
+def _with_lists(version: PlanVersion) -> PlanVersion:
+    """As it stands in the database now."""
+    rows = PlanVersion.objects.select_related("plan", "commitment_product").prefetch_related("price_lists")
+    return rows.get(pk=version.pk)
+
+
 def _read(version: PlanVersion) -> list[Charge]:
     rows = version.charges.select_related("product", "meter").prefetch_related("cells", "amounts")
     charges = list(rows)
-    prefetch_related_objects([version], "price_lists")  # once, for all charges
     for charge in charges:
         charge.version = version
     return charges

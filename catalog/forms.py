@@ -63,7 +63,8 @@ class NewPlanForm(forms.ModelForm):
 
     class Meta:
         model = Plan
-        fields = ("name", "code", "description")
+        fields = ("name", "code", "description", "consumption", "margin_floor")
+        field_classes = {"margin_floor": PriceField}
 
     currency = forms.ChoiceField(
         choices=currency_choices,
@@ -85,19 +86,6 @@ class NewPlanForm(forms.ModelForm):
 
     def terms(self) -> dict[str, Any]:
         return {name: self.cleaned_data[name] for name in ("currency", "interval", "grace")}
-
-
-class VersionForm(forms.ModelForm):
-    class Meta:
-        model = PlanVersion
-        fields = ("plan", "currency", "interval", "grace")
-
-    currency = forms.ChoiceField(
-        choices=currency_choices,
-        initial="USD",
-        widget=UnfoldAdminSelect2Widget,
-        help_text="Every fee and price of the version is in this currency, and so are its invoices.",
-    )
 
 
 class ChargeForm(forms.ModelForm):
@@ -211,16 +199,17 @@ def row_form(charge: Charge) -> type[RowForm]:
 
 
 def _dimension_field(known: Priceable, name: str, values: list[str], charge: Charge) -> forms.Field:
+    """Its label stands in quotation marks: the admin begins labels with a capital, and names of dimensions do not."""
     if known.only(name) is not None:
         # A row may name a value that the meter gives no more: it is shown, so that it can be mended.
         written = [cell.match[name] for cell in charge.cells.all() if name in cell.match]
         choices = [(ANY, "* any"), *((value, value) for value in dict.fromkeys([*values, *written]))]
-        return forms.ChoiceField(choices=choices, initial=ANY, label=name, widget=UnfoldAdminSelectWidget)
+        return forms.ChoiceField(choices=choices, initial=ANY, label=f"“{name}”", widget=UnfoldAdminSelectWidget)
     widget = UnfoldAdminTextInputWidget(attrs={"list": f"values-{name}", "autocomplete": "off"})
     return forms.CharField(
         required=False,
         initial=ANY,
-        label=name,
+        label=f"“{name}”",
         max_length=255,
         widget=widget,
         help_text="A value exactly as events have it, or * for any. A missing value fits only *.",

@@ -30,6 +30,7 @@ class Product(models.Model):
 
     class Meta:
         ordering = ["code"]
+        triggers = [triggers.NO_TRUNCATE]
 
     def __str__(self) -> str:
         return self.name
@@ -65,7 +66,7 @@ class Plan(models.Model):
 
     class Meta:
         ordering = ["code"]
-        triggers = [triggers.CONSUMPTION_STAYS]
+        triggers = [triggers.CONSUMPTION_STAYS, triggers.NO_TRUNCATE]
         constraints = [
             models.CheckConstraint(
                 condition=Q(consumption__in=["metered", "credits", "balance"]), name="plan_consumption_is_known"

@@ -6,7 +6,7 @@ from django.db.models import QuerySet
 
 from billing_site.foundation.periods import Interval
 from catalog.cell_prices import price_of
-from catalog.models import Charge, ChargeAmount, PlanVersion, PriceList
+from catalog.models import Charge, ChargeAmount, Plan, PlanVersion, PriceList
 from catalog.priceable import priceable
 from catalog.pricing.book import FlatCharge, PriceBook, Row, Timing, Unmatched, UsageCharge
 from catalog.pricing.models import computing
@@ -58,13 +58,16 @@ def _list_of(version: PlanVersion, currency: str) -> PriceList | None:
 
 def _book(version: PlanVersion, price_list: PriceList | None, charges: list[Charge]) -> PriceBook:
     terms = version if price_list is None else price_list
+    in_credits = version.plan.consumption == Plan.Consumption.CREDITS
     return PriceBook(
         version=version.pk,
         label=str(version),
         currency=terms.currency,
         interval=Interval(version.interval),
         charges=tuple(
-            _usage(charge, price_list) if charge.kind == Charge.Kind.USAGE else _flat(charge, price_list)
+            _usage(charge, price_list, in_credits=in_credits)
+            if charge.kind == Charge.Kind.USAGE
+            else _flat(charge, price_list)
             for charge in charges
         ),
         minimum=terms.minimum,
@@ -88,9 +91,12 @@ def _flat(charge: Charge, price_list: PriceList | None) -> FlatCharge:
     )
 
 
-def _usage(charge: Charge, price_list: PriceList | None) -> UsageCharge:
+def _usage(charge: Charge, price_list: PriceList | None, *, in_credits: bool) -> UsageCharge:
+    """Usage that is priced in credits costs the same of them in every currency."""
     assert charge.meter is not None  # the database holds it: charge_fields_fit_kind
-    amounts, wanted = _amounts(charge, price_list), None if price_list is None else price_list.pk
+    amounts = _amounts(charge, price_list)
+    wanted = None if price_list is None or in_credits else price_list.pk
+    dimensions = priceable(charge.meter).dimensions
     return UsageCharge(
         id=charge.pk,
         position=charge.position,
@@ -99,9 +105,9 @@ def _usage(charge: Charge, price_list: PriceList | None) -> UsageCharge:
         product=charge.product_id,
         meter=charge.meter.pk,
         unit=charge.meter.unit,
-        dimensions=priceable(charge.meter).dimensions,
+        dimensions=dimensions,
         rows=tuple(
-            Row(cell.pk, cell.position, cell.match, computing(price_of(cell)))
+            Row(cell.pk, cell.position, cell.match, computing(price_of(cell), dimensions=bool(dimensions)))
             for cell in charge.cells.all()
             if cell.price_list_id == wanted
         ),

@@ -9,7 +9,7 @@ from difflib import get_close_matches
 
 from billing_site.foundation.errors import Fault
 from catalog.priceable import Priceable
-from catalog.pricing.price import Price, price_faults
+from catalog.pricing.price import Model, Price, price_faults
 
 
 @dataclass(frozen=True)
@@ -64,6 +64,56 @@ def leaves_gap(priceable: Priceable, matches: Sequence[Mapping[str, str]]) -> bo
 def overlap(one: Mapping[str, str], other: Mapping[str, str]) -> bool:
     """Whether there can be usage that both rows match: they ask for no two values of one dimension."""
     return all(other.get(name, value) == value for name, value in one.items())
+
+
+def counted_twice(
+    label_dimension: str, sources: Mapping[str, frozenset[str]], rows: Sequence[DraftRow]
+) -> Iterator[tuple[str, list[str]]]:
+    """Labels that add up what others count, where a row of * for the label makes both be paid: (total, its parts).
+
+    `sources`: the properties that each label adds up. `rows`: in their order. Two rows that name the labels are meant.
+    """
+    for total, added in sources.items():
+        smaller = [label for label, of in sources.items() if len(of) < len(added) and of & added]
+        parts = [label for label in smaller if _both_paid(label_dimension, total, label, rows)]
+        if parts:
+            yield total, parts
+
+
+def _both_paid(dimension: str, total: str, part: str, rows: Sequence[DraftRow]) -> bool:
+    """Whether one event can be paid for under both labels, by rows of which one at least takes any label.
+
+    Where two rows meet, the values that they ask for and none besides decide: a row that takes more of them away from
+    one of the two would take it away everywhere else, too.
+    """
+    for_total, for_part = ([row for row in rows if row.match.get(dimension, label) == label] for label in (total, part))
+    for one in for_total:
+        for other in for_part:
+            either = {**one.match, **other.match}
+            either.pop(dimension, None)
+            if (
+                not (dimension in one.match and dimension in other.match)
+                and not costs_nothing(one.price)
+                and not costs_nothing(other.price)
+                and all(overlap(row.match, either) for row in (one, other))
+                and _winner(for_total, {**either, dimension: total}) is one
+                and _winner(for_part, {**either, dimension: part}) is other
+            ):
+                return True
+    return False
+
+
+def _winner(rows: Sequence[DraftRow], values: Mapping[str, str]) -> DraftRow:
+    """The row that prices these values: of those that fit, the most exact one that comes first. One does fit."""
+    return max((row for row in rows if row.match.items() <= values.items()), key=lambda row: len(row.match))
+
+
+def costs_nothing(price: Price) -> bool:
+    """Whether it is 0 whatever is used. What is bought may cost something, however little is added to it."""
+    if price.model == Model.COST_PLUS:
+        return False
+    tiers = [amount for tier in price.tiers for amount in (tier.unit_price, tier.flat_price)]
+    return not any((price.unit_price, price.percent, price.fixed, *tiers))
 
 
 def words(match: Mapping[str, str]) -> str:

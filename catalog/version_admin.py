@@ -11,19 +11,55 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.urls import reverse
+from unfold.admin import TabularInline
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 
 from billing_site.foundation.errors import Refused
 from catalog import publishing
 from catalog.admin_pages import CataloguePage, charge_text, is_draft, price_list
-from catalog.forms import VersionForm
-from catalog.models import PlanVersion
+from catalog.drafting import TERMS
+from catalog.models import Plan, PlanVersion, PriceList
+from catalog.version_forms import PriceListForm, PriceListFormSet, VersionForm
 
 STATUS_LABELS = {"Draft": "warning", "Published": "success", "Retired": "info"}
-TERMS = ("currency", "interval", "grace")
+BASICS = (("currency", "interval"), "grace")
+# What the way of paying of its plan asks of a version beside that.
+PREPAID = {
+    Plan.Consumption.METERED: (),
+    Plan.Consumption.BALANCE: ("when_empty",),
+    Plan.Consumption.CREDITS: ("when_empty", "included_credits", "credit_price"),
+}
 # Which buttons a version has, by its status.
 ACTIONS = {"draft": ("publish", "clone"), "published": ("clone", "retire"), "retired": ("clone",)}
+
+
+class PriceListInline(TabularInline):  # type: ignore[misc]
+    """The further currencies of a version, with the sums over all usage in each."""
+
+    model = PriceList
+    form = PriceListForm
+    formset = PriceListFormSet
+    extra = 0
+    verbose_name = "further currency"
+    verbose_name_plural = "further currencies: each charge then needs its prices in it"
+
+    def get_fields(self, request: HttpRequest, obj: PlanVersion | None = None) -> list[str]:
+        if obj is not None and obj.plan.consumption == Plan.Consumption.CREDITS:
+            return ["currency", "credit_price"]
+        return ["currency", "minimum", "cap"]
+
+    def has_add_permission(self, request: HttpRequest, obj: PlanVersion | None = None) -> bool:
+        return self.has_change_permission(request, obj)
+
+    def has_change_permission(self, request: HttpRequest, obj: PlanVersion | None = None) -> bool:
+        return is_draft(obj) and bool(request.user.has_perm("catalog.change_planversion"))
+
+    def has_delete_permission(self, request: HttpRequest, obj: PlanVersion | None = None) -> bool:
+        return self.has_change_permission(request, obj)
+
+    def has_view_permission(self, request: HttpRequest, obj: PlanVersion | None = None) -> bool:
+        return bool(request.user.has_perm("catalog.view_planversion")) or self.has_change_permission(request, obj)
 
 
 @admin.register(PlanVersion)
@@ -31,8 +67,9 @@ class PlanVersionAdmin(CataloguePage):
     """A draft's terms are changed here; a version that was published is only looked at."""
 
     form = VersionForm
+    inlines = (PriceListInline,)
     empty_text = "A version is a plan's price list: its currency, how often it is billed, and what it charges."
-    list_display = ("__str__", "shown_status", "currency", "interval", "charge_count", "published_at")
+    list_display = ("__str__", "shown_status", "offered_in", "interval", "charge_count", "subscribers", "published_at")
     list_filter = ("status", "currency", "interval", "plan")
     list_select_related = ("plan",)
     search_fields = ("plan__name", "plan__code")
@@ -44,7 +81,8 @@ class PlanVersionAdmin(CataloguePage):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[PlanVersion]:
         rows: QuerySet[PlanVersion] = super().get_queryset(request)
-        return rows.annotate(charge_count=Count("charges"))
+        counted = rows.annotate(charge_count=Count("charges", distinct=True), subscriber_count=_subscribers())
+        return counted.prefetch_related("price_lists")
 
     @display(description="Status", ordering="status", label=STATUS_LABELS)
     def shown_status(self, version: PlanVersion) -> str:
@@ -54,11 +92,24 @@ class PlanVersionAdmin(CataloguePage):
     def charge_count(self, version: Any) -> int:
         return int(version.charge_count)
 
+    @display(description="Currencies")
+    def offered_in(self, version: PlanVersion) -> str:
+        return ", ".join(version.currencies())
+
+    @display(description="Subscriptions", ordering="subscriber_count")
+    def subscribers(self, version: Any) -> int:
+        return int(version.subscriber_count)
+
     def get_fieldsets(self, request: HttpRequest, obj: PlanVersion | None = None) -> Any:
+        basics = (None, {"fields": ("plan", *BASICS)})
         if obj is None:
-            return [(None, {"fields": ("plan", *TERMS)})]
+            return [basics]
         instants = [name for name in ("published_at", "retired_at") if getattr(obj, name)]
-        return [(None, {"fields": ("plan", *TERMS)}), ("Status", {"fields": ("shown_status", *instants)})]
+        status = ("Status", {"fields": ("shown_status", *instants)})
+        return [basics, *_terms_of(obj.plan), status]
+
+    def get_inlines(self, request: HttpRequest, obj: PlanVersion | None) -> Any:
+        return () if obj is None else self.inlines
 
     def get_readonly_fields(self, request: HttpRequest, obj: PlanVersion | None = None) -> tuple[str, ...]:
         return self.readonly_fields if obj is None else (*self.readonly_fields, "plan")
@@ -80,8 +131,10 @@ class PlanVersionAdmin(CataloguePage):
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        version = PlanVersion.objects.filter(pk=object_id).first() if object_id.isdecimal() else None
+        found = PlanVersion.objects.filter(pk=int(object_id) if object_id.isdecimal() else 0)
+        version = found.annotate(subscriber_count=_subscribers()).first()
         context = {
+            "subscribers": version.subscriber_count if version else 0,
             "draft": is_draft(version),
             "charges": [(charge, charge_text(charge)) for charge in _charges(version)] if version else [],
             "may_charge": is_draft(version) and request.user.has_perm("catalog.add_charge"),
@@ -90,9 +143,14 @@ class PlanVersionAdmin(CataloguePage):
         return answer
 
     def save_model(self, request: HttpRequest, obj: PlanVersion, form: ModelForm, change: bool) -> None:  # noqa: FBT001
-        terms = {name: getattr(obj, name) for name in TERMS}
+        terms = {name: getattr(obj, name) for name in TERMS if name in form.cleaned_data}
         saved = publishing.change_version(obj, **terms) if change else publishing.draft_version(obj.plan, **terms)
         obj.__dict__.update(saved.__dict__)
+
+    def save_related(self, request: HttpRequest, form: ModelForm, formsets: list[Any], change: bool) -> None:  # noqa: FBT001
+        for formset in formsets:
+            formset.save(commit=False)  # tells the admin's log what was added, changed and deleted
+            formset.save_lists()
 
     def delete_model(self, request: HttpRequest, obj: PlanVersion) -> None:
         publishing.delete_version(obj)
@@ -177,6 +235,22 @@ class PlanVersionAdmin(CataloguePage):
         shown = {**self.admin_site.each_context(request), "title": title, "opts": self.opts}
         shown |= {"original": version, "version": version}
         return TemplateResponse(request, f"admin/catalog/planversion/{template}", {**shown, **context})
+
+
+def _terms_of(plan: Plan) -> list[tuple[str, dict[str, Any]]]:
+    """The further terms that make sense in the way the plan is paid for."""
+    prepaid = PREPAID[Plan.Consumption(plan.consumption)]
+    found: list[tuple[str, dict[str, Any]]] = []
+    if plan.consumption != Plan.Consumption.CREDITS:
+        about = "Over all usage of a full period; part of it for part of a period."
+        found.append(("Minimum and cap", {"fields": (("minimum", "cap"), "commitment_product"), "description": about}))
+    if prepaid:
+        found.append((f"Paid for beforehand, by {plan.consumption}", {"fields": prepaid}))
+    return found
+
+
+def _subscribers() -> Count:
+    return Count("subscriptions", distinct=True)
 
 
 def _charges(version: PlanVersion) -> Any:

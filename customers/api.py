@@ -134,13 +134,16 @@ class CustomerUsage(View):
         customer = find_customer(reference)
         asked = request.query_params
         period = period_between(asked.get("from"), asked.get("to"), customer.timezone)
-        meters = listed(request, "meter")
-        counting = periodic.still_counting(periodic.chosen_meters(meters))
+        meters, group_by = listed(request, "meter"), listed(request, "group_by")
+        used, counting = periodic.beside_counting(
+            periodic.chosen_meters(meters),
+            lambda told: periodic.used(customer, period, meters=meters, group_by=group_by, counting=told),
+        )
         answer = {
             "customer": customer.reference,
             "from": period.start,
             "to": period.end,
-            "data": periodic.used(customer, period, meters=meters, group_by=listed(request, "group_by")),
+            "data": used,
             "still_counting": counting,
         }
         return Response(UsageSerializer(answer).data)

@@ -19,6 +19,7 @@ from customers.usage_pages import Asked
 from customers.windows import windows
 from meters import registry
 from meters.aggregation import NOT_ROUNDED
+from meters.backfills import Counting
 from meters.models import Meter, Series
 
 # A month of hours or two years of days: more windows than a screen has room for.
@@ -68,10 +69,11 @@ class Chart:
     stacks: bool
 
 
-def chart(asked: Asked) -> Chart:
-    """What `usage_pages.ask` made of one customer, one meter and one dimension at most. Ten queries at most.
+def chart(asked: Asked, counting: Sequence[Counting] = ()) -> Chart:
+    """What `usage_pages.ask` made of one customer, one meter and one dimension at most. Twelve queries at most.
 
-    Raises Refused when there are more windows, or more to read, than a chart can show.
+    Raises Refused when there are more windows, or more to read, than a chart can show. `counting`, and what is raised
+    besides, as `periodic.read` has it.
     """
     [key], [meter] = asked.customers or (), asked.meters
     customer = Customer.objects.prefetch_related("aliases").get(pk=key)
@@ -80,7 +82,7 @@ def chart(asked: Asked) -> Chart:
     _check_size(references, meter, len(spans))
     split = "".join(asked.group_by)
     apart = Place(asked.group_by, asked.filters)
-    found = read([Cell(references, meter, period, apart)])[0] if split else []
+    found = read([Cell(references, meter, period, apart)], counting)[0] if split else []
     found.sort(key=lambda row: (-row.quantity, row.dimensions.get(split, "")))
     # One value by itself is no “others”.
     kept = found if len(found) <= LEADING + 1 else found[:LEADING]
@@ -91,7 +93,8 @@ def chart(asked: Asked) -> Chart:
             Cell(references, meter, each, place)
             for place in ((together, leading) if split else (together,))
             for each in (period, *spans)
-        ]
+        ],
+        counting,
     )
     figures = [{tuple(row.dimensions.items()): Figure(row.quantity, row.events) for row in usage} for usage in usages]
     whole, parts = figures[: len(spans) + 1], figures[len(spans) + 1 :]
@@ -131,7 +134,8 @@ def _check_size(references: Sequence[str], meter: Meter, number: int) -> None:
         )
         raise Refused(Fault("windows_too_many", message, "window"))
     most = READINGS_AT_MOST // number
-    series = Series.objects.filter(customer__in=references, meter=meter).order_by()[: most + 1].count()
+    kept = Series.objects.filter(customer__in=references, meter=meter, generation=meter.generation)
+    series = kept.order_by()[: most + 1].count()
     if series > most:
         message = (
             f"The usage of this customer has more than {most:,} combinations of dimension values, too many to be read "

@@ -142,11 +142,10 @@ class CustomerAdmin(RefusalsShown, ConfigurationAdmin):
         now = clock.now()
         today = local_date(now, customer.timezone)
         month = Schedule(Interval.MONTH, Alignment.CALENDAR, today, customer.timezone).period_at(now)
-        counting = periodic.still_counting(periodic.chosen_meters(()))
-        rows = [
-            {"meter": row.meter, "quantity": grouped(row.quantity), "events": f"{row.events:,}"}
-            for row in periodic.used(customer, month)
-        ]
+        used, counting = periodic.beside_counting(
+            periodic.chosen_meters(()), lambda told: periodic.used(customer, month, counting=told)
+        )
+        rows = [{"meter": row.meter, "quantity": grouped(row.quantity), "events": f"{row.events:,}"} for row in used]
         first = local_date(month.start, customer.timezone)
         context = {"rows": rows, "first": first, "until": today, "counting": counting}
         return render_to_string("admin/customers/customer/_usage.html", context)

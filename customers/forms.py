@@ -1,6 +1,5 @@
 """The forms in which operators write customers and subscriptions. What is wrong is said by the checks of the verbs."""
 
-import zoneinfo
 from collections.abc import Iterable
 from functools import cache
 from typing import Any
@@ -10,6 +9,9 @@ from django import forms
 from django.contrib import messages
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse_lazy
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 from unfold.forms import BaseDialogForm
 from unfold.widgets import (
     UnfoldAdminDateWidget,
@@ -19,13 +21,16 @@ from unfold.widgets import (
     UnfoldAdminTextInputWidget,
 )
 
+from billing_site.foundation.empty_fields import NamedFields
 from billing_site.foundation.errors import Fault, Refused
 from billing_site.foundation.money import currencies
-from billing_site.foundation.periods import local_date
+from billing_site.foundation.periods import local_date, timezones
 from catalog.models import PlanVersion
 from customers import checks, moving, subscribing
+from customers.finding import customers_like
 from customers.models import COUNTRIES, Alias, Customer, Subscription
 
+NAMED = 3
 FIRST_CURRENCIES = ("USD", "EUR", "GBP", "JPY")
 
 
@@ -38,7 +43,7 @@ def currency_choices() -> list[tuple[str, str]]:
 
 @cache
 def timezone_choices() -> list[tuple[str, str]]:
-    return [(name, name) for name in ("UTC", *sorted(zoneinfo.available_timezones() - {"UTC"}))]
+    return [(name, name) for name in ("UTC", *sorted(timezones() - {"UTC"}))]
 
 
 @cache
@@ -181,7 +186,7 @@ class EndForm(forms.ModelForm):
         return given
 
 
-class MoveForm(BaseDialogForm):
+class MoveForm(NamedFields, BaseDialogForm):
     """A later version for a subscription: the one of the page, unless `subscription` says otherwise."""
 
     version = VersionField(
@@ -215,7 +220,7 @@ MOVE_DIALOG = {
 }
 
 
-class NewCustomerForm(BaseDialogForm):
+class NewCustomerForm(NamedFields, BaseDialogForm):
     """A customer for a reference that was seen on events."""
 
     name = forms.CharField(max_length=255, widget=UnfoldAdminTextInputWidget, help_text="As it stands on the invoice.")
@@ -223,18 +228,38 @@ class NewCustomerForm(BaseDialogForm):
     timezone = forms.ChoiceField(choices=timezone_choices, initial="UTC", widget=UnfoldAdminSelectWidget)
 
 
-class AttachForm(BaseDialogForm):
+class Offering(UnfoldAdminTextInputWidget):
+    """A text field that offers customers while somebody types, as `foundation/suggest.js` asks for them."""
+
+    LIST = "offered-customers"
+
+    def __init__(self) -> None:
+        asked = reverse_lazy("admin:customers_unknowncustomer_offered")
+        super().__init__(attrs={"data-suggest": asked, "list": self.LIST, "autocomplete": "off"})
+
+    def render(self, *args: Any, **kwargs: Any) -> SafeString:
+        return format_html('{}<datalist id="{}"></datalist>', super().render(*args, **kwargs), self.LIST)
+
+
+class AttachForm(NamedFields, BaseDialogForm):
     """An existing customer for a reference that was seen on events."""
 
     customer = forms.CharField(
-        widget=UnfoldAdminTextInputWidget,
-        label="Customer's reference",
-        help_text="Usage under the unknown reference becomes this customer's, what has come already included.",
+        widget=Offering,
+        label="Customer",
+        help_text="Type the beginning of a reference, or a part of the name, and choose. Usage under the unknown"
+        " reference becomes this customer's, what has come already included.",
     )
 
     def clean_customer(self) -> Customer:
-        reference = self.cleaned_data["customer"]
-        alias = Alias.objects.select_related("customer").filter(reference=reference).first()
-        if alias is None:
-            raise ValidationError(f"No customer is known by “{reference}”; look it up in the list of customers.")
-        return alias.customer
+        """One that is named in full: what it pays for is not decided by a part of a name."""
+        text = self.cleaned_data["customer"]
+        found = customers_like(text)
+        exact = [each for each in found if text == each.name or each.aliases.filter(reference=text).exists()]
+        if len(exact) == 1:
+            return exact[0]
+        if not found:
+            raise ValidationError(f"No customer has “{text}” in its reference or name: type another part of it.")
+        meant = "; ".join(f"{each.reference} ({each.name})" for each in found[:NAMED])
+        more = f"; and {len(found) - NAMED} more" if len(found) > NAMED else ""
+        raise ValidationError(f"“{text}” is in the reference or name of {meant}{more}: write the reference in full.")

@@ -1,6 +1,5 @@
 """Customers, the references they are known by, and what they are subscribed to."""
 
-import zoneinfo
 from datetime import datetime
 from typing import Any
 
@@ -14,10 +13,13 @@ from django.db.models.functions import Now
 
 from billing_site.foundation.history import tracked
 from billing_site.foundation.money import is_currency
-from billing_site.foundation.periods import Alignment
+from billing_site.foundation.periods import Alignment, timezones
 from catalog.models import PlanVersion
 from customers import triggers
+from customers.plan_move_models import PlanMove, PlanMoveItem
 from meters.models import Meter, Stream
+
+__all__ = ["Alias", "Contact", "Customer", "MeterClaim", "PlanMove", "PlanMoveItem", "Subscription", "UnknownCustomer"]
 
 COUNTRIES = frozenset(
     code for code in map(str, Locale("en").territories) if len(code) == 2 and code not in {"EU", "EZ", "UN", "ZZ"}
@@ -32,7 +34,7 @@ def validate_currency(code: str) -> None:
 
 
 def validate_timezone(name: str) -> None:
-    if name not in zoneinfo.available_timezones():
+    if name not in timezones():
         raise ValidationError(
             f"“{name}” is not a timezone; use a name such as Europe/Berlin or UTC.", "timezone_unknown"
         )

@@ -32,7 +32,7 @@ def move_to_version(subscription: Subscription, version: PlanVersion) -> Subscri
 
 def check_move(subscription: Subscription, version: PlanVersion) -> list[Fault]:
     """What `move_to_version` would refuse, as the subscription stands. Writes nothing."""
-    message = _unfit(subscription, version) or _bent(subscription, version)
+    message = _unfit(subscription.version, version) or _bent(subscription, version)
     if message:
         return [Fault("version_conflict", message, "version")]
     if subscription.named_events_only:
@@ -47,6 +47,12 @@ def check_move(subscription: Subscription, version: PlanVersion) -> list[Fault]:
     )
 
 
+def version_faults(source: PlanVersion, target: PlanVersion) -> list[Fault]:
+    """Why nobody could be moved from one version to another."""
+    message = _unfit(source, target) or _dropped(source, target)
+    return [Fault("version_conflict", message, "target")] if message else []
+
+
 def later_versions(subscription: Subscription) -> QuerySet[PlanVersion]:
     """The versions that it can be moved to, the newest first."""
     now = subscription.version
@@ -57,8 +63,7 @@ def later_versions(subscription: Subscription) -> QuerySet[PlanVersion]:
     return offered.select_related("plan").order_by("-number")
 
 
-def _unfit(subscription: Subscription, version: PlanVersion) -> str:
-    now = subscription.version
+def _unfit(now: PlanVersion, version: PlanVersion) -> str:
     if version.plan_id != now.plan_id:
         return f"{version} is of another plan than {now}; choose a later version of “{now.plan}”."
     if version.number <= now.number:
@@ -67,22 +72,29 @@ def _unfit(subscription: Subscription, version: PlanVersion) -> str:
         return f"{version} is {version.get_status_display().lower()}; only a published version can be moved to."
     if version.interval != now.interval:
         return f"{version} has the interval {version.interval}, {now} has {now.interval}; it cannot change."
-    currency = subscription.customer.currency
-    if currency not in (offered := version.currencies()):
-        return f"{version} is offered in {' and '.join(offered)}, and the subscription is billed in {currency}."
     return ""
 
 
 def _bent(subscription: Subscription, version: PlanVersion) -> str:
-    """Usage of a meter that is dropped would be billed by nobody; what names a subscription may be billed already."""
-    before, after = _meters(subscription.version), _meters(version)
-    if dropped := before - after:
-        return f"{version} does not charge {_names(dropped)}, whose usage nobody would bill; add a charge for it."
-    if subscription.named_events_only and (added := after - before):
+    """What stands against the move of this one; what names a subscription may be billed already."""
+    currency = subscription.customer.currency
+    if currency not in (offered := version.currencies()):
+        return f"{version} is offered in {' and '.join(offered)}, and the subscription is billed in {currency}."
+    if dropped := _dropped(subscription.version, version):
+        return dropped
+    added = _meters(version) - _meters(subscription.version) if subscription.named_events_only else set()
+    if added:
         return (
             f"{version} also charges {_names(added)}, and usage that names “{subscription}” may have been invoiced"
             " elsewhere; make a new subscription instead."
         )
+    return ""
+
+
+def _dropped(now: PlanVersion, version: PlanVersion) -> str:
+    """Usage of a meter that is dropped would be billed by nobody."""
+    if dropped := _meters(now) - _meters(version):
+        return f"{version} does not charge {_names(dropped)}, whose usage nobody would bill; add a charge for it."
     return ""
 
 

@@ -1,10 +1,10 @@
 """How much customers used in periods: quantities by meter and dimensions, whoever is billed for them."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from operator import itemgetter
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from billing_site.foundation.errors import Fault, Refused
 from billing_site.foundation.periods import Period
@@ -13,6 +13,8 @@ from customers.models import Customer
 from meters import backfills, usage
 from meters.backfills import Counting
 from meters.models import Dimension, Meter
+
+Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True)
@@ -35,41 +37,62 @@ class Cell(NamedTuple):
 
 
 def used(
-    customer: Customer, period: Period, *, meters: Sequence[str] = (), group_by: Sequence[str] = ()
+    customer: Customer,
+    period: Period,
+    *,
+    meters: Sequence[str] = (),
+    group_by: Sequence[str] = (),
+    counting: Sequence[Counting] = (),
 ) -> list[UsageRow]:
     """Usage of `period` by meter codes (none: all meters) and the dimensions `group_by` (none: one row a meter).
 
     In the order of meters, then of values. Raises Refused for a meter or a dimension that does not exist. A constant
-    number of queries.
+    number of queries. `counting` as `read` has it.
     """
     chosen = chosen_meters(meters)
     check_dimensions(chosen, group_by, "group_by")
     references = references_of(customer)
     cells = [Cell(references, meter, period, Place(tuple(group_by))) for meter in chosen]
-    return [row for rows in read(cells) for row in rows]
+    return [row for rows in read(cells, counting) for row in rows]
 
 
-def read(cells: Sequence[Cell]) -> list[list[UsageRow]]:
-    """The usage of each cell, in the order of values. Three queries, however many cells.
+def read(cells: Sequence[Cell], counting: Sequence[Counting] = ()) -> list[list[UsageRow]]:
+    """The usage of each cell, in the order of values. The number of queries does not grow with the cells.
 
-    A cell's quantity is read for the whole of its period: those of two periods are never added up. Of a meter that is
-    still counting stored events it is what is counted so far: whoever shows it shows `backfills.unfinished`, too.
+    A cell's quantity is read for the whole of its period: those of two periods are never added up. Of a meter in
+    `counting`, which is shown beside it, it is what is counted so far; for another that is still counting stored events
+    `usage.StillCounting` is raised. See `beside_counting`.
     """
     windows = [
         usage.Window(number, cell.references, cell.meter.pk, cell.period, grouping=cell.place)
         for number, cell in enumerate(cells)
     ]
-    found = usage.read(windows, partial=True)
+    found = usage.read(windows, told=[each.job.meter_id for each in counting])
     return [_rows(cell, found[number]) for number, cell in enumerate(cells)]
 
 
 def still_counting(meters: Iterable[Meter]) -> list[Counting]:
     """Those of the meters that have not counted all stored events, in order; asked before their usage is read.
 
-    Whatever is finished in between is then called unfinished, and never the other way round. One query.
+    Whatever is finished in between is then called unfinished. One query.
     """
     found = backfills.unfinished([meter.pk for meter in meters])
     return sorted(found.values(), key=lambda counting: counting.meter)
+
+
+def beside_counting(
+    meters: Sequence[Meter], reading: Callable[[Sequence[Counting]], Answer]
+) -> tuple[Answer, list[Counting]]:
+    """What `reading` comes to, which passes on to `read` what is still counting; and that, to be shown beside it.
+
+    When a meter begins to count anew in between, both are asked again: no figure is called finished that is not.
+    """
+    while True:
+        counting = still_counting(meters)
+        try:
+            return reading(counting), counting
+        except usage.StillCounting:
+            continue
 
 
 def _rows(cell: Cell, found: Sequence[usage.Usage]) -> list[UsageRow]:

@@ -4,15 +4,17 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.contrib.admin.views.main import ChangeList
+from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404
-from django.urls import reverse
+from django.urls import URLPattern, path, reverse
 from unfold.decorators import action, display
 
 from billing_site.foundation.admin_base import ReadOnlyAdmin
 from billing_site.foundation.errors import Refused
 from customers import subscribing
+from customers.finding import customers_like
 from customers.forms import AttachForm, NewCustomerForm
 from customers.models import UnknownCustomer
 from customers.unknown import seen, unknown_customers
@@ -41,6 +43,20 @@ class UnknownCustomerAdmin(ReadOnlyAdmin):
     list_before_template = "admin/customers/unknowncustomer/_about.html"
     actions = ("create_customers",)
     actions_row = ("create_customer", "attach")
+
+    class Media:
+        js = ("foundation/suggest.js",)
+
+    def get_urls(self) -> list[URLPattern]:
+        offered = path("offered/", self.admin_site.admin_view(self.offered), name="customers_unknowncustomer_offered")
+        return [offered, *super().get_urls()]
+
+    def offered(self, request: HttpRequest) -> HttpResponse:
+        """For the dialog that attaches: whom the beginning of a reference, or a part of a name, may mean."""
+        if not self.has_attach_permission(request):
+            raise PermissionDenied
+        found = customers_like(request.GET.get("q", "").strip())
+        return JsonResponse({"options": [{"value": each.reference, "label": each.name} for each in found]})
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[UnknownCustomer]:
         return unknown_customers()

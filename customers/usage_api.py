@@ -18,7 +18,7 @@ from billing_site.foundation.errors import Fault, Refused
 from billing_site.foundation.parameters import PAGE
 from customers import usage_csv, usage_cursors
 from customers.models import Customer
-from customers.periodic import still_counting
+from customers.periodic import beside_counting
 from customers.serializers import StillCountingSerializer, WindowRowSerializer
 from customers.usage_cursors import CellPagination
 from customers.usage_pages import Asked, Position, ask, read_page
@@ -103,8 +103,8 @@ class Usage(GenericAPIView[Any]):
         after = usage_cursors.position(request, asked)
         if request.accepted_renderer.format == Csv.format:
             return _csv(request, asked, after)
-        counting = still_counting(asked.meters)
-        page = read_page(asked, after, CellPagination().limit(request))
+        limit = CellPagination().limit(request)
+        page, counting = beside_counting(asked.meters, lambda told: read_page(asked, after, limit, told))
         return Response(
             {
                 "data": _rows(page.rows),

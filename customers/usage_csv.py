@@ -23,7 +23,8 @@ DIMENSION = "dimensions."
 def lines(asked: Asked, after: Position | None = None) -> Iterator[str]:
     """The document in parts: a line of names, then a line for each row (RFC 4180).
 
-    Raises Refused while a meter has not counted all stored events.
+    Raises Refused while a meter has not counted all stored events. When one begins to count anew later on, the document
+    breaks off with `usage.StillCounting`: a part of it says nothing wrong, and is seen not to be all.
     """
     if counting := still_counting(asked.meters):
         message = f"{counting[0]} A file could not say so: ask again later, or for other meters by “meter”."

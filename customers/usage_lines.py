@@ -5,11 +5,15 @@ from decimal import Decimal
 
 from billing_site.foundation.money import ZERO, grouped, minor_unit, round_amount
 from billing_site.foundation.periods import Period
+from catalog.pricing.allowance import places_of
 from catalog.pricing.book import PriceBook, Unmatched, UsageCharge
 from catalog.pricing.matrix import Combination, Measured, Part, PricedRow
 from catalog.pricing.sharing import share
 from customers.rated import LineKind, RatedLine, explain
 from customers.segments import Segment
+
+# What a line can show. A finer one, such as a cost and its margin, stands in the explanation, and is not rounded here.
+UNIT_PRICE_PLACES = 15
 
 
 def usage_lines(book: PriceBook, segment: Segment, usage: Iterable[Measured]) -> tuple[list[RatedLine], list[str]]:
@@ -75,7 +79,7 @@ def _line(
         dimensions=combination.dimensions,
         quantity=combination.quantity,
         unit=charge.unit,
-        unit_price=unit_price,
+        unit_price=None if unit_price is None or places_of([unit_price]) > UNIT_PRICE_PLACES else unit_price,
         amount=amount,
         service=service,
         explanation=explanation,

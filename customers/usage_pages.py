@@ -17,6 +17,7 @@ from customers.grouping import Key, Place
 from customers.models import Alias, Customer
 from customers.periodic import Cell, UsageRow, check_dimensions, chosen_meters, read, references_of
 from customers.windows import Step, at_least, check_number, step_named, windows
+from meters.backfills import Counting
 from meters.models import Meter
 
 CELLS_AT_ONCE = 1_000
@@ -118,15 +119,18 @@ def ask(
     )
 
 
-def read_page(asked: Asked, after: Position | None, limit: int) -> Page:
-    """The rows after a position, at most `limit`. Six queries at most, however much there is."""
+def read_page(asked: Asked, after: Position | None, limit: int, counting: Sequence[Counting] = ()) -> Page:
+    """The rows after a position, at most `limit`. Seven queries at most, however much there is.
+
+    `counting`, and what is raised, as `periodic.read` has it.
+    """
     spans = list(islice(_spans(asked, after), CELLS_AT_ONCE + 1))
     beyond = spans[CELLS_AT_ONCE:]
     del spans[CELLS_AT_ONCE:]
     pairs = list({(span.customer.pk, span.meter.pk): span for span in spans}.values())
     wholes = [Span(span.customer, span.meter, asked.period(span.customer)) for span in pairs]
     apart, together = Place(asked.group_by, asked.filters), Place((), asked.filters)
-    usages = read([*(span.cell(apart) for span in spans), *(span.cell(together) for span in wholes)])
+    usages = read([*(span.cell(apart) for span in spans), *(span.cell(together) for span in wholes)], counting)
     rows = [Row(span, usage) for span, found in zip(spans, usages, strict=False) for usage in found]
     if after is not None:
         rows = [row for row in rows if _is_after(row.position(), after)]

@@ -42,7 +42,7 @@ def check_number(period: Period, step: Step | None) -> None:
     about = (period.end - period.start) // _USUAL[step] if step else 1
     if about > MAX_WINDOWS:
         message = (
-            f"From {period.start:%Y-%m-%d} to {period.end:%Y-%m-%d} are about {about:,} windows of a {step}; at most "
+            f"From {period.start:%Y-%m-%d} to {period.end:%Y-%m-%d} are about {about:,} windows of one {step}; at most "
             f"{MAX_WINDOWS:,} are read at once: ask for a larger window or a shorter period."
         )
         raise Refused(Fault("windows_too_many", message, "window"))

@@ -199,8 +199,8 @@ class RunAdmin(ReadOnlyAdmin):
         return rows.annotate(all=Count("chunks"), done=done, failed=failed, invoices=Sum("chunks__invoices", default=0))
 
     @admin.display(description="Invoices")
-    def invoices(self, run: Any) -> int:
-        return int(run.invoices)
+    def invoices(self, run: Any) -> str:
+        return f"{run.invoices:,}"
 
     @admin.display(description="Chunks done")
     def progress(self, run: Any) -> str:

@@ -4,7 +4,7 @@ from celery import Task, shared_task
 from django.conf import settings
 
 from billing_site.foundation import clock
-from invoicing import closing, late, planning
+from invoicing import closing, late, plan_moves, planning
 
 # A hint that nobody took in a minute is dropped: beat has long given another.
 HINT_EXPIRES_SECONDS = 60
@@ -26,3 +26,10 @@ def work_chunk(self: Task, chunk_id: int) -> None:
 def watch_late_usage() -> None:
     """By beat: look after usage that came into periods that are closed."""
     late.watch(limit=settings.INVOICE_CHUNK_SIZE)
+
+
+@shared_task(name="invoicing.move_subscriptions")
+def move_subscriptions() -> None:
+    """By beat: move those whose time has come; a full turn is followed by the next at once."""
+    if plan_moves.apply_due(limit=settings.INVOICE_CHUNK_SIZE) == settings.INVOICE_CHUNK_SIZE:
+        move_subscriptions.apply_async(expires=HINT_EXPIRES_SECONDS)

@@ -63,12 +63,15 @@ _SUSPECTS = """
 """
 
 # Invoices by invoice_once (subscription), their lines by line_position_once, of charges that bill it at nothing alone.
+# A subscription may be on a later version of the plan by now.
 _AT_NOTHING = """
     SELECT line.charge_id, line.dimensions::text, invoice.currency, sum(line.quantity), count(DISTINCT line.invoice_id)
     FROM catalog_charge AS charge
-    JOIN customers_subscription AS subscription ON subscription.version_id = charge.version_id
+    JOIN catalog_planversion AS billed ON billed.id = charge.version_id
+    JOIN catalog_planversion AS version ON version.plan_id = billed.plan_id
+    JOIN customers_subscription AS subscription ON subscription.version_id = version.id
     JOIN invoicing_invoice AS invoice ON invoice.subscription_id = subscription.id
-        AND invoice.status = 'finalized' AND invoice.finalized_at >= %(since)s
+        AND invoice.version_id = billed.id AND invoice.status = 'finalized' AND invoice.finalized_at >= %(since)s
     JOIN invoicing_line AS line ON line.invoice_id = invoice.id AND line.charge_id = charge.id
     WHERE charge.kind = 'usage' AND charge.unmatched = 'zero' AND line.explanation->'row' = 'null'
     GROUP BY 1, 2, 3
@@ -121,11 +124,11 @@ def open_usage() -> Found:
         suspects = [row[0] for row in cursor.fetchall()]
     subscriptions = Subscription.objects.select_related("customer").in_bulk(suspects[:LOOKED_AT])
     drafts = list(Invoice.objects.filter(subscription__in=subscriptions, status=Invoice.Status.DRAFT).order_by("id"))
-    requests, of, held = _requests(subscriptions.values(), drafts)
-    books = price_books.load({_book_key(row) for row in subscriptions.values()})
+    requests, of, held = requests_of(subscriptions.values(), drafts)
+    books = price_books.load({book_key(row) for row in subscriptions.values()})
     gaps: dict[tuple[int, tuple[tuple[str, str], ...]], Gap] = {}
     for key, by_charge in rating.measure(requests).items():
-        for book, charge, usage in _unmatched(books[_book_key(of[key])], by_charge):
+        for book, charge, usage in _unmatched(books[book_key(of[key])], by_charge):
             found = gaps.setdefault(
                 (charge.id, tuple(sorted(usage.dimensions.items()))), Gap(book, charge, usage.dimensions)
             )
@@ -155,7 +158,7 @@ def billed_at_nothing(limit: int) -> list[Gap]:
     ]
 
 
-def _book_key(subscription: Subscription) -> price_books.Key:
+def book_key(subscription: Subscription) -> price_books.Key:
     return subscription.version_id, subscription.customer.currency
 
 
@@ -165,7 +168,7 @@ def _billed(book: PriceBook, charge_id: int, dimensions: Mapping[str, str], quan
     return Gap(book, charge, dimensions, quantity, invoices=invoices, estimate=worth)
 
 
-def _requests(
+def requests_of(
     subscriptions: Iterable[Subscription], drafts: Iterable[Invoice]
 ) -> tuple[list[Request], dict[int, Subscription], set[int]]:
     """What is open and what waits as a draft, each under a key of its own; whose each is; which of them are held."""

@@ -69,4 +69,15 @@ def amended(event: Any, amendment: Amendment) -> SentEvent:
 
 def same(event: Any, to: SentEvent) -> bool:
     """Whether a stored event is so already."""
-    return all(getattr(event, name) == getattr(to, name) for name in CHANGES)
+    return all(_alike(getattr(event, name), getattr(to, name)) for name in CHANGES)
+
+
+def _alike(one: Any, other: Any) -> bool:
+    """As meters tell values apart: 1.0 is 1, and true is not, wherever it stands."""
+    if isinstance(one, bool) or isinstance(other, bool):
+        return one is other
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(_alike(one[name], other[name]) for name in one)
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(_alike, one, other))
+    return bool(one == other)

@@ -6,7 +6,7 @@ are counted by ingestion, and none is counted twice or by nobody.
 """
 
 import time
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection
 from datetime import timedelta
 from typing import Any
 
@@ -88,9 +88,3 @@ def uncounted(meters: Collection[int]) -> dict[int, Uncounted]:
     query; jobs are locked in one order by everybody.
     """
     return {meter: Uncounted(cursor, boundary) for meter, cursor, boundary in fetch(_UNCOUNTED, list(meters))}
-
-
-def not_yet_counted(events: Iterable[int], meters: Collection[int]) -> set[tuple[int, int]]:
-    """(event id, meter id) of those events that the meter has not counted yet; see `uncounted`."""
-    waiting: Mapping[int, Uncounted] = uncounted(meters)
-    return {(event, meter) for event in events for meter, span in waiting.items() if span.holds(event)}

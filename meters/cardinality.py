@@ -8,6 +8,8 @@ from meters.exact_json import from_text
 from meters.folding import Step
 
 COUNTED_UP_TO = 200_000
+# Of one customer and meter: some tenth of a second, however long ago it began.
+BUCKETS_AT_MOST = 20_000
 
 # The newest series: what grows, grows there. The end of the primary key costs the same however many there are.
 _LARGEST = """
@@ -47,18 +49,22 @@ def largest(limit: int) -> list[Cardinality]:
     return [Cardinality(*row) for row in fetch(_LARGEST, COUNTED_UP_TO, limit)]
 
 
-# The series that are folded by the index series_once (customer, meter), then their hours by bucket_once.
+# The series that are folded by the index series_once (customer, meter, generation), then their hours by bucket_once.
 _OVER = """
     SELECT over.meter_id, meter.name, over.customer, over.since, over.allowed, over.names, over.step,
-        over.example::text, counted.events
+        over.example::text, counted.events, counted.buckets
     FROM (SELECT * FROM meters_overlimit ORDER BY since DESC, id DESC LIMIT %b) AS over
     JOIN meters_meter AS meter ON meter.id = over.meter_id
     CROSS JOIN LATERAL (
-        SELECT coalesce(sum(bucket.events), 0)::bigint AS events
-        FROM meters_series AS series
-        JOIN meters_bucket AS bucket ON bucket.customer = series.customer AND bucket.series_id = series.id
-        WHERE series.customer = over.customer AND series.meter_id = over.meter_id
-            AND series.dimensions @? '$.* ? (@ == "__other__")'
+        SELECT coalesce(sum(events), 0)::bigint AS events, count(*) AS buckets
+        FROM (
+            SELECT bucket.events
+            FROM meters_series AS series
+            JOIN meters_bucket AS bucket ON bucket.customer = series.customer AND bucket.series_id = series.id
+            WHERE series.customer = over.customer AND series.meter_id = over.meter_id
+                AND series.generation = meter.generation AND series.dimensions @? '$.* ? (@ == "__other__")'
+            LIMIT %b
+        ) AS added
     ) AS counted
     ORDER BY over.since DESC, over.id DESC
 """
@@ -68,7 +74,8 @@ _OVER = """
 class Over:
     """A customer with more combinations of a meter's values than `allowed`; see `meters.models.OverLimit`.
 
-    `events`: how many quantities of events were counted as `__other__`. `names`: the dimensions that were folded.
+    `events`: how many quantities of events were counted as `__other__`; at least so many, unless they are `all` of
+    them. `names`: the dimensions that were folded.
     """
 
     meter: int
@@ -80,11 +87,13 @@ class Over:
     step: Step
     example: dict[str, str]
     events: int
+    all: bool
 
 
 def over_limit(limit: int) -> list[Over]:
     """Whose combinations are counted together, the newest first. One query."""
+    found = fetch(_OVER, limit, BUCKETS_AT_MOST)
     return [
-        Over(meter, name, customer, since, allowed, names, Step(step), from_text(example), events)
-        for meter, name, customer, since, allowed, names, step, example, events in fetch(_OVER, limit)
+        Over(meter, name, customer, since, allowed, names, Step(step), from_text(example), events, n < BUCKETS_AT_MOST)
+        for meter, name, customer, since, allowed, names, step, example, events, n in found
     ]

@@ -10,6 +10,7 @@ from unfold.forms import BaseDialogForm
 from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
 from billing_site.foundation import clock
+from billing_site.foundation.empty_fields import NamedFields
 from billing_site.foundation.errors import Refused
 from billing_site.foundation.money import plain
 from meters.amending import CHANGES, Amendment
@@ -30,11 +31,11 @@ def limits_of(request: HttpRequest) -> Limits:
     return Limits(1, settings.INGEST_FUTURE, None if old else settings.INGEST_PAST, OLDER)
 
 
-class VoidForm(BaseDialogForm):
+class VoidForm(NamedFields, BaseDialogForm):
     reason = forms.CharField(max_length=MAX_REASON, widget=UnfoldAdminTextInputWidget, help_text=REASON_HELP)
 
 
-class AmendForm(BaseDialogForm):
+class AmendForm(NamedFields, BaseDialogForm):
     """What stands in it is what the event has; `amendment` is what was changed."""
 
     timestamp = forms.CharField(widget=UnfoldAdminTextInputWidget, help_text="With an offset; Z is UTC.")
@@ -55,6 +56,12 @@ class AmendForm(BaseDialogForm):
                 "value": "" if event.value is None else plain(event.value),
                 "properties": properties,
             }
+
+    def clean_value(self) -> str:
+        typed = str(self.cleaned_data["value"])
+        if self.initial.get("value") and not typed:
+            raise forms.ValidationError("A value cannot be taken away: void the event, and send another without it.")
+        return typed
 
     def clean(self) -> dict[str, Any]:
         given: dict[str, Any] = super().clean() or self.cleaned_data

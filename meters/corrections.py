@@ -30,7 +30,8 @@ from meters.values import Unfit
 
 ATTEMPTS = 8
 _DEADLOCK = "40P01"
-_CORRECTIONS = 74052
+# A space of advisory locks of its own, beside those of the definitions and of series that are made.
+_CORRECTIONS = 74053
 _LOCK = "SELECT pg_advisory_xact_lock(%b::int, hashtext(%b::text))"
 
 # Uses the unique index event_once.

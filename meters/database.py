@@ -8,6 +8,8 @@ from typing import Any
 import psycopg
 from django.db import connection
 
+ROWS_AT_ONCE = 1_000
+
 Rows = list[tuple[Any, ...]]
 
 
@@ -49,6 +51,13 @@ def rows(cursor: psycopg.Cursor[tuple[Any, ...]]) -> Rows:
     """All rows of a statement that was sent; waits for it."""
     with connection.wrap_database_errors:
         return cursor.fetchall()
+
+
+def stream(statement: str, *parameters: object) -> Iterator[tuple[Any, ...]]:
+    """Send one statement; its rows as they come, so that memory does not grow with them. Nothing else meanwhile."""
+    connection.ensure_connection()
+    with connection.wrap_database_errors, _logged(statement):
+        yield from psycopg.Cursor(connection.connection).stream(statement, parameters or None, size=ROWS_AT_ONCE)
 
 
 def fetch(statement: str, *parameters: object) -> Rows:

@@ -12,7 +12,8 @@ from meters.database import fetch
 from meters.exact_json import from_text
 from meters.models import Meter
 
-# One statement, so one snapshot: nobody is held back. It reads all the meter's buckets by bucket_once.
+# One statement, so one snapshot: nobody is held back. It reads all the meter's buckets by bucket_once; what is left of
+# earlier generations is read by nobody, and is being cleared away.
 _DIFFERENCES = """
     WITH built AS MATERIALIZED (SELECT built_until FROM meters_dayclosing),
     whole AS (
@@ -20,13 +21,13 @@ _DIFFERENCES = """
             {merged}(bucket.quantity) AS quantity, sum(bucket.events)::bigint AS events
         FROM meters_series AS series
         JOIN meters_bucket AS bucket ON bucket.customer = series.customer AND bucket.series_id = series.id
-        WHERE series.meter_id = %b AND bucket.hour < (SELECT built_until FROM built)
+        WHERE series.meter_id = %b AND series.generation = %b AND bucket.hour < (SELECT built_until FROM built)
         GROUP BY 1, 2
     ), total AS (
         SELECT series.id AS series_id, total.day, total.quantity, total.events, total.stale
         FROM meters_series AS series
         JOIN meters_daytotal AS total ON total.customer = series.customer AND total.series_id = series.id
-        WHERE series.meter_id = %b AND total.day < (SELECT built_until FROM built)
+        WHERE series.meter_id = %b AND series.generation = %b AND total.day < (SELECT built_until FROM built)
     )
     SELECT series.id, series.customer, series.subscription, series.dimensions::text, day,
         total.quantity, coalesce(total.events, 0), whole.quantity, coalesce(whole.events, 0)
@@ -51,16 +52,17 @@ class DayDifference:
 
 def differences(meter: Meter) -> list[DayDifference]:
     """The meter's days whose totals are not what their buckets come to, by customer, series and day. One query more."""
-    merged = registry.definition(meter).aggregation.hourly or Hourly.SUM
+    definition = registry.definition(meter)
+    merged, mine = definition.aggregation.hourly or Hourly.SUM, (definition.id, definition.generation)
     return [
         DayDifference(
             row[0],
-            SeriesKey(row[1], meter.pk, row[2], tuple(sorted(from_text(row[3]).items()))),
+            SeriesKey(row[1], definition.id, row[2], tuple(sorted(from_text(row[3]).items())), definition.generation),
             row[4],
             Tally(*row[5:7]),
             Tally(*row[7:9]),
         )
-        for row in fetch(_DIFFERENCES.format(merged=merged), meter.pk, meter.pk)
+        for row in fetch(_DIFFERENCES.format(merged=merged), *mine, *mine)
     ]
 
 

@@ -1,7 +1,7 @@
 """Buckets, points and values are a cache of events: prove it, or make it so again."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -19,38 +19,62 @@ from meters.extraction import Definition
 from meters.models import Meter
 
 EVENTS_AT_ONCE = 5_000
+# What is kept of so many customers is compared at once, so that memory does not grow with their number.
+CUSTOMERS_AT_ONCE = 100
 
+_CUSTOMERS = """
+    SELECT customer FROM meters_stream WHERE type = %b
+    UNION SELECT customer FROM meters_series WHERE meter_id = %b AND generation = %b
+    ORDER BY customer
+"""
 # Streams name the customers; their events come by the index event_customer_type_time. An amended form has the place of
-# the event that was sent in the order of receipt.
+# the event that was sent in the order of receipt. OFFSET 0, here and below, keeps the planner from reading all there is
+# for every some customers.
 _EVENTS = """
     SELECT coalesce(event.replaces, event.id), event.customer, event.timestamp, event.value, event.subscription,
         event.properties::text
     FROM meters_stream AS stream
-    JOIN meters_event AS event ON event.customer = stream.customer AND event.type = stream.type
-    WHERE stream.type = %s AND event.status = %s AND NOT (event.id > %s AND event.id <= %s)
-        AND NOT EXISTS (SELECT FROM meters_correction AS correction WHERE correction.event_id = event.id)
+    CROSS JOIN LATERAL (
+        SELECT * FROM meters_event AS own
+        WHERE own.customer = stream.customer AND own.type = stream.type AND own.status = %s
+            AND NOT (own.id > %s AND own.id <= %s)
+            AND NOT EXISTS (SELECT FROM meters_correction AS correction WHERE correction.event_id = own.id)
+        OFFSET 0
+    ) AS event
+    WHERE stream.customer = ANY(%s) AND stream.type = %s
 """
-# An hour whose events were all voided may keep buckets that come to nothing.
+# By the index series_once (customer, meter, generation), then each one's by bucket_once, point_once or value_once. An
+# hour whose events were all voided may keep buckets that come to nothing.
 _BUCKETS = """
-    SELECT series.customer, series.subscription, series.dimensions::text,
-        bucket.hour, {merged}(bucket.quantity), sum(bucket.events)::bigint
+    SELECT series.customer, series.subscription, series.dimensions::text, bucket.hour, bucket.quantity, bucket.events
     FROM meters_series AS series
-    JOIN meters_bucket AS bucket ON bucket.customer = series.customer AND bucket.series_id = series.id
-    WHERE series.meter_id = %b AND series.generation = %b
-    GROUP BY series.id, bucket.hour
-    HAVING sum(bucket.events) <> 0 OR coalesce({merged}(bucket.quantity), 0) <> 0
+    CROSS JOIN LATERAL (
+        SELECT hour, {merged}(quantity) AS quantity, sum(events)::bigint AS events
+        FROM meters_bucket AS slot WHERE slot.customer = series.customer AND slot.series_id = series.id
+        GROUP BY hour
+    ) AS bucket
+    WHERE series.customer = ANY(%b::text[]) AND series.meter_id = %b AND series.generation = %b
+        AND (bucket.events <> 0 OR coalesce(bucket.quantity, 0) <> 0)
 """
 _POINTS = """
     SELECT series.customer, series.subscription, series.dimensions::text, point.timestamp, point.event_id, point.value
     FROM meters_series AS series
-    JOIN meters_point AS point ON point.customer = series.customer AND point.series_id = series.id
-    WHERE series.meter_id = %b AND series.generation = %b
+    CROSS JOIN LATERAL (
+        SELECT timestamp, event_id, value FROM meters_point AS own
+        WHERE own.customer = series.customer AND own.series_id = series.id
+        OFFSET 0
+    ) AS point
+    WHERE series.customer = ANY(%b::text[]) AND series.meter_id = %b AND series.generation = %b
 """
 _VALUES = """
     SELECT series.customer, series.subscription, series.dimensions::text, kept.hour, kept.value
     FROM meters_series AS series
-    JOIN meters_uniquevalue AS kept ON kept.customer = series.customer AND kept.series_id = series.id
-    WHERE series.meter_id = %b AND series.generation = %b
+    CROSS JOIN LATERAL (
+        SELECT hour, value FROM meters_uniquevalue AS own
+        WHERE own.customer = series.customer AND own.series_id = series.id
+        OFFSET 0
+    ) AS kept
+    WHERE series.customer = ANY(%b::text[]) AND series.meter_id = %b AND series.generation = %b
 """
 # Uses the unique index point_once.
 _DELETE_POINTS = """
@@ -126,20 +150,25 @@ def rebuild(meter: Meter) -> list[Difference]:
 
 
 def _differences(definition: Definition) -> list[Difference]:
-    events, tables = _from_events(definition), _from_tables(definition)
-    wrong = [key for key in events.keys() | tables.keys() if events.get(key) != tables.get(key)]
-    return [
-        Difference(series, hour, tables.get((series, hour), NOTHING), events.get((series, hour), NOTHING))
-        for series, hour in sorted(wrong)
-    ]
+    customers = [row[0] for row in fetch(_CUSTOMERS, definition.event_type, definition.id, definition.generation)]
+    counted_at = placing.of_meter(definition.id)
+    found: list[Difference] = []
+    for first in range(0, len(customers), CUSTOMERS_AT_ONCE):
+        some = customers[first : first + CUSTOMERS_AT_ONCE]
+        events, tables = _from_events(definition, some, counted_at), _from_tables(definition, some)
+        wrong = [key for key in events.keys() | tables.keys() if events.get(key) != tables.get(key)]
+        found += [
+            Difference(series, hour, tables.get((series, hour), NOTHING), events.get((series, hour), NOTHING))
+            for series, hour in sorted(wrong)
+        ]
+    return found
 
 
-def _from_events(definition: Definition) -> Hours:
+def _from_events(definition: Definition, customers: list[str], counted_at: Callable[[SeriesKey], SeriesKey]) -> Hours:
     tallies: dict[tuple[SeriesKey, datetime], Tally] = {}
     points: dict[tuple[SeriesKey, datetime], set[Point]] = defaultdict(set)
     values: dict[tuple[SeriesKey, datetime], set[str]] = defaultdict(set)
-    counted_at = placing.of_meter(definition.id)
-    for key, event in _events(definition):
+    for key, event in _events(definition, customers):
         for series, _, quantity, text in parts_of(event, [definition], strict=False):
             place = (counted_at(series), hour_of(event.timestamp))
             add(tallies, place, definition.aggregation, quantity)
@@ -150,20 +179,20 @@ def _from_events(definition: Definition) -> Hours:
     return _together(tallies, points, values)
 
 
-def _events(definition: Definition) -> Iterator[tuple[int, SentEvent]]:
+def _events(definition: Definition, customers: list[str]) -> Iterator[tuple[int, SentEvent]]:
     """Events that count, with their ids, a few thousand at a time; without those that are not counted yet."""
     event_type, waiting = definition.event_type, backfills.waiting(definition.id)
     with connection.chunked_cursor() as cursor:
-        cursor.execute(_EVENTS, [event_type, COUNTED, waiting.after, waiting.until])
+        cursor.execute(_EVENTS, [COUNTED, waiting.after, waiting.until, customers, event_type])
         while page := cursor.fetchmany(EVENTS_AT_ONCE):
             for key, customer, timestamp, value, subscription, properties in page:
                 read = from_text(properties)
                 yield key, SentEvent(0, "", event_type, customer, timestamp, value, COUNTED, subscription, read)
 
 
-def _from_tables(definition: Definition) -> Hours:
+def _from_tables(definition: Definition, customers: list[str]) -> Hours:
     """Whatever the meter's aggregation is now: what an earlier one kept is found, too."""
-    merged, mine = definition.aggregation.hourly or Hourly.SUM, (definition.id, definition.generation)
+    merged, mine = definition.aggregation.hourly or Hourly.SUM, (customers, definition.id, definition.generation)
     tallies = {
         (_series(definition, row), row[3]): Tally(row[4], row[5])
         for row in fetch(_BUCKETS.format(merged=merged), *mine)

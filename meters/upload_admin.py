@@ -61,6 +61,9 @@ class UploadAdmin(ReadOnlyAdmin):
     def has_add_permission(self, request: HttpRequest) -> bool:
         return bool(request.user.has_perm("meters.add_upload"))  # type: ignore[union-attr]
 
+    def has_view_permission(self, request: HttpRequest, obj: Upload | None = None) -> bool:
+        return self.has_add_permission(request) or bool(super().has_view_permission(request, obj))
+
     @display(description="Status", ordering="status", label=LABELS)
     def shown_status(self, upload: Upload) -> str:
         return upload.get_status_display()
@@ -152,6 +155,7 @@ class UploadAdmin(ReadOnlyAdmin):
             "may_check": may and unloaded,
             "may_backfill": request.user.has_perm("meters.backfill_events"),  # type: ignore[union-attr]
             "past_days": settings.INGEST_PAST.days,
+            "timeless": bool(upload.columns) and "timestamp" not in (upload.mapping or {}).get("columns", {}).values(),
             "steps": [_told(upload, step) for step in Upload.Step if _told_of(upload, step)],
         }
 

@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
-from zoneinfo import available_timezones
 
 import msgspec
 from django import forms
@@ -16,6 +15,7 @@ from unfold.widgets import (
 )
 
 from billing_site.foundation.errors import Fault
+from billing_site.foundation.periods import timezones
 from meters.files.mapping import CONSTANTS, PROPERTY, Mapping
 from meters.models import Upload
 
@@ -71,7 +71,7 @@ class MappingForm(forms.Form):
         self.fields["properties"] = forms.CharField(
             required=False, label="Properties", widget=UnfoldAdminTextareaWidget(attrs={"rows": 2}), strip=False
         )
-        zones = [(zone, zone) for zone in sorted(available_timezones())]
+        zones = [(zone, zone) for zone in sorted(timezones())]
         self.fields["timezone"] = forms.ChoiceField(
             choices=zones, initial="UTC", label="Timezone", widget=UnfoldAdminSelectWidget
         )

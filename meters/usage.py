@@ -4,17 +4,19 @@ Usage is merged at the dimension values that are asked for, from what is kept of
 maxima, a union of values, the latest of all. Quantities of parts are never added up into that of the whole.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import NamedTuple
 
 from meters import kept_hours, placing, points, registry, uniques
 from meters.aggregation import Hourly, Keeps
-from meters.counting import COUNTED, SeriesKey, Tally
-from meters.database import columns, fetch
+from meters.counting import COUNTED, SeriesKey, Tally, add
+from meters.database import columns, fetch, stream
 from meters.exact_json import from_text
 from meters.extraction import Definition, quantities
+from meters.registry import Registry
 from meters.windows import Grouping, Part, Values, Window, only, parts_of_hours, whole_days, whole_hours
 
 __all__ = ["Grouping", "Part", "StillCounting", "Usage", "Window", "only", "parts_of_hours", "read", "whole_hours"]
@@ -33,16 +35,16 @@ class Usage:
 
 
 class _Found(NamedTuple):
-    """Some of a window's usage: what a series' buckets hold, or what one event adds.
+    """Some of a window's usage: what a series' buckets hold, or what events of one combination add.
 
-    `series` or `text`: where different values are to be looked up, or the one value.
+    `series` or `texts`: where different values are to be looked up, or the values themselves.
     """
 
     window: Window
     place: Values
     tally: Tally
-    series: uniques.SeriesHours | None
-    text: str
+    series: uniques.SeriesHours | None = None
+    texts: Collection[str] = ()
 
 
 @dataclass
@@ -114,17 +116,26 @@ class StillCounting(Exception):
         self.meters = meters
 
 
-def read(windows: Sequence[Window], *, partial: bool = False) -> dict[int, list[Usage]]:
+def read(windows: Sequence[Window], *, told: Collection[int] = ()) -> dict[int, list[Usage]]:
     """Usage of every window, by its key, ordered by dimension values. The number of queries does not grow.
 
     Whole UTC hours come from buckets, whole closed days from their totals, the part of an hour at a bound from the raw
     events of that hour; what depends on time comes from points. Raises KeyError for a meter that does not exist, and
-    StillCounting for one that has not counted all stored events, unless `partial`: who passes that shows beside it what
-    `backfills.unfinished` says.
+    StillCounting for one that has not counted all stored events, unless it is one of those `told`: of them the caller
+    shows beside their usage what `backfills.unfinished` said before.
+
+    What is kept of a meter that is changed meanwhile may be that of two definitions, or nothing: it is read again.
     """
-    current = registry.current()
+    while True:
+        current = registry.current()
+        found = _read(windows, current, told)
+        if registry.revision() == current.revision:
+            return found
+
+
+def _read(windows: Sequence[Window], current: Registry, told: Collection[int]) -> dict[int, list[Usage]]:
     definitions = {window.meter: current.by_id[window.meter] for window in windows}
-    if not partial and (unknown := current.counting & definitions.keys()):
+    if unknown := (current.counting & definitions.keys()) - set(told):
         raise StillCounting(unknown)
     found: dict[int, list[Usage]] = {window.key: [] for window in windows}
     in_time = [each for each in windows if definitions[each.meter].aggregation.keeps is Keeps.POINTS]
@@ -146,7 +157,7 @@ def _of_hours(
     wholes: dict[tuple[int, Values], _Whole] = {}
     by_key = {window.key: window for window in windows}
     parts = [part for window in windows for part in window.parts()]
-    for window, place, tally, series, text in (*_of_buckets(parts, definitions), *_of_events(parts, definitions)):
+    for window, place, tally, series, texts in (*_of_buckets(parts, definitions), *_of_events(parts, definitions)):
         whole = wholes.get((window.key, place))
         if whole is None:
             whole = wholes[window.key, place] = _Whole(tally)
@@ -155,8 +166,7 @@ def _of_hours(
             whole.tally = Tally(merge(whole.tally.quantity, tally.quantity), whole.tally.events + tally.events)
         if series:
             whole.series.append(series)
-        if text:
-            whole.texts.add(text)
+        whole.texts.update(texts)
     different = {
         key: uniques.Wanted(whole.series, whole.texts)
         for key, whole in wholes.items()
@@ -187,7 +197,7 @@ def _of_buckets(parts: Sequence[Part], definitions: Mapping[int, Definition]) ->
             place = part.place(subscription, from_text(dimensions))
             if place is not None:
                 looked_up = None if kind else (customer, series, *whole_hours(part.period))
-                yield _Found(part.window, place, Tally(quantity, events), looked_up, "")
+                yield _Found(part.window, place, Tally(quantity, events), looked_up)
 
 
 def _of_events(parts: Sequence[Part], definitions: Mapping[int, Definition]) -> Iterator[_Found]:
@@ -197,17 +207,20 @@ def _of_events(parts: Sequence[Part], definitions: Mapping[int, Definition]) -> 
         for bound in parts_of_hours(part.period)
         for customer in set(part.window.customers)
     ]
-    found = [
-        (part, SeriesKey(customer, definition.id, subscription, dimensions, definition.generation), quantity, text)
-        for ordinal, customer, subscription, value, properties in fetch(_EVENTS, *columns(wanted, 6), COUNTED)
-        for part in [parts[ordinal]]
-        for definition in [definitions[part.window.meter]]
-        for dimensions, quantity, text in quantities(definition, value, from_text(properties))
-    ]
-    elsewhere = placing.where({series for _, series, _, _ in found}) if found else {}
-    for part, series, quantity, text in found:
-        counted = elsewhere.get(series, series)
+    if not wanted:
+        return
+    tallies: dict[tuple[int, SeriesKey], Tally] = {}
+    texts: dict[tuple[int, SeriesKey], set[str]] = defaultdict(set)
+    for ordinal, customer, subscription, value, properties in stream(_EVENTS, *columns(wanted, 6), COUNTED):
+        definition = definitions[parts[ordinal].window.meter]
+        for dimensions, quantity, text in quantities(definition, value, from_text(properties)):
+            key = (ordinal, SeriesKey(customer, definition.id, subscription, dimensions, definition.generation))
+            add(tallies, key, definition.aggregation, quantity)
+            if text:
+                texts[key].add(text)
+    elsewhere = placing.where({series for _, series in tallies}) if tallies else {}
+    for (ordinal, series), tally in tallies.items():
+        part, counted = parts[ordinal], elsewhere.get(series, series)
         place = part.place(counted.subscription, dict(counted.dimensions))
         if place is not None:
-            tally = Tally(definitions[series.meter].aggregation.start(quantity), 1)
-            yield _Found(part.window, place, tally, None, text)
+            yield _Found(part.window, place, tally, texts=texts.get((ordinal, series), ()))

@@ -89,7 +89,7 @@ class SeriesAdmin(ExactSearch):
 @admin.register(Bucket)
 class BucketAdmin(ExactSearch):
     empty_text = "As soon as a meter counts events, their quantity stands here by the hour."
-    list_display = ("customer", "meter", "shown_dimensions", "hour", "shown_quantity", "events")
+    list_display = ("customer", "meter", "shown_dimensions", "hour", "shown_quantity", "shown_events")
     list_display_links = None
     list_filter = (CustomerFilter, BucketMeterFilter, ("hour", UtcRangeFilter))
     list_filter_submit = True
@@ -108,6 +108,10 @@ class BucketAdmin(ExactSearch):
     @display(description="Quantity")
     def shown_quantity(self, bucket: Bucket) -> str:
         return "–" if bucket.quantity is None else grouped(bucket.quantity)
+
+    @display(description="Values")
+    def shown_events(self, bucket: Bucket) -> str:
+        return f"{bucket.events:,}"
 
 
 def _dimensions(series: Series) -> str:

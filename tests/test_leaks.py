@@ -1,9 +1,11 @@
 """The page of leaks: what each kind shows, how it is mended, and who may look at what."""
 
 from datetime import date, timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
+import time_machine
 from django.contrib.auth.models import Permission, User
 from django.db import connection
 from django.test import Client
@@ -15,12 +17,13 @@ from billing_site.foundation.api_keys import create_key
 from catalog import publishing
 from catalog.models import Charge, PlanVersion
 from customers import subscribing
-from meters import backfilling
+from invoicing import folded
+from meters import backfilling, cardinality
 from meters.files import parts
 from meters.models import Bucket, Event, Meter, OverLimit, Refusal, Stream, Upload, UploadResult
 from meters.scanning import TooMuch
 from tests.customers import making
-from tests.meters.making import event, tokens_meter
+from tests.meters.making import NOON, event, tokens_meter
 from tests.meters.making import send as accept_events
 
 pytestmark = pytest.mark.django_db
@@ -220,7 +223,9 @@ def test_the_number_of_queries_is_fixed_and_so_is_the_number_of_rows(admin_clien
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_meter_beyond_its_limit_is_said_and_counted_anew(admin_client: Client) -> None:
+def test_a_meter_beyond_its_limit_is_said_and_counted_anew(
+    admin_client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
     meter = tokens_meter(series_limit=2)
     accept_events(*(event(f"r{n}", properties={"model": f"{HOSTILE}{n}", "input_tokens": 5}) for n in range(5)))
     section = sections(admin_client)["over-limit"]
@@ -228,7 +233,9 @@ def test_a_meter_beyond_its_limit_is_said_and_counted_anew(admin_client: Client)
     assert section.count == "1"
     assert row.cells[:5] == ("LLM tokens", "acme", "2", "model", "3")
     assert row.cells[6] == f"model = {HOSTILE}2, token_type = input"
-    assert row.worth == "counted and priced"
+    assert row.worth == "counted; no plan charges it now"
+    monkeypatch.setattr(cardinality, "BUCKETS_AT_MOST", 1)
+    assert sections(admin_client)["over-limit"].rows[0].cells[4] == "at least 3"
     page = admin_client.get(PAGE).content.decode()
     assert HOSTILE not in page
     assert "tb-alarm" in page
@@ -247,6 +254,44 @@ def test_a_meter_beyond_its_limit_is_said_and_counted_anew(admin_client: Client)
 
 
 @pytest.mark.django_db(transaction=True)
+def test_what_is_counted_together_is_told_in_money(
+    admin_client: Client, time_machine: time_machine.TimeMachineFixture
+) -> None:
+    time_machine.move_to(NOON + timedelta(hours=1), tick=False)
+    meter = tokens_meter(series_limit=2)
+    version = making.version(name="Chat")
+    making.usage_charge(version, meter, [({}, "0.0125"), ({"model": "m0"}, "7")])
+    making.publish(version)
+    customer = subscribing.create_customer(reference="acme", name="Acme")
+    subscribing.add_alias(customer, "acme-eu")
+    today = clock.now().date()
+    subscribing.subscribe(customer=customer, version=version, starts_on=date(today.year, today.month, 1))
+    sent = [
+        event(
+            f"{customer}-{n}",
+            customer=customer,
+            properties={"model": f"m{n}", "input_tokens": 5},
+        )
+        for customer in ("acme-eu", "stray")
+        for n in range(5)
+    ]
+    accept_events(*sent)
+
+    worth = {row.cells[1]: row.worth for row in sections(admin_client)["over-limit"].rows}
+    # three models beyond the limit of two: 3 × 5 × 0.0125 = 0.1875
+    assert worth == {"acme-eu": "about $0.19 USD", "stray": "counted; no plan charges it now"}
+    with CaptureQueriesContext(connection) as few:
+        folded.charged({(meter.pk, "acme-eu")})
+    for number in range(5):
+        other = subscribing.create_customer(reference=f"c{number}", name="Other")
+        subscribing.subscribe(customer=other, version=version, starts_on=date(today.year, today.month, 1))
+    with CaptureQueriesContext(connection) as many:
+        found = folded.charged({(meter.pk, name) for name in ("acme-eu", "c0", "c1", "c2", "c3", "c4")})
+    assert found == {(meter.pk, "acme-eu"): {"USD": Decimal("0.19")}}
+    assert len(many) == len(few)
+
+
+@pytest.mark.django_db(transaction=True)
 def test_who_may_count_anew() -> None:
     meter = tokens_meter(series_limit=1)
     accept_events(*(event(f"r{n}", properties={"model": f"m{n}", "input_tokens": 5}) for n in range(3)))
@@ -257,6 +302,22 @@ def test_who_may_count_anew() -> None:
     assert OverLimit.objects.count() == 1
     assert Client().post(f"{PAGE}recount/", {"meter": meter.pk}).status_code == 302
     assert "over-limit" not in sections(login_as("other", "view_upload"))
+
+
+@pytest.mark.parametrize(
+    ("step", "together"),
+    [
+        (OverLimit.Step.NOTHING, "nothing: levels must be kept apart"),
+        (OverLimit.Step.NAMES, "model, region"),
+        (OverLimit.Step.ALL, "all dimensions, and the subscriptions that are named"),
+    ],
+)
+def test_what_is_counted_together_is_said(admin_client: Client, step: OverLimit.Step, together: str) -> None:
+    names, example = ["model", "region"], {"model": "m"}
+    OverLimit.objects.create(
+        customer="acme", meter=tokens_meter(), step=step, names=names, kept=[], allowed=2, example=example
+    )
+    assert sections(admin_client)["over-limit"].rows[0].cells[3] == together
 
 
 def test_counting_nothing_anew(admin_client: Client) -> None:

@@ -3,6 +3,7 @@
 import csv
 import html
 import io
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -16,6 +17,8 @@ from django.urls import reverse
 
 from customers import subscribing
 from customers.models import Customer
+from meters import backfilling, metering
+from meters.drafts import FilterDraft
 from meters.models import Backfill, Meter
 from tests.meters.making import NOON, calls_meter, event, send, tokens_meter
 
@@ -141,7 +144,7 @@ def test_at_first_the_last_thirty_days_of_a_meter_that_is_used(admin_client: Cli
         ({"split": "team"}, "Select a valid choice."),
         ({"filter[team]": "x"}, "There is no dimension “team”: the meter “llm_tokens” has model, token_type."),
         ({"window": "hour", "last": "2026-06-01"}, "at most 750 windows"),
-        ({"window": "hour", "last": "2199-12-30"}, "windows of a hour"),
+        ({"window": "hour", "last": "2199-12-30"}, "windows of one hour"),
         ({"last": "2199-12-31"}, "the year is not from 1970 to 2199"),
     ],
 )
@@ -177,6 +180,15 @@ def links(client: Client) -> list[str]:
     """Of the sidebar."""
     groups = client.get("/admin/").context["sidebar_navigation"]
     return [str(item["link"]) for group in groups for item in group["items"]]
+
+
+def test_values_of_before_the_meter_was_changed_are_not_offered(admin_client: Client) -> None:
+    meter = Meter.objects.get()
+    only = (FilterDraft("model", "one_of", ("model-a",)),)
+    metering.change(meter, replace(metering.draft_of(meter), filters=only))
+    backfilling.run(meter)
+    offered = admin_client.get(PAGE, ASKED).context["filters"]
+    assert [each["offered"] for each in offered] == [["model-a"], ["input", "output"]]
 
 
 def test_only_who_may_see_customers_and_usage(client: Client) -> None:

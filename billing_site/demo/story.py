@@ -26,9 +26,7 @@ def tell(base_url: str, console: Console) -> int:
         console.print(_counts(first), highlight=False)
         subscription = catalogue.november(version)
         state = "billed already" if subscription.due_at is None else "due"
-        console.print(
-            f"Subscription {subscription} runs from 2023-11-01 to 2023-12-01: it is {state}.", highlight=False
-        )
+        console.print(f"Subscription {subscription}, November 2023: it is {state}.", highlight=False)
         before = finalized_invoice(api, subscription.reference, console)
         console.print(report.invoice_table(before))
         second = send(api, events, "Sending everything again  ")

@@ -18,7 +18,7 @@ from unfold.enums import ActionVariant
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
 from billing_site.foundation import api_keys
-from billing_site.foundation.admin_base import ConfigurationAdmin
+from billing_site.foundation.admin_base import ConfigurationAdmin, NamedFieldsAdmin
 from billing_site.foundation.key_form import NewKeyForm
 from billing_site.foundation.key_status import ACTIVE, EXPIRED, REVOKED, KeyStatusFilter, status
 from billing_site.foundation.models import ApiKey, Scope
@@ -149,7 +149,7 @@ class ApiKeyAdmin(ConfigurationAdmin):
 
 
 @admin.register(User)
-class UserAdmin(DjangoUserAdmin, ModelAdmin):
+class UserAdmin(NamedFieldsAdmin, DjangoUserAdmin, ModelAdmin):
     """Django's own, in the look of the other pages."""
 
     form = UserChangeForm
@@ -158,7 +158,7 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):
 
 
 @admin.register(Group)
-class GroupAdmin(DjangoGroupAdmin, ModelAdmin):
+class GroupAdmin(NamedFieldsAdmin, DjangoGroupAdmin, ModelAdmin):
     """Django's own, in the look of the other pages."""
 
     empty_text = "A group holds permissions, and gives them to every user who is in it."

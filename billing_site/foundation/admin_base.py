@@ -1,5 +1,6 @@
 """What every page of the admin has in common."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from django.contrib.admin.utils import unquote
@@ -12,16 +13,32 @@ from unfold.admin import ModelAdmin
 from unfold.paginator import InfinitePaginator
 
 from billing_site.foundation import changes
+from billing_site.foundation.empty_fields import name_fields
 
 HISTORY_PER_PAGE = 50
 
 
-class ConfigurationAdmin(ModelAdmin):
+class NamedFieldsAdmin:
+    """Mix into a page whose forms name the field that was left empty, those of its parts too."""
+
+    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:  # noqa: FBT001
+        form = super().get_form(request, obj, change=change, **kwargs)  # type: ignore[misc]
+        name_fields(form.base_fields)
+        return form
+
+    def get_formsets_with_inlines(self, request: HttpRequest, obj: Any = None) -> Iterator[Any]:
+        for formset, inline in super().get_formsets_with_inlines(request, obj):  # type: ignore[misc]
+            name_fields(formset.form.base_fields)
+            yield formset, inline
+
+
+class ConfigurationAdmin(NamedFieldsAdmin, ModelAdmin):
     """A page on which operators change configuration; its history covers the object and its parts."""
 
     warn_unsaved_form = True
     list_filter_submit = True
     empty_text = ""
+    empty_value_display = "–"
     object_history_template = "admin/foundation/object_history.html"
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
@@ -73,6 +90,7 @@ class ReadOnlyAdmin(ModelAdmin):
     """
 
     empty_text = ""
+    empty_value_display = "–"
 
     def changeform_view(
         self,

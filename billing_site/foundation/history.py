@@ -4,9 +4,22 @@ from collections.abc import Callable
 from typing import TypeVar
 
 import pghistory
+import pgtrigger
 from django.db import models
 
 ModelClass = TypeVar("ModelClass", bound=type[models.Model])
+
+# Rows of a history are appended, never changed or deleted (settings: PGHISTORY_APPEND_ONLY); nor emptied away.
+HISTORY_KEPT = pgtrigger.Trigger(
+    name="no_truncate",
+    level=pgtrigger.Statement,
+    when=pgtrigger.Before,
+    operation=pgtrigger.Truncate,
+    func="""
+        RAISE EXCEPTION 'What was configured, and its history, is kept: % cannot be emptied away.', TG_TABLE_NAME
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'history_kept';
+    """,
+)
 
 
 def tracked(*, exclude: list[str] | None = None) -> Callable[[ModelClass], ModelClass]:
@@ -19,6 +32,7 @@ def tracked(*, exclude: list[str] | None = None) -> Callable[[ModelClass], Model
             pghistory.DeleteEvent(),
             model_name=f"{model.__name__}History",
             exclude=exclude,
+            meta={"triggers": [HISTORY_KEPT]},
         )(model)
         return decorated
 

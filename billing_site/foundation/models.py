@@ -6,7 +6,7 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 
-from billing_site.foundation.history import tracked
+from billing_site.foundation.history import HISTORY_KEPT, tracked
 
 
 class Scope(models.TextChoices):
@@ -40,6 +40,7 @@ class ApiKey(models.Model):
     class Meta:
         verbose_name = "API key"
         ordering = ["-id"]
+        triggers = [HISTORY_KEPT]
         constraints = [
             models.CheckConstraint(
                 condition=Q(digest__regex=r"^[0-9a-f]{64}$"),

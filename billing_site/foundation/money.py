@@ -50,7 +50,13 @@ def round_amount(amount: Decimal, currency: str) -> Decimal:
 
 def round_to(amount: Decimal, places: int) -> Decimal:
     """`amount` at `places` decimals, half away from zero. Zero has no sign: −0.001 at two places is 0.00."""
-    return EXACT.add(amount.quantize(Decimal(1).scaleb(-places), context=EXACT), ZERO)
+    rounded = amount.quantize(_unit(places), context=EXACT)
+    return rounded or rounded.copy_abs()
+
+
+@cache
+def _unit(places: int) -> Decimal:
+    return Decimal(1).scaleb(-places)
 
 
 def plain(number: Decimal) -> str:
@@ -89,7 +95,7 @@ def split(total: Decimal, weights: Sequence[Decimal], places: int) -> list[Decim
     if any(weight < 0 for weight in weights):
         raise ValueError("Positive and negative parts are split apart: no weight may be negative.")
     with localcontext(EXACT):
-        unit = Decimal(1).scaleb(-places)
+        unit = _unit(places)
         units, rest = divmod(abs(total), unit)
         if rest:
             raise ValueError(f"{plain(total)} has more than {places} decimals.")

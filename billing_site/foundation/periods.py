@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
 from fractions import Fraction
-from zoneinfo import ZoneInfo
+from functools import cache
+from zoneinfo import ZoneInfo, available_timezones
 
 
 class Interval(StrEnum):
@@ -26,6 +27,8 @@ class Alignment(StrEnum):
     ANNIVERSARY = "anniversary"
 
 
+# Names of the database that say nothing of a place: the machine's own, and that nobody has set one.
+NO_PLACE = frozenset({"localtime", "Factory"})
 MONTHS = {Interval.MONTH: 1, Interval.QUARTER: 3, Interval.YEAR: 12}
 
 
@@ -50,6 +53,12 @@ class Period:
         low = min(max(self.start, start), self.end)
         high = self.end if end is None else max(min(self.end, end), low)
         return Period(low, high)
+
+
+@cache
+def timezones() -> frozenset[str]:
+    """The names that a timezone may have. They mean the same on every machine."""
+    return frozenset(available_timezones()) - NO_PLACE
 
 
 def midnight(day: date, timezone: str) -> datetime:

@@ -326,7 +326,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='plan',
             name='margin_floor',
-            field=models.DecimalField(blank=True, decimal_places=2, help_text='In percent of cost: a price below cost + this is not published. 0: none below cost. Empty: no check.', max_digits=7, null=True, verbose_name='margin floor'),
+            field=models.DecimalField(blank=True, decimal_places=2, help_text='In percent: a price below cost + this is not published. 0: none below cost. Empty: no check.', max_digits=7, null=True, verbose_name='margin floor'),
         ),
         migrations.AddField(
             model_name='planhistory',
@@ -336,7 +336,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='planhistory',
             name='margin_floor',
-            field=models.DecimalField(blank=True, decimal_places=2, help_text='In percent of cost: a price below cost + this is not published. 0: none below cost. Empty: no check.', max_digits=7, null=True, verbose_name='margin floor'),
+            field=models.DecimalField(blank=True, decimal_places=2, help_text='In percent: a price below cost + this is not published. 0: none below cost. Empty: no check.', max_digits=7, null=True, verbose_name='margin floor'),
         ),
         migrations.AddField(
             model_name='planversion',

@@ -22,7 +22,7 @@ def prorated_allowance(included: Decimal, used_days: int, full_days: int, places
 
 def places_of(quantities: Iterable[Decimal]) -> int:
     """The most decimals that any of the quantities needs."""
-    return max((-int(each.normalize(EXACT).as_tuple().exponent) for each in quantities if each), default=0)
+    return max(-int(each.normalize(EXACT).as_tuple().exponent) for each in (*quantities, ZERO))
 
 
 def spread(included: Decimal, quantities: Sequence[Decimal], places: int) -> list[Decimal]:

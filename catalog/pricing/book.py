@@ -1,12 +1,12 @@
 """A plan version as values: what rating and previews price by. Pure."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 from typing import NamedTuple, Protocol, runtime_checkable
 
-from billing_site.foundation.money import grouped
+from billing_site.foundation.money import ZERO, grouped
 from billing_site.foundation.periods import Interval
 
 # What the arithmetic shows of a number that has no end, such as 10 ÷ 3: one with more decimals than a quantity of 12
@@ -32,24 +32,38 @@ class Step(NamedTuple):
 Steps = tuple[Step, ...]
 
 
+class Explains(Protocol):
+    """Whoever can say how the price of a quantity came about."""
+
+    def steps(self, quantity: Decimal, unit: str, events: int) -> Steps: ...
+
+
 class Priced:
     """An exact, unrounded amount, the unit price where one price holds for all of the quantity, and how it came about.
 
-    The amounts of `steps` add up to `amount`, to the last digit. Many prices are never looked into: whoever makes one
-    may give a function in place of the steps, which is called when they are asked for.
+    The amounts of `steps` add up to `amount`, to the last digit. Many prices are never looked into: in place of the
+    steps may be given who tells them when they are asked for, and of which quantity.
     """
 
-    __slots__ = ("_steps", "amount", "unit_price")
+    __slots__ = ("_events", "_quantity", "_steps", "_unit", "amount", "unit_price")
 
-    def __init__(self, amount: Decimal, steps: Steps | Callable[[], Steps], unit_price: Decimal | None) -> None:
+    def __init__(
+        self,
+        amount: Decimal,
+        steps: Steps | Explains,
+        unit_price: Decimal | None,
+        quantity: Decimal = ZERO,
+        unit: str = "",
+        events: int = 0,
+    ) -> None:
         self.amount = amount
         self.unit_price = unit_price
-        self._steps = steps
+        self._steps, self._quantity, self._unit, self._events = steps, quantity, unit, events
 
     @property
     def steps(self) -> Steps:
-        if callable(self._steps):
-            self._steps = self._steps()
+        if not isinstance(self._steps, tuple):
+            self._steps = self._steps.steps(self._quantity, self._unit, self._events)
         return self._steps
 
     def __eq__(self, other: object) -> bool:
@@ -70,6 +84,10 @@ class PriceModel(Protocol):
     """
 
     def price(self, quantity: Decimal, unit: str, events: int) -> Priced: ...
+
+    def steps(self, quantity: Decimal, unit: str, events: int) -> Steps:
+        """How that price comes about: `Priced.steps`."""
+        ...
 
 
 @runtime_checkable

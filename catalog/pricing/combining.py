@@ -11,6 +11,10 @@ Key = tuple[str | None, ...]
 """The values of a charge's dimensions, in their order; None is a missing one."""
 
 
+Used = tuple[Mapping[str, str], Decimal, int]
+"""The values, quantity and events of a `Combination`, as they are handed on in here."""
+
+
 class Measured(Protocol):
     """A quantity at one combination of dimension values, for example `meters.usage.Usage`."""
 
@@ -42,23 +46,23 @@ def combine(usage: Iterable[Measured], dimensions: tuple[str, ...]) -> list[Comb
     quantities do not add up comes grouped already (`Matrix.group`), so that nothing is left to add.
     """
     return [
-        Combination(present(dimensions, key), quantity, events) for key, quantity, events in totals(usage, dimensions)
+        Combination(present(dimensions, key), measured.quantity, measured.events)
+        for key, measured in by_values(usage, dimensions)
     ]
 
 
-def totals(usage: Iterable[Measured], dimensions: tuple[str, ...]) -> list[tuple[Key, Decimal, int]]:
-    """The quantity and events of each combination, in the order of `combine`."""
-    found: dict[Key, tuple[Decimal, int]] = {}
+def by_values(usage: Iterable[Measured], dimensions: tuple[str, ...]) -> list[tuple[Key, Measured]]:
+    """What was measured at each combination, added up where it is several, in the order of `combine`."""
+    found: dict[Key, Measured] = {}
     for measured in usage:
         values = measured.dimensions
         key: Key = tuple(values.values()) if tuple(values) == dimensions else tuple(map(values.get, dimensions))
-        before = found.get(key)
-        found[key] = (
-            (measured.quantity, measured.events)
-            if before is None
-            else (EXACT.add(before[0], measured.quantity), before[1] + measured.events)
-        )
-    return [(key, *found[key]) for key in _in_order(found)]
+        found[key] = _added(found[key], measured) if key in found else measured
+    return [(key, found[key]) for key in _in_order(found)]
+
+
+def _added(one: Measured, other: Measured) -> Combination:
+    return Combination(one.dimensions, EXACT.add(one.quantity, other.quantity), one.events + other.events)
 
 
 def _in_order(keys: Iterable[Key]) -> list[Key]:

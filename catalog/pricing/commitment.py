@@ -6,7 +6,6 @@ lines are rounded already, so they and the true-up come to the rounded minimum.
 """
 
 from decimal import Decimal
-from functools import partial
 
 from billing_site.foundation.money import EXACT, ZERO
 from catalog.pricing.book import Priced, Step, Steps, shown
@@ -18,13 +17,13 @@ __all__ = ["cap_credit", "prorate", "true_up"]
 def true_up(minimum: Decimal, charged: Decimal) -> Priced:
     """max(0, minimum − charged): what is missing to the minimum."""
     missing = max(EXACT.subtract(minimum, charged), ZERO)
-    return Priced(missing, partial(_steps, "minimum", minimum, charged, missing, reached=not missing), None)
+    return Priced(missing, _steps("minimum", minimum, charged, missing, reached=not missing), None)
 
 
 def cap_credit(cap: Decimal, charged: Decimal) -> Priced:
     """min(0, cap − charged): what is taken back of what goes beyond the cap, a negative amount."""
     beyond = min(EXACT.subtract(cap, charged), ZERO)
-    return Priced(beyond, partial(_steps, "cap", cap, charged, beyond, reached=bool(beyond)), None)
+    return Priced(beyond, _steps("cap", cap, charged, beyond, reached=bool(beyond)), None)
 
 
 def _steps(name: str, bound: Decimal, charged: Decimal, amount: Decimal, *, reached: bool) -> Steps:

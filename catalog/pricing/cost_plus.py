@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from functools import partial
 
 from billing_site.foundation.money import EXACT, grouped
 from catalog.pricing.book import Priced, Step, Steps
@@ -37,10 +36,13 @@ class Marked:
     margin: Decimal
 
     def price(self, quantity: Decimal, unit: str, events: int) -> Priced:
-        unit_price = EXACT.multiply(self.cost, EXACT.add(ONE, self.margin))
-        amount = EXACT.multiply(quantity, unit_price)
-        return Priced(amount, partial(self._steps, quantity, unit, amount, unit_price), unit_price)
+        unit_price = self._unit_price()
+        return Priced(EXACT.multiply(quantity, unit_price), self, unit_price, quantity, unit, events)
 
-    def _steps(self, quantity: Decimal, unit: str, amount: Decimal, unit_price: Decimal) -> Steps:
+    def steps(self, quantity: Decimal, unit: str, events: int) -> Steps:
         words = f"{grouped(quantity)} {unit} × {grouped(self.cost)} cost × {grouped(EXACT.add(ONE, self.margin))}"
-        return (Step(words, quantity, unit_price, amount),)
+        unit_price = self._unit_price()
+        return (Step(words, quantity, unit_price, EXACT.multiply(quantity, unit_price)),)
+
+    def _unit_price(self) -> Decimal:
+        return EXACT.multiply(self.cost, EXACT.add(ONE, self.margin))

@@ -45,8 +45,8 @@ class Discount:
     def __post_init__(self) -> None:
         if (self.percent is None) == (self.amount is None):
             raise ValueError(f"The discount “{self.name}” takes off either a percentage or an amount.")
-        if not (0 <= self.percent <= HUNDRED if self.percent is not None else self.amount and self.amount > 0):
-            raise ValueError(f"The discount “{self.name}” takes off 0 to 100 %, or an amount above 0.")
+        if not 0 <= (self.percent or ZERO) <= HUNDRED or (self.amount or ZERO) < 0:
+            raise ValueError(f"The discount “{self.name}” takes off 0 to 100 %, or an amount of 0 or more.")
 
 
 @dataclass(frozen=True)

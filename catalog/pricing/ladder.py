@@ -15,7 +15,6 @@ class Ladder:
 
     def __init__(self, tiers: Sequence[Tier]) -> None:
         self.tiers = tuple(tiers)
-        self.tiers = tuple(tiers)
         self.bounds = [tier.up_to for tier in tiers if tier.up_to is not None]
         self.lower = [ZERO, *self.bounds]
         if len(self.bounds) != len(tiers) - 1 or tiers[-1].up_to is not None:

@@ -18,7 +18,7 @@ from decimal import Decimal
 from billing_site.foundation.money import ZERO
 from catalog.pricing.allowance import places_of, spread
 from catalog.pricing.book import PricesEach, Row, UsageCharge
-from catalog.pricing.combining import Combination, Key, Measured, add_up, combine, present, totals
+from catalog.pricing.combining import Combination, Key, Measured, Used, add_up, by_values, combine, present
 from catalog.pricing.row_pricing import Part, PricedRow, price_each, price_together
 
 __all__ = ["Combination", "Matrix", "Measured", "Part", "PricedRow", "PricedUsage", "combine", "price_usage"]
@@ -101,19 +101,18 @@ class Matrix:
             unknown += without_cost
         return PricedUsage(tuple(rows), tuple(unmatched), tuple(unknown))
 
-    def _under_rows(self, usage: Iterable[Measured]) -> tuple[dict[int, list[Combination]], list[Combination]]:
+    def _under_rows(self, usage: Iterable[Measured]) -> tuple[dict[int, list[Used]], list[Combination]]:
         """Combinations by the rank of the row that prices them, and those that none does."""
-        by_rank: dict[int, list[Combination]] = {}
+        by_rank: dict[int, list[Used]] = {}
         unmatched: list[Combination] = []
-        for key, quantity, events in totals(usage, self.charge.dimensions):
+        for key, measured in by_values(usage, self.charge.dimensions):
             rank, dimensions = self._found.get(key) or self._find(key)
-            combination = Combination(dimensions, quantity, events)
             if rank is None:
-                unmatched.append(combination)
+                unmatched.append(Combination(dimensions, measured.quantity, measured.events))
             elif rank in by_rank:
-                by_rank[rank].append(combination)
+                by_rank[rank].append((dimensions, measured.quantity, measured.events))
             else:
-                by_rank[rank] = [combination]
+                by_rank[rank] = [(dimensions, measured.quantity, measured.events)]
         if not by_rank and not unmatched:
             by_rank = self._without_usage()
         return by_rank, unmatched
@@ -126,7 +125,7 @@ class Matrix:
         found = self._found[key] = (None if row is None else self._rank[row.id], dimensions)
         return found
 
-    def _without_usage(self) -> dict[int, list[Combination]]:
+    def _without_usage(self) -> dict[int, list[Used]]:
         """What a charge without dimensions takes when there is no usage, if it owes anything then."""
         return {
             rank: [NOTHING]
@@ -134,11 +133,11 @@ class Matrix:
             if not self.charge.dimensions and model.price(ZERO, self.charge.unit, 0).amount
         }
 
-    def _free(self, used: Sequence[Sequence[Combination]], included: Decimal) -> list[list[Decimal]]:
+    def _free(self, used: Sequence[Sequence[Used]], included: Decimal) -> list[list[Decimal]]:
         """What is included of each combination: spread over the rows first, then within each. Empty: nothing is."""
         if not included:
             return [[]] * len(used)
-        quantities = [[each.quantity for each in combinations] for combinations in used]
+        quantities = [[quantity for _, quantity, _ in combinations] for combinations in used]
         places = self.charge.places
         if places is None:
             places = places_of(quantity for row in quantities for quantity in row)

@@ -31,8 +31,11 @@ class UnknownCosts:
         return None
 
 
-def computing(price: Price) -> PriceModel | PricesEach:
-    """The model that computes a price without faults. One by cost knows no costs yet: see `CostPlus.costs`."""
+def computing(price: Price, *, dimensions: bool = False) -> PriceModel | PricesEach:
+    """The model that computes a price without faults. One by cost knows no costs yet: see `CostPlus.costs`.
+
+    `dimensions`: the row is of a charge that has some, so it owes nothing without usage, whatever the price says.
+    """
     match price.model:
         case Model.PER_UNIT:
             return PerUnit(_given(price.unit_price))
@@ -45,7 +48,7 @@ def computing(price: Price) -> PriceModel | PricesEach:
         case Model.COST_PLUS:
             return CostPlus(_fraction(price.percent), UnknownCosts())
         case _:
-            return _TIERED[price.model](price.tiers, price.flat_at_zero)
+            return _TIERED[price.model](price.tiers, price.flat_at_zero and not dimensions)
 
 
 def _given(figure: Decimal | None) -> Decimal:

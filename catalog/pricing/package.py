@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from decimal import Decimal
-from functools import partial
 
 from billing_site.foundation.money import EXACT, ZERO, grouped
 from catalog.pricing.book import Priced, Step, Steps
@@ -19,15 +18,16 @@ class Package:
     free: Decimal = ZERO
 
     def price(self, quantity: Decimal, unit: str, events: int) -> Priced:
-        beyond = EXACT.subtract(quantity, self.free)
-        amount = EXACT.multiply(started(beyond, self.size), self.package_price)
-        return Priced(amount, partial(self._steps, quantity, unit, beyond, amount), None)
+        return Priced(self._amount(quantity), self, None, quantity, unit, events)
 
-    def _steps(self, quantity: Decimal, unit: str, beyond: Decimal, amount: Decimal) -> Steps:
+    def steps(self, quantity: Decimal, unit: str, events: int) -> Steps:
         free = f" − {grouped(self.free)} free" if self.free else ""
-        packages = in_packages(beyond, self.size, unit)
+        packages = in_packages(EXACT.subtract(quantity, self.free), self.size, unit)
         words = f"{grouped(quantity)} {unit}{free}, {packages} × {grouped(self.package_price)}"
-        return (Step(words, quantity, None, amount),)
+        return (Step(words, quantity, None, self._amount(quantity)),)
+
+    def _amount(self, quantity: Decimal) -> Decimal:
+        return EXACT.multiply(started(EXACT.subtract(quantity, self.free), self.size), self.package_price)
 
 
 def started(quantity: Decimal, size: Decimal) -> Decimal:

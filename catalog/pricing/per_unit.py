@@ -2,10 +2,9 @@
 
 from dataclasses import dataclass
 from decimal import Decimal
-from functools import partial
 
 from billing_site.foundation.money import EXACT, grouped
-from catalog.pricing.book import Priced, Step
+from catalog.pricing.book import Priced, Step, Steps
 
 
 @dataclass(frozen=True)
@@ -16,8 +15,8 @@ class PerUnit:
 
     def price(self, quantity: Decimal, unit: str, events: int) -> Priced:
         amount = EXACT.multiply(quantity, self.unit_price)
-        return Priced(amount, partial(self._steps, quantity, unit, amount), self.unit_price)
+        return Priced(amount, self, self.unit_price, quantity, unit, events)
 
-    def _steps(self, quantity: Decimal, unit: str, amount: Decimal) -> tuple[Step]:
+    def steps(self, quantity: Decimal, unit: str, events: int) -> Steps:
         words = f"{grouped(quantity)} {unit} × {grouped(self.unit_price)}"
-        return (Step(words, quantity, self.unit_price, amount),)
+        return (Step(words, quantity, self.unit_price, EXACT.multiply(quantity, self.unit_price)),)

@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass
 from decimal import Decimal
-from functools import partial
 
 from billing_site.foundation.money import EXACT, ZERO, grouped
 from catalog.pricing.book import Priced, Step, Steps
+
+HUNDRED = Decimal(100)
 
 
 @dataclass(frozen=True)
@@ -24,26 +25,29 @@ class Percentage:
 
     def price(self, quantity: Decimal, unit: str, events: int) -> Priced:
         """One unit price, the rate, holds where nothing is free or fixed."""
-        base = quantity if quantity <= 0 else max(EXACT.subtract(quantity, self.free), ZERO)
-        count = max(events - self.free_events, 0)
-        amount = EXACT.multiply(base, self.rate)
+        amount = EXACT.multiply(self._base(quantity), self.rate)
         if self.fixed:
-            amount = EXACT.add(amount, EXACT.multiply(self.fixed, Decimal(count)))
+            amount = EXACT.add(amount, EXACT.multiply(self.fixed, self._count(events)))
         one_price = None if self.fixed or self.free else self.rate
-        return Priced(amount, partial(self._steps, quantity, unit, events, base, count), one_price)
+        return Priced(amount, self, one_price, quantity, unit, events)
 
-    def _steps(self, quantity: Decimal, unit: str, events: int, base: Decimal, count: int) -> Steps:
-        free = f" − {grouped(self.free)} free" if self.free and quantity > 0 else ""
-        percent = grouped(EXACT.multiply(self.rate, Decimal(100)))
-        share = Step(
-            f"{grouped(quantity)} {unit}{free}: {grouped(base)} × {percent} %",
-            base,
-            self.rate,
-            EXACT.multiply(base, self.rate),
-        )
+    def _base(self, quantity: Decimal) -> Decimal:
+        return quantity if quantity <= 0 else max(EXACT.subtract(quantity, self.free), ZERO)
+
+    def _count(self, events: int) -> Decimal:
+        return Decimal(max(events - self.free_events, 0))
+
+    def steps(self, quantity: Decimal, unit: str, events: int) -> Steps:
+        base, percent = self._base(quantity), grouped(EXACT.multiply(self.rate, HUNDRED))
+        words = f"{grouped(quantity)} {unit}"
+        if base != quantity:
+            words += f" − {grouped(self.free)} free: {grouped(base)}"
+        share = Step(f"{words} × {percent} %", base, self.rate, EXACT.multiply(base, self.rate))
         if not self.fixed:
             return (share,)
-        free = f" − {self.free_events:,} free" if self.free_events else ""
-        words = f"{events:,} {'event' if events == 1 else 'events'}{free}: {count:,} × {grouped(self.fixed)}"
-        fee = EXACT.multiply(self.fixed, Decimal(count))
-        return (share, Step(words, Decimal(count), self.fixed, fee))
+        count = self._count(events)
+        words = f"{events:,} {'event' if events == 1 else 'events'}"
+        if count != events:
+            words += f" − {self.free_events:,} free: {grouped(count)}"
+        words += f" × {grouped(self.fixed)} each"
+        return (share, Step(words, count, self.fixed, EXACT.multiply(self.fixed, count)))

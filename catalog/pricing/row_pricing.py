@@ -1,20 +1,21 @@
 """What one row of a matrix comes to: its usage in all, priced once, or each combination by its own cost. Pure."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
-from functools import partial
 from typing import NamedTuple
 
-from billing_site.foundation.money import EXACT, ZERO, grouped
+from billing_site.foundation.money import EXACT, ZERO
 from catalog.pricing.book import Priced, PriceModel, PricesEach, Row, Step, Steps
-from catalog.pricing.combining import Combination, add_up
+from catalog.pricing.combining import Combination, Used, add_up
+from catalog.pricing.included import LessIncluded
 
 
 class Part(NamedTuple):
     """A combination under its row. `quantity` is what was measured; `included` of that costs nothing.
 
-    `unit_price`: where one price holds for the whole quantity. `weight`: its own exact amount where the row's
-    price says what that is, else its part of the row's amount by quantity. The row's rounded amount is shared by it.
+    `unit_price`: where one price holds for the whole quantity. `weight`: its own exact amount where the row's price
+    says what that is, else the quantity to be paid. The row's rounded amount is shared in proportion to it.
     """
 
     dimensions: Mapping[str, str]
@@ -38,70 +39,76 @@ class PricedRow(NamedTuple):
     parts: tuple[Part, ...]
 
 
-def price_together(
-    row: Row, model: PriceModel, used: Sequence[Combination], free: Sequence[Decimal], unit: str
-) -> PricedRow:
+def price_together(row: Row, model: PriceModel, used: Sequence[Used], free: Sequence[Decimal], unit: str) -> PricedRow:
     """All that a row takes, as one quantity. `free`: what is included of each combination; empty: nothing of any."""
     if len(used) == 1 and not free:
-        (one,) = used
-        priced = model.price(one.quantity, unit, one.events)
-        return PricedRow(row, one.quantity, ZERO, priced, (Part(*one, ZERO, priced.unit_price, priced.amount),))
-    quantity, included = add_up(each.quantity for each in used), add_up(free)
-    paid = EXACT.subtract(quantity, included)
-    priced = model.price(paid, unit, sum(each.events for each in used))
-    one_price = rate = priced.unit_price
-    if rate is None:
-        rate = EXACT.divide(priced.amount, paid) if paid else ZERO
+        dimensions, quantity, events = used[0]
+        priced = model.price(quantity, unit, events)
+        only = Part(dimensions, quantity, events, ZERO, priced.unit_price, priced.amount)
+        return PricedRow(row, quantity, ZERO, priced, (only,))
+    quantity, included = add_up(quantity for _, quantity, _ in used), add_up(free)
+    shares = free or [ZERO] * len(used)
+    paid = [EXACT.subtract(each, share) for (_, each, _), share in zip(used, shares, strict=True)]
+    events = sum(events for _, _, events in used)
+    priced = model.price(EXACT.subtract(quantity, included), unit, events)
+    weights = _weights(paid, priced)
+    if included:
+        priced = Priced(priced.amount, LessIncluded(model, included), None, quantity, unit, events)
     parts = tuple(
-        Part(*each, share, None if share else one_price, EXACT.multiply(EXACT.subtract(each.quantity, share), rate))
-        for each, share in zip(used, free or [ZERO] * len(used), strict=True)
+        Part(*each, share, priced.unit_price, weight) for each, share, weight in zip(used, shares, weights, strict=True)
     )
-    return PricedRow(row, quantity, included, _with_included(priced, quantity, included, unit), parts)
+    return PricedRow(row, quantity, included, priced, parts)
+
+
+def _weights(paid: Sequence[Decimal], priced: Priced) -> list[Decimal]:
+    """Exact amounts where one price holds. Otherwise quantities, but of those below nothing, which have no price of
+    their own then: they only made the row's quantity smaller. (Or of those alone, when the row owes less than nothing.)
+    """
+    if priced.unit_price is not None:
+        return [EXACT.multiply(quantity, priced.unit_price) for quantity in paid]
+    return [max(-quantity if priced.amount < 0 else quantity, ZERO) for quantity in paid]
 
 
 def price_each(
-    row: Row, prices: PricesEach, used: Sequence[Combination], free: Sequence[Decimal], unit: str
+    row: Row, prices: PricesEach, used: Sequence[Used], free: Sequence[Decimal], unit: str
 ) -> tuple[PricedRow | None, list[Combination]]:
     """Every combination for itself, and those that have no price because nobody knows what they cost."""
     parts: list[Part] = []
     pieces: list[tuple[Mapping[str, str], Priced]] = []
     unknown: list[Combination] = []
     for each, share in zip(used, free or [ZERO] * len(used), strict=True):
-        model = prices.at(each.dimensions)
+        dimensions, quantity, events = each
+        model = prices.at(dimensions)
         if model is None:
-            unknown.append(each)
+            unknown.append(Combination(*each))
             continue
-        paid = model.price(EXACT.subtract(each.quantity, share), unit, each.events)
-        priced = _with_included(paid, each.quantity, share, unit)
-        pieces.append((each.dimensions, priced))
+        priced = _less(model, share).price(quantity, unit, events)
+        pieces.append((dimensions, priced))
         parts.append(Part(*each, share, priced.unit_price, priced.amount))
     if not parts:
         return None, unknown
-    prices_of_parts = {part.unit_price for part in parts}
-    one_price = prices_of_parts.pop() if len(prices_of_parts) == 1 else None
-    together = Priced(add_up(part.weight for part in parts), partial(_steps_of, pieces), one_price)
+    unit_prices = {part.unit_price for part in parts}
+    one_price = unit_prices.pop() if len(unit_prices) == 1 else None
+    together = Priced(add_up(part.weight for part in parts), _Pieces(pieces), one_price)
     quantity, included = add_up(part.quantity for part in parts), add_up(part.included for part in parts)
     return PricedRow(row, quantity, included, together, tuple(parts)), unknown
 
 
-def _steps_of(pieces: Sequence[tuple[Mapping[str, str], Priced]]) -> Steps:
-    return tuple(_named_steps(pieces))
+def _less(model: PriceModel, included: Decimal) -> PriceModel:
+    return LessIncluded(model, included) if included else model
 
 
-def _named_steps(pieces: Sequence[tuple[Mapping[str, str], Priced]]) -> Iterator[Step]:
-    for dimensions, priced in pieces:
-        name = ", ".join(dimensions.values())
-        for step in priced.steps:
-            yield step._replace(words=f"{name}: {step.words}") if name else step
+@dataclass(frozen=True)
+class _Pieces:
+    """The steps of several combinations, each named by its values."""
 
+    pieces: Sequence[tuple[Mapping[str, str], Priced]]
 
-def _with_included(priced: Priced, quantity: Decimal, included: Decimal, unit: str) -> Priced:
-    """The quantity is the whole one, so no unit price holds for it."""
-    if not included:
-        return priced
-    return Priced(priced.amount, partial(_included_first, priced, quantity, included, unit), None)
+    def steps(self, quantity: Decimal, unit: str, events: int) -> Steps:
+        return tuple(self._named())
 
-
-def _included_first(priced: Priced, quantity: Decimal, included: Decimal, unit: str) -> Steps:
-    words = f"included: {grouped(included)} of {grouped(quantity)} {unit}"
-    return (Step(words, included, ZERO, ZERO), *priced.steps)
+    def _named(self) -> Iterator[Step]:
+        for dimensions, priced in self.pieces:
+            name = ", ".join(dimensions.values())
+            for step in priced.steps:
+                yield step._replace(words=f"{name}: {step.words}") if name else step

@@ -18,7 +18,10 @@ _KNOWN = {
         "tenantid",
         "subject",
     ),
-    "timestamp": ("timestamp", "time", "datetime", "occurredat", "createdat", "eventtime", "ts", "date"),
+    "timestamp": (
+        *("timestamp", "time", "datetime", "occurredat", "createdat", "eventtime", "eventtimestamp", "ts", "date"),
+        *("when", "happenedat", "startedat", "starttime", "usagetime", "usagedate", "day"),
+    ),
     "value": ("value", "quantity"),
     "status": ("status",),
     "subscription": ("subscription", "subscriptionid", "subscriptionreference"),

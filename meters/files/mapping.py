@@ -3,11 +3,12 @@
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo
 
 import msgspec
 
 from billing_site.foundation.errors import Fault
+from billing_site.foundation.periods import timezones
 from meters.decoding import FIELDS, STATUSES, Form
 from meters.files.local_times import to_utc
 from meters.values import MAX_TEXT, as_number
@@ -126,5 +127,5 @@ def _missing(mapping: Mapping) -> Iterator[Fault]:
 
 
 def _timezone(mapping: Mapping) -> Iterator[Fault]:
-    if mapping.timezone not in available_timezones():
+    if mapping.timezone not in timezones():
         yield Fault("unknown_timezone", f"“{mapping.timezone[:60]}” is no timezone, as Europe/Berlin is.", "timezone")

@@ -88,6 +88,41 @@ def test_much_of_it_under_hostile_names(
     fits(operator, "much-calls")
 
 
+def test_what_mends_a_leak_is_in_sight_on_a_phone(signed_in: Callable[..., Operator], live_server: Any) -> None:
+    much()
+    operator = signed_in(live_server.url, PHONE)
+    operator.go("/admin/leaks/")
+    mend = operator.page.get_by_role("button", name="Clone the version with this row").first
+    box = mend.bounding_box()
+    assert box is not None
+    assert 0 <= box["x"] < box["x"] + box["width"] <= PHONE[0]
+    card = operator.page.locator("#unpriced tr", has=mend).first
+    assert card.locator("td").evaluate_all(
+        "cells => cells.map(cell => getComputedStyle(cell, '::before').content)"
+    ) == [f'"{name}"' for name in ("Charge", "Values", "Quantity", "Subscriptions", "Held drafts", "Worth", "Mend")]
+
+
+@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
+def test_an_unknown_customer_is_attached_to_one_that_is_offered(
+    signed_in: Callable[..., Operator], live_server: Any, size: tuple[int, int]
+) -> None:
+    acme = subscribing.create_customer(reference="acme", name="Acme <b>Ltd")
+    Stream.objects.create(customer="stray", type="llm")
+    operator = signed_in(live_server.url, size)
+    operator.go("/admin/leaks/")
+    operator.press("Create or attach")
+    operator.page.locator("#result_list .material-symbols-outlined", has_text="more_horiz").click()
+    operator.page.get_by_text("Attach to a customer").first.click()
+    field = operator.page.locator("[name=customer]:visible")
+    field.press_sequentially("Acm")
+    expect(operator.page.locator("#offered-customers option[value=acme]")).to_have_text("Acme <b>Ltd")
+    field.fill("acme")
+    fits(operator, "attach")
+    operator.page.get_by_role("button", name="Attach").click()
+    operator.sees("“stray” means “Acme <b>Ltd” from now on")
+    assert acme.aliases.filter(reference="stray").exists()
+
+
 def test_a_gap_is_mended_from_the_page(operator: Operator) -> None:
     """From the leak to a draft with the row filled in; a price, and it is saved."""
     much()

@@ -92,6 +92,36 @@ def test_an_invoice_of_200_lines_is_read_in_any_window(
     assert cut_off == []
 
 
+NUMBERS = {
+    "invoicing/invoice": ["amount"],
+    "invoicing/run": ["invoices", "progress", "errors"],
+    "invoicing/numberseries": ["digits", "next_number"],
+    "meters/bucket": ["shown_quantity", "shown_events"],
+    "meters/unknowntype": ["customers", "events"],
+    "customers/unknowncustomer": ["events"],
+    "customers/customer": ["running"],
+    "catalog/planversion": ["charge_count"],
+    "catalog/plan": ["drafts"],
+}
+# Where the last digit of a cell, and the last letter of its column's name, end.
+ENDS = """names => names.map(name => {
+    const end = (within) => {
+        const range = document.createRange();
+        range.selectNodeContents(document.querySelector(within));
+        return Math.round(range.getBoundingClientRect().right);
+    };
+    return [end(`#result_list .column-${name} .text`), end(`#result_list .field-${name}`)];
+})"""
+
+
+def test_numbers_stand_right_under_their_names(operator: Operator) -> None:
+    plenty.everything()
+    for place, names in NUMBERS.items():
+        operator.go(f"/admin/{place}/")
+        for name, (head, cell) in zip(names, operator.page.evaluate(ENDS, names), strict=True):
+            assert abs(head - cell) <= 1, (place, name)
+
+
 @pytest.mark.parametrize("name", ["hebrew", "arabic", "chinese", "markup", "quotes"])
 def test_names_are_shown_to_the_letter(operator: Operator, name: str) -> None:
     text = plenty.NAMES[name]

@@ -149,7 +149,7 @@ def test_a_key_without_scopes_is_refused_and_a_revoked_one_says_so(operator: Ope
     operator.press("Add API key")
     operator.fill(name="Gateway")
     operator.save()
-    expect(operator.page.locator(".field-scopes")).to_contain_text("This field is required")
+    expect(operator.page.locator(".field-scopes")).to_contain_text("“Scopes” is empty: tick at least one.")
     assert not ApiKey.objects.exists()
 
     operator.tick("Read: customers, plans, usage, invoices")

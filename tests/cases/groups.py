@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tests.cases import aggregation, matrix, pricing
+from tests.cases import aggregation, allowance, commitment, discount, matrix, pricing
 from tests.cases.loading import Case
 
 
@@ -23,5 +23,8 @@ class Group:
 GROUPS = {
     "pricing": Group(pricing.figures, pricing.set_aside),
     "matrix": Group(matrix.figures, matrix.set_aside),
+    "allowance": Group(allowance.figures, allowance.set_aside),
+    "commitment": Group(commitment.figures, commitment.set_aside),
+    "discount": Group(discount.figures, discount.set_aside),
     "aggregation": Group(aggregation.figures, aggregation.set_aside, database=True),
 }

@@ -107,9 +107,9 @@ def set_aside(case: Case) -> str | None:
     """Why a case is not run; None: it is."""
     given = case.given
     if given["model"] != "matrix":
-        return f"the price model “{given['model']}” is not built yet"
+        return f"the price model “{given['model']}” is not offered"
     for name in _unknown(given):
-        return f"uses “{name}”, which is not built yet"
+        return f"uses “{name}”, which is not offered"
     matches = [_lists(cell["match"]) for cell in given["price"]["cells"]]
     if any(match in matches[:index] for index, match in enumerate(matches)):
         return "has two cells of equal keys; here such rows cannot be saved"

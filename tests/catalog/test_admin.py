@@ -99,7 +99,9 @@ def test_from_a_product_to_published_prices(alice: Client) -> None:
     form = alice.get(page("plan_add")).context["adminform"].form
     assert [form.fields[name].initial for name in ("currency", "interval", "grace")] == ["USD", "month", HOUR]
     terms = {"currency": "USD", "interval": "month", "grace": "00:00:00"}
-    answer = alice.post(page("plan_add"), {"name": "Chatbot", "code": "chatbot", **terms}, follow=True)
+    answer = alice.post(
+        page("plan_add"), {"name": "Chatbot", "code": "chatbot", "consumption": "metered", **terms}, follow=True
+    )
     product, version = Product.objects.get(), PlanVersion.objects.get()
     assert (version.plan.code, version.number, version.interval, version.grace) == ("chatbot", 1, "month", timedelta())
     assert answer.redirect_chain == [(page("planversion_change", version.pk), 302)]
@@ -210,7 +212,7 @@ def test_rows_are_changed_added_removed_and_put_in_order(alice: Client, tokens: 
         ([row(unit_price="-1")], "greater than or equal to 0"),
         ([row(unit_price="1e-16")], "no more than 15 decimal places"),
         ([row(unit_price="cheap")], "Enter a number"),
-        ([row("a", unit_price="")], "This field is required"),
+        ([row("a", unit_price="")], "“Price of one unit” is empty: write a number."),
         ([row(position="0")], "greater than or equal to 1"),
     ],
 )
@@ -258,11 +260,11 @@ def test_columns_stand_in_the_order_in_which_rows_are_read(alice: Client, tokens
     ("changed", "said"),
     [
         ({"amount": "20.001"}, "finer than USD can be paid"),
-        ({"amount": ""}, "This field is required"),
+        ({"amount": ""}, "“Amount” is empty: write a number."),
         ({"amount": "-1"}, "The fee “-1” is not a sum"),
         ({"code": "base"}, "has a charge “base” already"),
         ({"code": "Not A Code"}, "Use lower-case letters"),
-        ({"product": ""}, "This field is required"),
+        ({"product": ""}, "“Product” is empty: choose one."),
         ({"version": "0"}, "not one of the available choices"),
     ],
 )
@@ -278,7 +280,8 @@ def test_a_bad_fee_is_told_in_place(alice: Client, changed: dict[str, str], said
 def test_a_usage_charge_needs_a_meter_and_a_price_that_fits(alice: Client) -> None:
     usage = {"version": making.draft().pk, "kind": "usage", "name": "Calls", "code": "calls"}
     usage = {**usage, "product": making.product().pk, "unmatched": "hold"}
-    assert "This field is required" in errors(alice.post(page("charge_add"), {**usage, "meter": "", "unit_price": "1"}))
+    response = alice.post(page("charge_add"), {**usage, "meter": "", "unit_price": "1"})
+    assert "“Meter” is empty: choose one." in errors(response)
     meter = making.calls().pk
     response = alice.post(page("charge_add"), {**usage, "meter": meter, "unit_price": "-1"})
     assert "The unit price -1 is negative" in errors(response)
@@ -312,9 +315,86 @@ def test_a_fee_is_changed_and_removed(alice: Client) -> None:
 # Versions
 
 
+def lists(*rows: dict[str, str], stored: int = 0) -> dict[str, str]:
+    """The further currencies of a version, as its page posts them."""
+    given = {f"price_lists-{index}-{name}": value for index, row in enumerate(rows) for name, value in row.items()}
+    return {"price_lists-TOTAL_FORMS": str(len(rows)), "price_lists-INITIAL_FORMS": str(stored), **given}
+
+
+def test_a_minimum_a_cap_and_further_currencies_are_written_and_checked(alice: Client) -> None:
+    version = making.draft()
+    terms = {"currency": "USD", "interval": "month", "grace": "01:00:00", "minimum": "50", "cap": "900.5"}
+    terms["commitment_product"] = str(making.product().pk)
+    alice.post(page("planversion_change", version.pk), {**terms, **lists({"currency": "EUR", "minimum": "45"})})
+    version.refresh_from_db()
+    assert (version.minimum, version.cap) == (Decimal(50), Decimal("900.5"))
+    euro = version.price_lists.get()
+    assert (euro.currency, euro.minimum, euro.cap) == ("EUR", 45, None)
+
+    shown = alice.get(page("planversion_change", version.pk))
+    assert 'value="900.5"' in text(shown)
+    assert "When the wallet is empty" not in text(shown)
+    again = {"id": str(euro.pk), "version": str(version.pk)}
+    row = {**again, "currency": "JPY", "minimum": "0.5"}
+    response = alice.post(page("planversion_change", version.pk), {**terms, **lists(row, stored=1)})
+    assert "finer than JPY can be paid" in errors(response)
+    row = {**again, "currency": "USD"}
+    response = alice.post(page("planversion_change", version.pk), {**terms, **lists(row, stored=1)})
+    assert "priced in USD itself: choose another currency" in errors(response)
+    row = {**again, "currency": "JPY", "minimum": "7000"}
+    alice.post(page("planversion_change", version.pk), {**terms, **lists(row, stored=1)})
+    assert list(version.price_lists.values_list("currency", "minimum")) == [("JPY", 7000)]
+    row = {"id": str(version.price_lists.get().pk), "version": str(version.pk), "currency": "JPY", "DELETE": "on"}
+    alice.post(page("planversion_change", version.pk), {**terms, **lists(row, stored=1)})
+    assert not version.price_lists.exists()
+
+
+def test_what_a_plan_that_is_paid_for_beforehand_asks_for(alice: Client) -> None:
+    plan = {"name": "Credits", "code": "credits", "consumption": "credits", "margin_floor": "15"}
+    alice.post(page("plan_add"), {**plan, "currency": "USD", "interval": "month", "grace": "0"})
+    version = PlanVersion.objects.get()
+    assert (version.plan.consumption, version.plan.margin_floor) == ("credits", 15)
+    shown = text(alice.get(page("planversion_change", version.pk)))
+    assert "Paid for beforehand, by credits" in shown
+    assert "Minimum and cap" not in shown
+    terms = {
+        "currency": "USD",
+        "interval": "month",
+        "grace": "0",
+        **lists({"currency": "EUR", "credit_price": "0.018"}),
+    }
+    terms |= {"when_empty": "invoice", "included_credits": "1000", "credit_price": "0.02"}
+    alice.post(page("planversion_change", version.pk), terms)
+    version.refresh_from_db()
+    assert (version.when_empty, version.included_credits, version.credit_price) == ("invoice", 1000, Decimal("0.02"))
+    assert version.price_lists.get().credit_price == Decimal("0.018")
+    publish(making.usage(version, making.calls(), [({}, Decimal(1))]).version)
+    response = alice.post(page("plan_change", version.plan_id), {**plan, "consumption": "metered"}, follow=True)
+    assert "make another plan instead" in text(response)
+
+
+def test_a_plan_is_cloned_under_another_name(alice: Client) -> None:
+    version = publish(making.chatbot())
+    shown = text(alice.get(page("plan_clone", version.plan_id)))
+    assert "Nothing changes for Chatbot" in shown
+    taken = {"name": "Chatbot", "code": version.plan.code}
+    assert "already exists" in text(alice.post(page("plan_clone", version.plan_id), taken))
+    alice.post(page("plan_clone", version.plan_id), {"name": "Chatbot 2", "code": "chatbot-2"})
+    made = PlanVersion.objects.exclude(pk=version.pk).get()
+    assert (made.plan.name, made.status, made.charges.count()) == ("Chatbot 2", "draft", 3)
+
+
+def test_who_may_not_add_plans_clones_none() -> None:
+    version = publish(making.chatbot())
+    bob = signed_in("view_plan", "add_planversion")
+    assert bob.get(page("plan_clone", version.plan_id)).status_code == 403
+    assert bob.post(page("plan_clone", version.plan_id), {"name": "X", "code": "x"}).status_code == 403
+    assert PlanVersion.objects.count() == 1
+
+
 def test_a_drafts_terms_are_changed_and_checked(alice: Client) -> None:
     version = making.draft()
-    terms = {"currency": "EUR", "interval": "week", "grace": "02:00:00"}
+    terms = {"currency": "EUR", "interval": "week", "grace": "02:00:00", **lists()}
     alice.post(page("planversion_change", version.pk), terms)
     version.refresh_from_db()
     assert (version.currency, version.interval, version.grace.total_seconds()) == ("EUR", "week", 7200)

@@ -1,16 +1,25 @@
 """Which row prices which usage, and what a row comes to."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from decimal import Decimal, localcontext
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from billing_site.foundation.money import round_amount
-from catalog.pricing.book import Row, Unmatched, UsageCharge
-from catalog.pricing.matrix import Combination, Matrix, combine, price_usage
+from billing_site.foundation.money import EXACT, ZERO, round_amount
+from catalog.pricing.book import PriceModel, PricesEach, Row, Unmatched, UsageCharge
+from catalog.pricing.combining import add_up
+from catalog.pricing.cost_plus import CostPlus
+from catalog.pricing.graduated import Graduated
+from catalog.pricing.matrix import Combination, Matrix, PricedRow, price_usage
 from catalog.pricing.per_unit import PerUnit
+from catalog.pricing.percentage import Percentage
+from catalog.pricing.sharing import share
+from catalog.pricing.tiers import Tier
+from tests.catalog.pricing_models import MODELS, explains_itself
 
 
 def charge(*rows: tuple[Mapping[str, str], str], dimensions: tuple[str, ...] = ("model", "token_type")) -> UsageCharge:
@@ -143,10 +152,13 @@ def test_without_usage_there_is_no_row() -> None:
     assert (priced.rows, priced.unmatched) == ((), ())
 
 
-def test_usage_is_added_up_over_what_cannot_be_priced() -> None:
-    usage = [used(1, model="a", region="eu"), used(2, model="a", region="us"), used(4, region="us")]
-    assert combine(usage, ("model",)) == [used(4), used(3, 2, model="a")]
-    assert combine(usage, ()) == [used(7, 3)]
+def test_usage_is_grouped_by_its_row_where_quantities_do_not_add_up() -> None:
+    values = {"model": "a", "token_type": "output", "region": "eu"}
+    assert Matrix(ROWS).group(values) == {"model": "a", "token_type": "output"}
+    largest = Matrix(replace(ROWS, adds_up=False))
+    assert largest.group(values) == {"model": "a"}
+    assert largest.group({"region": "eu"}) == {}
+    assert Matrix(replace(ROWS, adds_up=False, rows=())).group(values) == {"model": "a", "token_type": "output"}
 
 
 def test_the_precision_of_whoever_calls_has_no_say() -> None:
@@ -155,6 +167,163 @@ def test_the_precision_of_whoever_calls_has_no_say() -> None:
     assert priced.rows[0].quantity == Decimal("12345679.123456789012")
     assert priced.rows[0].priced.amount == Decimal("123.45679123456789012")
     assert priced.rows[0].parts[0].weight == Decimal("123.45678123456789012")
+
+
+TIERS = [
+    Tier(Decimal(100), Decimal("0.02")),
+    Tier(Decimal(1000), Decimal("0.01"), Decimal(5)),
+    Tier(None, Decimal("0.005")),
+]
+
+
+def by(model: PriceModel | PricesEach, *matches: Mapping[str, str], **changed: Any) -> UsageCharge:
+    """A charge whose rows all have this model, for these values."""
+    rows = tuple(Row(position, position, match, model) for position, match in enumerate(matches))
+    return replace(charge(), rows=rows, **changed)
+
+
+def steps(row: PricedRow) -> list[str]:
+    return [str(step) for step in row.priced.steps]
+
+
+def test_combinations_share_the_tiers_of_their_row_and_its_amount_by_quantity() -> None:
+    usage = [used(60, model="a"), used(140, model="b"), used(-20, model="c"), used(90, model="d")]
+    (row, other) = price_usage(by(Graduated(TIERS, flat_at_zero=False), {}, {"model": "d"}), usage).rows
+    assert (row.quantity, row.priced.unit_price) == (180, None)
+    assert steps(row) == [
+        "tier 1, up to 100 token: 100 token × 0.02 = 2",
+        "tier 2, above 100 to 1,000 token: 80 token × 0.01 = 0.8",
+        "tier 2, above 100 to 1,000 token: flat fee = 5",
+    ]
+    # What was taken back has no price of its own here: it only made the quantity of the row smaller.
+    assert [(part.quantity, part.weight) for part in row.parts] == [(60, 60), (140, 140), (-20, 0)]
+    assert share(Decimal("7.80"), [part.weight for part in row.parts], 2) == [
+        Decimal("2.34"),
+        Decimal("5.46"),
+        Decimal("0.00"),
+    ]
+    assert (other.quantity, other.priced.amount) == (90, Decimal("1.8"))
+
+
+def test_a_row_that_owes_less_than_nothing_is_shared_by_what_was_taken_back() -> None:
+    usage = [used(60, model="a"), used(-140, model="b"), used(-20, model="c")]
+    (row,) = price_usage(by(Graduated(TIERS, flat_at_zero=False), {}), usage).rows
+    assert (row.quantity, row.priced.amount) == (-100, -2)
+    assert [part.weight for part in row.parts] == [0, 140, 20]
+
+
+def test_a_fixed_fee_counts_the_events_of_the_whole_row() -> None:
+    usage = [used(100, 3, model="a"), used(300, 2, model="b")]
+    (row,) = price_usage(by(Percentage(Decimal("0.01"), Decimal(1)), {}), usage).rows
+    assert (row.priced.amount, [part.events for part in row.parts]) == (9, [3, 2])
+
+
+def test_only_a_charge_without_dimensions_owes_a_fee_without_usage() -> None:
+    fee = Graduated([Tier(None, Decimal(1), Decimal(7))], flat_at_zero=True)
+    (row,) = price_usage(by(fee, {}, dimensions=()), []).rows
+    assert (row.quantity, row.priced.amount, len(row.parts)) == (0, 7, 1)
+    assert price_usage(by(fee, {}), []).rows == ()
+    assert price_usage(by(PerUnit(Decimal(1)), {}, dimensions=()), []).rows == ()
+    assert price_usage(by(cost_plus(), {}, dimensions=()), []).rows == ()
+    assert price_usage(by(fee, dimensions=()), []) == price_usage(by(fee, {}), [])
+
+
+def cost_plus() -> CostPlus:
+    costs = {"a": Decimal(2), "b": Decimal(3), "like a": Decimal(2)}
+    return CostPlus(Decimal("0.5"), lambda values: costs.get(values.get("model", "")))
+
+
+def test_cost_plus_prices_every_combination_by_its_own_cost() -> None:
+    usage = [used(10, model="a"), used(20, 2, model="b", token_type="input"), used(5, model="new"), used(1)]
+    priced = price_usage(by(cost_plus(), {}), usage)
+    (row,) = priced.rows
+    assert priced.unmatched == ()
+    assert priced.unknown_cost == (used(1), used(5, model="new"))
+    assert (row.quantity, row.priced.amount, row.priced.unit_price) == (30, 120, None)
+    assert [(part.quantity, part.unit_price, part.weight) for part in row.parts] == [(10, 3, 30), (20, 4.5, 90)]
+    assert steps(row) == ["a: 10 token × 2 cost × 1.5 = 30", "b, input: 20 token × 3 cost × 1.5 = 90"]
+
+
+def test_one_cost_for_all_is_one_unit_price_and_no_known_cost_is_no_row() -> None:
+    (row,) = price_usage(by(cost_plus(), {}), [used(10, model="a"), used(1, model="like a")]).rows
+    assert row.priced.unit_price == 3
+    assert price_usage(by(cost_plus(), {}), [used(10, model="new")]).rows == ()
+    (row,) = price_usage(by(CostPlus(Decimal(0), lambda _: Decimal(1)), {}, dimensions=()), [used(4)]).rows
+    assert steps(row) == ["4 token × 1 cost × 1 = 4"]
+
+
+def test_what_is_included_is_spread_over_all_rows_by_quantity() -> None:
+    rows = charge(({"token_type": "input"}, "0.5"), ({"token_type": "output"}, "2"))
+    usage = [
+        used(200, model="a", token_type="input"),
+        used(100, model="b", token_type="input"),
+        used(100, model="a", token_type="output"),
+        used(100, model="a", token_type="other"),
+    ]
+    priced = price_usage(rows, usage, Decimal(101))
+    assert [(row.quantity, row.included, row.priced.amount) for row in priced.rows] == [
+        (300, 61, Decimal("119.5")),  # 60.6, and the unit that is left: of equal remainders the first
+        (100, 20, 160),
+    ]
+    first = priced.rows[0]
+    assert steps(first) == ["included: 61 of 300 token = 0", "239 token × 0.5 = 119.5"]
+    assert first.priced.unit_price is None
+    assert [(part.quantity, part.included, part.unit_price) for part in first.parts] == [
+        (200, 41, None),
+        (100, 20, None),
+    ]
+    assert [part.weight for part in first.parts] == [Decimal("79.5"), Decimal(40)]
+    assert priced.unmatched == (used(100, model="a", token_type="other"),)
+
+
+def test_what_was_taken_back_makes_less_to_be_included() -> None:
+    rows = charge(({"model": "a"}, "1"), ({"model": "b"}, "1"))
+    priced = price_usage(rows, [used(100, model="a"), used(-40, model="b")], Decimal(1000))
+    assert [(row.included, row.priced.amount) for row in priced.rows] == [(60, 40), (0, -40)]
+
+
+def test_units_are_included_at_the_places_of_the_meter() -> None:
+    rows = charge(({"model": "a"}, "1"), ({"model": "b"}, "1"))
+    usage = [used(2, model="a"), used(1, model="b")]
+    assert [row.included for row in price_usage(rows, usage, Decimal(1)).rows] == [1, 0]
+    rounded = replace(rows, places=2)
+    assert [str(row.included) for row in price_usage(rounded, usage, Decimal(1)).rows] == ["0.67", "0.33"]
+    half = price_usage(rows, usage, Decimal("0.5"))  # as it was agreed, though usage comes in whole units
+    assert [str(row.included) for row in half.rows] == ["0.3", "0.2"]
+    finer = [used("2.000", model="a"), used("1.5", model="b")]
+    assert [str(row.included) for row in price_usage(rows, finer, Decimal(1)).rows] == ["0.6", "0.4"]
+
+
+def test_what_is_included_comes_off_each_combination_that_is_priced_for_itself() -> None:
+    priced = price_usage(by(cost_plus(), {}), [used(10, model="a"), used(30, model="b")], Decimal(20))
+    (row,) = priced.rows
+    assert (row.included, row.priced.amount) == (20, 82.5)
+    assert steps(row) == [
+        "a: included: 5 of 10 token = 0",
+        "a: 5 token × 2 cost × 1.5 = 15",
+        "b: included: 15 of 30 token = 0",
+        "b: 15 token × 3 cost × 1.5 = 67.5",
+    ]
+    assert [part.unit_price for part in row.parts] == [None, None]
+
+
+def test_all_that_is_used_can_be_included_and_a_fee_is_due_all_the_same() -> None:
+    fee = Graduated([Tier(None, Decimal(1), Decimal(7))], flat_at_zero=True)
+    (row,) = price_usage(by(fee, {}, dimensions=()), [used(50)], Decimal(100)).rows
+    assert steps(row) == [
+        "included: 50 of 50 token = 0",
+        "tier 1, any quantity: 0 token × 1 = 0",
+        "tier 1, any quantity: flat fee = 7",
+    ]
+
+
+def test_rows_that_were_found_are_kept_up_to_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("catalog.pricing.matrix.KEPT", 2)
+    matrix = Matrix(charge(({}, "1"), ({"model": "m3"}, "5")))
+    usage = [used(1, model=f"m{number}") for number in range(5)]
+    for _ in range(2):
+        assert [(row.row.position, row.quantity) for row in matrix.price(usage).rows] == [(0, 4), (1, 1)]
+        assert len(matrix._found) <= 2
 
 
 # What holds for all
@@ -213,3 +382,52 @@ def test_the_order_of_usage_changes_nothing(priced_by: UsageCharge, usage: list[
     shuffled = list(usage)
     random.shuffle(shuffled)  # type: ignore[attr-defined]
     assert price_usage(priced_by, shuffled) == price_usage(priced_by, usage)
+
+
+COSTS = st.dictionaries(VALUES, st.decimals(min_value=0, max_value=100, places=9))
+EACH = st.builds(
+    lambda costs, margin: CostPlus(margin, lambda values: costs.get(values.get("model", "a"))),
+    COSTS,
+    st.decimals(min_value=-1, max_value=9, places=4),
+)
+
+
+@st.composite
+def any_charge(draw: st.DrawFn) -> UsageCharge:
+    """Rows of any kind side by side."""
+    matches = draw(st.lists(MATCHES, max_size=8, unique_by=lambda match: tuple(sorted(match.items()))))
+    rows = tuple(Row(index, index, match, draw(MODELS | EACH)) for index, match in enumerate(matches))
+    return replace(charge(), dimensions=NAMES, rows=rows)
+
+
+SOME = st.decimals(min_value=-(10**8), max_value=10**8, places=3)
+SOME_USAGE = st.lists(
+    st.builds(Combination, st.dictionaries(st.sampled_from(NAMES), VALUES), SOME, st.integers(0, 9)), max_size=12
+)
+
+
+@given(any_charge(), SOME_USAGE, st.one_of(st.just(ZERO), st.decimals(min_value=0, max_value=10**9, places=3)))
+def test_the_cells_of_any_matrix_add_up_to_its_usage_and_its_amounts(
+    priced_by: UsageCharge, usage: list[Combination], included: Decimal
+) -> None:
+    priced = price_usage(priced_by, usage, included)
+    total = add_up(each.quantity for each in usage)
+    apart = [*priced.unmatched, *priced.unknown_cost]
+    assert add_up([*(row.quantity for row in priced.rows), *(each.quantity for each in apart)]) == total
+    free = add_up(row.included for row in priced.rows)
+    most = max(min(included, total), ZERO)
+    assert free <= most
+    assert free == most or apart
+    for row in priced.rows:
+        assert add_up(part.quantity for part in row.parts) == row.quantity
+        assert add_up(part.included for part in row.parts) == row.included
+        assert all(0 <= part.included <= max(part.quantity, ZERO) for part in row.parts)
+        assert add_up(step.amount for step in row.priced.steps) == row.priced.amount
+        assert explains_itself(row.priced)
+        rounded = round_amount(row.priced.amount, "USD")
+        shares = share(rounded, [part.weight for part in row.parts], 2)
+        assert add_up(shares) == rounded
+        for part, amount in zip(row.parts, shares, strict=True):
+            one_price = part.unit_price
+            assert one_price is None or EXACT.multiply(one_price, part.quantity) == part.weight
+            assert one_price is None or amount == 0 or (amount < 0) == (part.quantity < 0)

@@ -18,6 +18,7 @@ from catalog.publishing import (
     retire,
     review,
 )
+from meters.metering import define_meter
 from meters.models import Dimension, Meter
 from tests.catalog import making
 
@@ -307,6 +308,47 @@ def test_the_review_warns_of_two_charges_that_price_the_same_usage(
     )
     assert warnings == [warning] * int(warned)
     assert review(version).faults == []
+
+
+@pytest.mark.parametrize(
+    ("rows", "warned"),
+    [
+        ([({}, 1)], True),
+        ([({"model": "a"}, 1)], True),
+        ([({"token_type": "total"}, 1), ({}, 1)], True),
+        ([({"token_type": "input"}, 1), ({"token_type": "output"}, 1), ({}, 1)], True),
+        ([({"token_type": "total", "model": "a"}, 0), ({}, 1)], True),  # of another model, both are paid
+        ([({"token_type": "total"}, 0), ({}, 1)], False),
+        ([({"model": "a", "token_type": "total"}, 0), ({"model": "a"}, 1)], False),
+        ([({}, 0)], False),
+        ([({"token_type": "total"}, 1)], False),
+        ([({"token_type": name}, 1) for name in ("input", "output", "total")], False),
+        ([({"model": "a", "token_type": "total"}, 1), ({"model": "b"}, 1), ({"token_type": "total"}, 0)], True),
+        ([({"token_type": "total"}, 0), ({"model": "b"}, 1)], False),  # of equals the first one takes it
+        ([({"model": "b"}, 1), ({"token_type": "total"}, 0)], True),
+    ],
+)
+def test_the_review_warns_where_a_total_is_charged_beside_its_parts(
+    rows: list[tuple[dict[str, str], int]], *, warned: bool
+) -> None:
+    meter = define_meter(
+        code="tokens",
+        name="Tokens",
+        event_type="llm.request",
+        aggregation="sum",
+        unit="token",
+        values=[("input", "i"), ("output", "o"), ("total", "i", ["o"]), ("cached", "c")],
+        label_dimension="token_type",
+        dimensions=[("model", "model")],
+    )
+    version = making.draft()
+    making.usage(version, meter, [(match, Decimal(price)) for match, price in rows])
+    assert review(version).faults == []
+    found = [text for text in review(version).warnings if "adds up" in text]
+    if warned:
+        assert found[0].startswith("Charge “Tokens”: token_type “total” adds up what “input” and “output” count, too")
+        assert "at 0 for what is not to be paid" in found[0]
+    assert len(found) == int(warned)
 
 
 def test_the_review_compares_with_the_version_published_last() -> None:

@@ -256,11 +256,29 @@ class TestUnknownCustomers:
 
     def test_a_row_is_attached_to_a_customer(self, operator: Client, acme: Customer) -> None:
         address = action("attach", self.row())
-        wrong = operator.post(address, {"customer": "nobody", "_form_submitted": "on"})
-        assert "No customer is known by “nobody”" in wrong.content.decode()
+        subscribing.create_customer(reference="acme-2", name="Acme East")
+        for typed, said in (
+            ("nobody", "No customer has “nobody” in its reference or name"),
+            ("acm", "“acm” is in the reference or name of acme (Acme); acme-2 (Acme East): write the reference"),
+            ("acme-", "“acme-” is in the reference or name of acme-2 (Acme East): write the reference in full"),
+            ("", "“Customer” is empty: write it."),
+        ):
+            wrong = operator.post(address, {"customer": typed, "_form_submitted": "on"})
+            assert said in wrong.content.decode()
+        assert not Alias.objects.filter(reference="<stray>").exists()
         answer = operator.post(address, {"customer": "acme", "_form_submitted": "on"})
         assert answer["HX-Redirect"] == f"{CUSTOMERS}{acme.pk}/change/"
         assert acme.aliases.filter(reference="<stray>").exists()
+
+    def test_a_row_is_attached_by_the_name_in_full(self, operator: Client, acme: Customer) -> None:
+        operator.post(action("attach", self.row()), {"customer": acme.name, "_form_submitted": "on"})
+        assert acme.aliases.filter(reference="<stray>").exists()
+
+    def test_customers_are_offered_while_one_types(self, operator: Client, acme: Customer) -> None:
+        subscribing.create_customer(reference="other", name="<b>ACME East")
+        found = operator.get(f"{UNKNOWN}offered/", {"q": "acm"}).json()["options"]
+        assert found == [{"value": "acme", "label": acme.name}, {"value": "other", "label": "<b>ACME East"}]
+        assert operator.get(f"{UNKNOWN}offered/", {"q": "\0"}).json() == {"options": []}
 
     def test_customers_are_created_for_all_that_are_ticked(self, operator: Client) -> None:
         fields = {"action": "create_customers", "_selected_action": [self.row()]}
@@ -298,6 +316,7 @@ def test_a_clerk_who_may_only_look_cannot_create_from_unknown(acme: Customer) ->
     assert client.post(action("create_customer", stray.pk), fields).status_code == 403
     assert client.post(action("attach", stray.pk), {"customer": "acme", "_form_submitted": "on"}).status_code == 403
     assert not Customer.objects.filter(reference="stray").exists()
+    assert client.get(f"{UNKNOWN}offered/?q=acme").status_code == 403
 
 
 def test_only_currencies_in_use_are_offered() -> None:

@@ -8,10 +8,12 @@ from django.test import Client
 
 from billing_site.foundation.periods import Period
 from catalog.models import PlanVersion
+from customers import periodic, usage_csv
 from customers.models import Customer, Subscription
 from customers.rating import Request, measure, rate
 from customers.subscribing import create_customer, subscribe
 from meters.models import Backfill, Meter
+from meters.usage import StillCounting
 from tests.customers import making
 from tests.customers.conftest import Caller
 
@@ -83,6 +85,24 @@ def test_the_api_says_so(address: str, writer: Caller, tokens: Meter) -> None:
     assert writer.get(address, **ASKED, meter="calls").json()["still_counting"] == []
     finish(tokens)
     assert writer.get(address, **ASKED).json()["still_counting"] == []
+
+
+@pytest.mark.parametrize("address", ["/v1/usage", "/v1/customers/acme/usage"])
+def test_the_api_says_so_of_a_meter_that_begins_to_count_in_between(
+    address: str, writer: Caller, tokens: Meter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, early = periodic.still_counting, iter([[]])
+    monkeypatch.setattr(periodic, "still_counting", lambda meters: next(early, None) or asked(meters))
+    assert writer.get(address, **ASKED).json()["still_counting"] == [{"meter": "tokens", "percent": 43}]
+
+
+def test_a_file_breaks_off_when_a_meter_begins_to_count_in_between(
+    writer: Caller, tokens: Meter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(usage_csv, "still_counting", lambda meters: [])
+    answer = writer.get("/v1/usage", **ASKED, format="csv")
+    with pytest.raises(StillCounting):
+        b"".join(answer.streaming_content)
 
 
 def test_a_file_is_refused_until_it_is_whole(writer: Caller, tokens: Meter) -> None:

@@ -11,9 +11,13 @@ from hypothesis import strategies as st
 
 from billing_site.foundation.money import EXACT, round_amount
 from billing_site.foundation.periods import Interval, Period
-from catalog.pricing.book import PriceBook, Row, Unmatched, UsageCharge
+from catalog.pricing.book import PriceBook, PriceModel, PricesEach, Row, Unmatched, UsageCharge
+from catalog.pricing.cost_plus import CostPlus
+from catalog.pricing.graduated import Graduated
 from catalog.pricing.matrix import Matrix
 from catalog.pricing.per_unit import PerUnit
+from catalog.pricing.stairstep import Stairstep
+from catalog.pricing.tiers import Tier
 from customers.rated import RatedLine
 from customers.segments import Segment
 from customers.usage_lines import usage_lines
@@ -187,6 +191,59 @@ def test_usage_without_a_price_can_be_free_and_says_so() -> None:
     assert lines[1].explanation["steps"] == [
         "no row prices model = gpt-z, token_type = output; the charge says to charge nothing for such usage"
     ]
+
+
+def charged(
+    price: PriceModel | PricesEach,
+    usage: Sequence[Usage],
+    dimensions: tuple[str, ...] = ("model",),
+    policy: Unmatched = Unmatched.HOLD,
+) -> tuple[list[RatedLine], list[str]]:
+    charge = UsageCharge(7, 0, "tokens", "Tokens", 3, 1, "token", dimensions, (Row(1, 0, {}, price),), policy)
+    book = PriceBook(9, "Chatbot v1", "USD", Interval.MONTH, (charge,))
+    return usage_lines(book, Segment(NOVEMBER, Matrix(charge), 30, 30), usage)
+
+
+def test_lines_of_tiers_have_no_unit_price_and_share_the_amount_of_their_row() -> None:
+    tiers = [Tier(Decimal(100), Decimal("0.02")), Tier(None, Decimal("0.01"), Decimal(5))]
+    usage = [Usage({"model": "a"}, Decimal(60)), Usage({"model": "b"}, Decimal(140))]
+    lines, _ = charged(Graduated(tiers, flat_at_zero=False), usage)
+    assert shown(lines) == [("Tokens · a", "60", "2.40"), ("Tokens · b", "140", "5.60")]
+    assert [line.unit_price for line in lines] == [None, None]
+    assert lines[0].explanation["steps"] == [
+        "tier 1, up to 100 token: 100 token × 0.02 = 2",
+        "tier 2, above 100 token: 100 token × 0.01 = 1",
+        "tier 2, above 100 token: flat fee = 5",
+    ]
+
+
+def test_a_fee_that_is_due_without_usage_has_a_line() -> None:
+    fee = Stairstep([Tier(None, flat_price=Decimal(9))], flat_at_zero=True)
+    assert charged(fee, []) == ([], [])
+    lines, problems = charged(fee, [], dimensions=())
+    assert (shown(lines), problems) == ([("Tokens", "0", "9.00")], [])
+
+
+def test_a_unit_price_that_is_too_fine_to_show_stands_in_the_explanation() -> None:
+    cost = Decimal("0.000000000000001")
+    lines, _ = charged(CostPlus(Decimal("0.5"), lambda _: cost), used(("gpt-a input", 10**15)))
+    assert [(line.unit_price, str(line.amount)) for line in lines] == [(None, "1.50")]
+    assert "0.000000000000001 cost × 1.5" in str(lines[0].explanation["steps"])
+
+
+@pytest.mark.parametrize("policy", list(Unmatched))
+def test_a_cost_that_nobody_knows_holds_the_invoice_whatever_the_charge_says(policy: Unmatched) -> None:
+    by_cost = CostPlus(Decimal("0.2"), lambda values: Decimal("0.001") if values["model"] == "a" else None)
+    usage = [Usage({"model": name}, Decimal(quantity)) for name, quantity in (("a", 1000), ("new", 50), ("old", 0))]
+    lines, problems = charged(by_cost, usage, policy=policy)
+    assert [(line.description, str(line.amount), line.unit_price) for line in lines] == [
+        ("Tokens · a", "1.20", Decimal("0.0012"))
+    ]
+    (problem,) = problems
+    assert problem == (
+        "“Tokens” of Chatbot v1 is priced by cost, and nobody knows what model = new costs: 50 token."
+        " Record its cost; the invoice goes on by itself."
+    )
 
 
 quantities = st.decimals(min_value=-(10**20), max_value=10**20, places=12, allow_nan=False)

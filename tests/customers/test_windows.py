@@ -105,6 +105,6 @@ def test_hours_make_up_days(day: date, timezone: str) -> None:
 def test_what_nobody_reads_is_refused() -> None:
     with pytest.raises(Refused, match="“fortnight” is not a window; use one of hour, day, week, month"):
         step_named("fortnight")
-    with pytest.raises(Refused, match="are about 17,544 windows of a hour; at most 10,000"):
+    with pytest.raises(Refused, match="are about 17,544 windows of one hour; at most 10,000"):
         check_number(days("2024-01-01", "2026-01-01", "UTC"), Step.HOUR)
     check_number(days("2024-01-01", "2026-01-01", "UTC"), Step.DAY)

@@ -67,9 +67,9 @@ def test_the_command_that_is_shown_sends_an_event(admin_client: Client) -> None:
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"name": ""}, "This field is required."),
-        ({"name": "   "}, "This field is required."),
-        ({"scopes": []}, "This field is required."),
+        ({"name": ""}, "“Name” is empty: write it."),
+        ({"name": "   "}, "“Name” is empty: write it."),
+        ({"scopes": []}, "“Scopes” is empty: tick at least one."),
         ({"scopes": ["root"]}, "root is not one of the available choices"),
         ({"expires_at_0": "2020-01-01", "expires_at_1": "00:00"}, "would already have expired"),
     ],

@@ -10,10 +10,11 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from billing_site.foundation.money import plain
+from catalog import publishing
 from catalog.pricing.book import Row
 from catalog.pricing.per_unit import PerUnit
 from customers import subscribing
-from customers.models import Customer
+from customers.models import Customer, Subscription
 from invoicing import unpriced
 from invoicing.models import Invoice
 from meters.models import Meter
@@ -152,6 +153,16 @@ class TestBilledAtNothing:
             ({"kind": "in", "model": "c"}, (Decimal("2.00"), Decimal("1000.00")), 1),
         ]
         assert len(unpriced.billed_at_nothing(1)) == 1
+
+    def test_what_was_billed_is_found_when_the_subscription_has_moved_on(self, tokens: Meter) -> None:
+        """To the version with the row, which is how it is mended."""
+        self.billed(tokens, c=200)
+        before = self.gaps()
+        subscription = Subscription.objects.get()
+        mended = publishing.clone_version(subscription.version)
+        making.publish(mended)
+        subscribing.move_to_version(subscription, mended)
+        assert self.gaps() == before != []
 
     def test_after_35_days_it_is_past(self, tokens: Meter) -> None:
         self.billed(tokens, c=200)

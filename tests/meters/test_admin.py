@@ -108,9 +108,12 @@ def test_a_total_of_labels_is_made(operator: Client) -> None:
 BAD: dict[str, tuple[dict[str, Any], str]] = {
     "neither levels nor deltas": ({"aggregation": "weighted_sum"}, "levels or deltas"),
     "too many places": ({"rounding": "ceil", "rounding_places": "13"}, "less than or equal to 12"),
-    "rounding to no places": ({"rounding": "ceil", "rounding_places": ""}, "is required"),
+    "rounding to no places": (
+        {"rounding": "ceil", "rounding_places": ""},
+        "“Decimal places” is empty: write",
+    ),
     "a property added twice": ({"values": [{"label": "", "property": "a", "plus": "b,b"}]}, "is given 2 times"),
-    "no name": ({"name": ""}, "This field is required"),
+    "no name": ({"name": ""}, "“Name” is empty: write it."),
     "a code with capitals": ({"code": "LLM"}, "Use lower-case letters"),
     "labels without a dimension": (
         {"values": [{"label": "input", "property": "a"}]},

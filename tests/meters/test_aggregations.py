@@ -304,3 +304,15 @@ def _facts(name: str, rows: list[tuple[Any, ...]], order: dict[int, int]) -> lis
         named = tuple((key, text) for key, text in (("model", model), ("region", region)) if text is not None)
         facts.append(Fact((subscription, named), NOON + offset, order[number], Decimal(read)))
     return facts
+
+
+@pytest.mark.parametrize("first", ["c", "d"])
+@pytest.mark.parametrize("name", ["latest", "levels"])
+def test_of_two_at_one_instant_the_one_received_last_counts_whoever_it_names(name: str, first: str) -> None:
+    """Over several combinations, and over several references of a customer."""
+    meter = make(EVERY[name], "llm.request", dimensions=[("model", "model")] if name == "latest" else [])
+    second = "d" if first == "c" else "c"
+    for reference, value in ((first, 5), (second, 9)):
+        send({**at(0, reference, value, model=reference), "customer": reference})
+    window = Window(1, ("c", "d"), meter.pk, whole(0, 1), grouping=only(()))
+    assert [each.quantity for each in read([window])[1]] == [9]

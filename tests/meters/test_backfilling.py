@@ -135,7 +135,7 @@ def test_a_changed_meter_shows_nothing_of_before() -> None:
     changed = change(meter, replace(draft_of(meter), filters=(FilterDraft("model", "one_of", ("b",)),), dimensions=()))
     send(at(6, "r6", 5, model="b"))
     assert (changed.generation, job_of(meter).status) == (2, "counting")
-    shown = read([Window(1, ("acme",), meter.pk, DAY)], partial=True)[1]
+    shown = read([Window(1, ("acme",), meter.pk, DAY)], told=[meter.pk])[1]
     assert [(each.quantity, each.events) for each in shown] == [(5, 1)]
     turn(meter, 9)
     assert (job_of(meter).status, used(meter), rebuild(meter)) == ("done", (Decimal(25), 3), [])
@@ -308,8 +308,12 @@ def test_whoever_corrects_an_event_and_the_job_wait_for_each_other() -> None:
 
     with ThreadPoolExecutor(1) as pool:
         with transaction.atomic():
-            waiting = backfilling.not_yet_counted([ids[0], ids[1], ids[2], ids[5], ids[5] + 1], [meter.pk, other.pk])
-            assert waiting == {(ids[2], meter.pk), (ids[5], meter.pk)}
+            waiting = backfilling.uncounted([meter.pk, other.pk])
+            asked = [ids[0], ids[1], ids[2], ids[5], ids[5] + 1]
+            assert {(key, each) for key in asked for each, span in waiting.items() if span.holds(key)} == {
+                (ids[2], meter.pk),
+                (ids[5], meter.pk),
+            }
             working = pool.submit(work)
             assert not done.wait(0.5)
             assert buckets(meter) == 2
@@ -334,3 +338,22 @@ def test_a_deadlock_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ingest, "add", add)
     backfilling.run(meter)
     assert (used(meter), rebuild(meter)) == ((Decimal(3), 3), [])
+
+
+def test_a_meter_that_changes_while_usage_is_read_is_never_read_as_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between learning which definitions are in force and reading what is kept by them."""
+    send(event("r1"), event("r2"))
+    meter = calls_meter()
+    known, changes = registry.current, iter([True])
+
+    def changed_behind_its_back() -> registry.Registry:
+        found = known()
+        if next(changes, False):
+            change(meter, replace(draft_of(meter), filters=(FilterDraft("model", "present"),)))
+        return found
+
+    monkeypatch.setattr(registry, "current", changed_behind_its_back)
+    with pytest.raises(StillCounting):
+        used(meter)
+    backfilling.run(meter)
+    assert used(meter) == (Decimal(2), 2)

@@ -13,6 +13,7 @@ from billing_site.foundation.errors import Refused
 from billing_site.foundation.periods import Period
 from catalog.models import Product
 from catalog.priceable import priceable
+from catalog.pricing.price import per_unit
 from catalog.publishing import add_usage_charge, create_plan, draft_version, publish
 from catalog.row_checks import DraftRow, row_faults
 from catalog.seen_values import seen_values
@@ -187,7 +188,7 @@ def test_a_row_may_name_a_band_and_nothing_else_for_it() -> None:
     known = priceable(meter)
     assert known.dimensions == ("model", "context_band")
     assert seen_values(meter, known) == {"model": [], "context_band": ["0-200000", "200000+"]}
-    wrong = [DraftRow({"context_band": "<=200000"}, Decimal(1)), DraftRow({"context_band": "200000+"}, Decimal(1))]
+    wrong = [DraftRow({"context_band": name}, per_unit(Decimal(1))) for name in ("<=200000", "200000+")]
     assert [(fault.code, fault.field) for fault in row_faults(known, wrong)] == [("label_unknown", "rows.0.match")]
     assert recorded(meter) == ["model", "context_band"]
     read, _ = reading(registry.definition(meter), None, "succeeded", {"model": "m", "input_tokens": 200_001})

@@ -75,6 +75,8 @@ def test_an_operator_amends_what_was_changed_in_the_form(operator: Client) -> No
     assert "Say what is to change" in submit(operator, "amend", key, **typed, properties=kept).content.decode()
     ahead = {**typed, "timestamp": "2027-01-01T00:00:00Z"}
     assert "more than 0:05:00 after now" in submit(operator, "amend", key, **ahead, properties=kept).content.decode()
+    without = submit(operator, "amend", key, **{**typed, "value": ""}, properties='{"model": "b"}')
+    assert "A value cannot be taken away" in without.content.decode()
     assert not Correction.objects.exists()
     answer = submit(operator, "amend", key, **typed, properties='{"model": "b", "input_tokens": 0.1}')
     new = Event.objects.get(replaces=key)

@@ -15,7 +15,7 @@ from django.test.utils import CaptureQueriesContext
 
 from billing_site.foundation.errors import Refused
 from billing_site.foundation.periods import Period
-from meters import attribution, corrections, dry_run, outcomes, unknown, unread
+from meters import attribution, corrections, dry_run, outcomes, placing, triggers, unknown, unread
 from meters.corrections import By
 from meters.decoding import Limits
 from meters.exploring import Search, find
@@ -127,6 +127,16 @@ def test_the_greatest_smallest_and_only_value_give_way_to_what_is_left() -> None
     assert [quantities(each, DAY) for each in (greatest, smallest, different)] == [{"": "7"}, {"": "4"}, {"": "2"}]
 
 
+@pytest.mark.parametrize(("name", "left"), [("max", "5"), ("min", "5"), ("unique", "1")])
+def test_what_failed_in_the_same_hour_stays_out_when_it_is_read_anew(name: str, left: str) -> None:
+    meter = make(EVERY[name], "failing")
+    failed = [{**at(0, f"f{value}", value), "type": "failing", "status": "failed"} for value in (1, 99)]
+    send(*failed, *({**at(0, f"r{value}", value), "type": "failing"} for value in (5, 7)))
+    void(event_of("acme", "r7"))
+    assert quantities(meter, DAY, ()) == {"": left}
+    assert rebuild(meter) == []
+
+
 def test_an_amended_value_keeps_its_place_in_the_order_of_receipt() -> None:
     latest = make(EVERY["latest"], "llm.request", dimensions=[])
     send(at(0, "r1", 1), at(0, "r2", 2))
@@ -189,6 +199,29 @@ def test_the_same_again_is_the_same_and_anything_else_a_conflict() -> None:
 
 
 @pytest.mark.parametrize(
+    ("sent", "amended"),
+    [(True, 1), (0, False), ([1], [True]), ([1], [1, 1]), ({"a": 1}, {"a": True}), ({"a": 1}, {"b": 1}), ([], {})],
+)
+def test_true_is_not_one_and_can_be_amended_to_it(sent: Any, amended: Any) -> None:
+    """Python takes true for 1; a meter does not."""
+    meter = calls_meter(dimensions=[("cached", "cached")])
+    send(event("r1", properties={"cached": sent, "deep": [{"cached": sent}]}))
+    changes = {"properties": {"cached": amended, "deep": [{"cached": amended}]}}
+    done = amend(event_of("acme", "r1"), changes)
+    assert done.replacement is not None
+    assert type(done.replacement.properties["cached"]) is type(amended)
+    assert amend(event_of("acme", "r1"), changes) == done
+    assert rebuild(meter) == []
+
+
+def test_one_written_otherwise_is_no_amendment() -> None:
+    calls_meter()
+    send(event("r1", properties={"cached": 1, "deep": [{"a": 10}]}))
+    code, _ = refused(amend, event_of("acme", "r1"), {"properties": {"cached": 1.0, "deep": [{"a": 10.00}]}})
+    assert code == "nothing_to_amend"
+
+
+@pytest.mark.parametrize(
     ("changes", "reason", "code"),
     [
         ({}, "why", "nothing_to_amend"),
@@ -225,6 +258,10 @@ def test_old_events_need_who_may_send_old_ones() -> None:
         "The event is of 2026-02-01T00:00:00Z, more than 35 days before now: use an API key with the scope “backfill”."
     )
     assert refused(corrections.read_amendment, b'{"timestamp": "2026-02-01T00:00:00Z"}', NOW, limits)[0] == "too_old"
+    for change in (b'{"value": 2, "reason": "x"}', b'{"timestamp": "2026-03-10T00:00:00Z", "reason": "x"}'):
+        wanted = corrections.read_amendment(change, NOW, limits)
+        assert refused(corrections.amend, event_of("acme", "r1"), wanted, by, NOW, limits) == (code, message)
+    assert not Correction.objects.exists()
     assert corrections.void(event_of("acme", "r2"), "why", by, NOW, limits).kind == "void"
 
 
@@ -334,3 +371,9 @@ def test_whoever_reads_raw_events_leaves_out_what_was_corrected() -> None:
     assert len(readers) > 8
     unaware = {name for name, text in readers.items() if "meters_correction" not in text}
     assert unaware == WHATEVER_BECAME_OF_IT
+
+
+def test_locks_of_different_things_are_never_one() -> None:
+    """The hash of a customer's reference may be any number, that of a class of series too."""
+    spaces = [triggers.DEFINITIONS_LOCK[0], placing._LOCK_SPACE, corrections._CORRECTIONS]
+    assert len(set(spaces)) == 3

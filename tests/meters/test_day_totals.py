@@ -1,5 +1,7 @@
 """Day totals: closing days, adding them up, and reading by them what the hours come to."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -9,11 +11,12 @@ from typing import Any
 import pytest
 import time_machine
 from django.core.management import CommandError, call_command
-from django.db import connection, transaction
+from django.db import OperationalError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from billing_site.foundation.periods import Period
 from meters import backfilling, day_checks, day_totals, ingest
+from meters.drafts import FilterDraft
 from meters.metering import change, draft_of
 from meters.models import Bucket, DayClosing, DayTotal, Meter, Series
 from meters.rebuilding import rebuild
@@ -119,6 +122,35 @@ def test_days_are_closed_an_hour_after_their_end_and_once() -> None:
     assert DayClosing.objects.get().closed_until == FIRST + 2 * DAY
 
 
+@pytest.mark.django_db(transaction=True)
+def test_no_day_is_closed_while_a_batch_that_knows_nothing_of_it_is_in_flight(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(day_totals, "LONGEST_WAIT_MS", 300)
+    meter = value_meter()
+    stored, go_on = threading.Event(), threading.Event()
+
+    def count_later(_: ingest.Outcome) -> None:
+        """Stored, and not yet counted."""
+        stored.set()
+        assert go_on.wait(30)
+
+    def send_slowly() -> None:
+        ingest.accept(read_batch(at(1, "a", 5)), count_later)
+        connection.close()
+
+    with ThreadPoolExecutor(1) as pool:
+        sending = pool.submit(send_slowly)
+        assert stored.wait(30)
+        with pytest.raises(OperationalError, match="lock timeout"):
+            day_totals.close(FIRST + DAY)
+        while day_totals.build():
+            pass
+        go_on.set()
+        sending.result(timeout=30)
+    assert usage(meter, 0, 24) == [(5, 1)]
+    total_until(1)
+    assert (usage(meter, 0, 24), totals()) == ([(5, 1)], [(1, 5, 1, False)])
+
+
 def test_a_turn_that_ends_is_gone_on_with(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(day_totals, "SERIES_AT_ONCE", 2)
     meter = value_meter()
@@ -213,6 +245,20 @@ def test_the_command_finds_wrong_totals_and_puts_them_right() -> None:
     assert usage(meter, 0, 72) == [(26, 4)]
     call_command("rebuild_usage", "--check", stdout=(right := StringIO()))
     assert right.getvalue() == "llm_tokens: buckets = events\n"
+
+
+def test_what_is_left_of_before_a_meter_was_changed_is_no_difference() -> None:
+    """Added up while it was cleared away."""
+    meter = value_meter()
+    send(at(1, "a", 5))
+    before = Series.objects.get()
+    change(meter, replace(draft_of(meter), filters=(FilterDraft("v", "present"),)))
+    backfilling.run(meter)
+    total_until(1)
+    DayTotal.objects.create(customer="acme", series_id=before.pk, day=FIRST, quantity=5, events=1, stale=False)
+    assert day_checks.differences(Meter.objects.get()) == []
+    DayTotal.objects.exclude(series=before).update(quantity=6)
+    assert [each.series.generation for each in day_checks.differences(Meter.objects.get())] == [2]
 
 
 def test_a_month_of_a_busy_series_costs_some_thirty_rows() -> None:

@@ -1,13 +1,18 @@
 """What docs/sending-usage.md shows is run as it stands there, against a real server."""
 
+import os
 import re
+import shlex
 from datetime import datetime, timedelta
 from decimal import Decimal
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 from django.conf import settings
+from django.db.models import Sum
 
 from billing_site.foundation import clock
 from billing_site.foundation.api_keys import create_key
@@ -22,9 +27,9 @@ from meters.outcomes import outcomes
 from meters.scanning import Part
 from tests.meters.making import calls_meter, tokens_meter
 
-EXAMPLES = re.findall(
-    r"```python\n(.*?)```", (Path(settings.BASE_DIR) / "docs/sending-usage.md").read_text(encoding="utf-8"), re.DOTALL
-)
+TEXT = (Path(settings.BASE_DIR) / "docs/sending-usage.md").read_text(encoding="utf-8")
+EXAMPLES = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
+COMMANDS = [command for block in re.findall(r"```sh\n(.*?)```", TEXT, re.DOTALL) for command in block.split("\n\n")]
 
 
 def on_a_plan(meter: Meter) -> None:
@@ -89,3 +94,35 @@ def test_failed_attempts_are_kept_and_only_the_one_that_answered_is_counted(
 
     again = names["send"]([names["attempt"](3, "small", "succeeded", {"input_tokens": 1200, "output_tokens": 310})])
     assert again == {"accepted": 0, "duplicates": 1, "rejected": []}
+
+
+def curl(command: str) -> httpx2.Response:
+    """Send what a curl of the docs sends. Nothing else is needed on the machine for it, such as a maker of UUIDs."""
+    assert "$(" not in command
+    words = shlex.split(os.path.expandvars(command))
+    options = list(pairwise(words))
+    headers = dict(value.split(": ", 1) for option, value in options if option == "-H")
+    [body] = [value for option, value in options if option == "-d"]
+    [address] = [word for word in words if word.startswith("http")]
+    return httpx2.post(address, content=body, headers=headers, trust_env=False)
+
+
+def counted() -> dict[tuple[str, str], Decimal]:
+    rows = Bucket.objects.values_list("series__dimensions__model", "series__dimensions__token_type")
+    return {(model, kind): total for model, kind, total in rows.annotate(total=Sum("quantity")) if total}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_was_sent_wrongly_is_amended_and_voided_as_shown(
+    live_server: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tokens_meter()
+    monkeypatch.setenv("TALLYBOOK_ADDRESS", live_server.url)
+    monkeypatch.setenv("TALLYBOOK_KEY", create_key("gateway", ["ingest", "correct"])[1])
+    exec("\n".join(EXAMPLES), {})  # noqa: S102
+    amend, void = COMMANDS
+
+    assert curl(amend).status_code == curl(amend).status_code == 200
+    assert counted() == {("medium", "input"): 1200, ("medium", "output"): 310}
+    assert curl(void).json()["kind"] == "void"
+    assert counted() == {}

@@ -71,6 +71,11 @@ def test_guesses() -> None:
     }
 
 
+@pytest.mark.parametrize("name", ["when", "Usage date", "event_timestamp", "started_at"])
+def test_a_time_is_seen_by_many_names(name: str) -> None:
+    assert guess([name, "tokens"]).columns[name] == "timestamp"
+
+
 GOOD = {"t": "type", "c": "customer"}
 
 
@@ -95,6 +100,7 @@ GOOD = {"t": "type", "c": "customer"}
         ({"constants": {"value": "many"}}, [("wrong_type", "value")]),
         ({"constants": {"properties.model": "x" * 256}}, [("too_long", "properties.model")]),
         ({"timezone": "Berlin"}, [("unknown_timezone", "timezone")]),
+        ({"timezone": "localtime"}, [("unknown_timezone", "timezone")]),
         ({"timezone": "../../etc/passwd"}, [("unknown_timezone", "timezone")]),
     ],
 )

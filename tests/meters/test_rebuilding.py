@@ -1,5 +1,6 @@
 """Buckets are what the events come to, and a rebuild makes them so to the digit."""
 
+import tracemalloc
 from datetime import timedelta
 from decimal import Decimal
 from io import StringIO
@@ -7,10 +8,12 @@ from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import connection
 from django.db.models import F
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from meters import rebuilding
 from meters.metering import define_meter
 from meters.models import Bucket, Meter, UsageChange
 from meters.rebuilding import differences, rebuild
@@ -61,6 +64,40 @@ def test_wrong_missing_and_surplus_buckets_are_found_and_mended() -> None:
     assert (content(meter), content(other)) == (right, others)
     changes = set(UsageChange.objects.values_list("customer", "meter_id", "hour"))
     assert changes == {("acme", meter.pk, NOON - timedelta(hours=3)), ("globex", meter.pk, NOON)}
+
+
+def test_differences_of_many_customers_are_found_some_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rebuilding, "CUSTOMERS_AT_ONCE", 2)
+    meter = calls_meter()
+    send(*(event(f"r{n}", customer=f"c{n}") for n in range(5)))
+    Bucket.objects.filter(customer__in=["c0", "c3"]).update(events=F("events") + 1)
+    Bucket.objects.filter(customer="c4").delete()
+    with connection.cursor() as cursor:  # usage of somebody who sent nothing
+        cursor.execute("UPDATE meters_series SET customer = 'stray' WHERE customer = 'c1'")
+        cursor.execute("UPDATE meters_bucket SET customer = 'stray' WHERE customer = 'c1'")
+    found = rebuild(meter)
+    assert [(each.series.customer, each.buckets.events, each.events.events) for each in found] == [
+        *(("c0", 2, 1), ("c1", 0, 1), ("c3", 2, 1)),
+        *(("c4", 0, 1), ("stray", 1, 0)),
+    ]
+    assert rebuild(meter) == []
+
+
+def test_memory_does_not_grow_with_the_customers(monkeypatch: pytest.MonkeyPatch) -> None:
+    meter = calls_meter(aggregation="latest", values=[("", "input_tokens")])
+    send(*(event(f"r{n}", customer=f"c{n % 50}") for n in range(3_000)))
+
+    def peak(customers: int) -> int:
+        monkeypatch.setattr(rebuilding, "CUSTOMERS_AT_ONCE", customers)
+        tracemalloc.start()
+        try:
+            assert rebuild(meter) == []
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    peak(50)
+    assert peak(1) < peak(50) / 4
 
 
 def test_a_meter_made_after_its_events_counts_them() -> None:

@@ -98,6 +98,22 @@ def test_from_a_file_to_events(erin: Client, asked: list[int]) -> None:
     assert 'value="discard"' not in text
 
 
+def test_a_file_without_times_is_said_to_be_of_now(erin: Client) -> None:
+    send(erin, b"reference,type,customer,moment\nr1,llm.request,acme,2026-01-01\n")
+    found = Upload.objects.get()
+    assert "No column is the time of the events" in erin.get(page(found)).content.decode()
+    columns = {f"target-{place}": field for place, field in enumerate(("reference", "type", "customer", ""))}
+    erin.post(page(found), {"do": "check", "timezone": "UTC", **columns})
+    work(found)
+    text = erin.get(page(found)).content.decode()
+    assert "No column is the time of the events" in text
+    assert "under “Change what the columns mean”" in text
+
+    erin.post(page(found), {"do": "check", "timezone": "UTC", **columns, "target-3": "timestamp"})
+    work(found)
+    assert "No column is the time" not in erin.get(page(found)).content.decode()
+
+
 def test_json_needs_no_columns(erin: Client) -> None:
     send(erin, b'[{"reference": "r1", "type": "t", "customer": "c"}]', "usage.json")
     found = Upload.objects.get()
@@ -282,6 +298,15 @@ def test_stopped_gone_on_with_and_discarded(erin: Client, asked: list[int]) -> N
     assert answer["Location"] == "/admin/meters/upload/"
     assert not Upload.objects.exists()
     assert erin.post(page(found), {"do": "discard"}).status_code == 404
+
+
+def test_who_may_add_uploads_needs_nothing_else() -> None:
+    adder = client_of("add_upload", name="adder")
+    answer = send(adder, table(row()))
+    found = Upload.objects.get()
+    assert answer["Location"] == page(found)
+    progress = f"/admin/meters/upload/{found.pk}/progress/"
+    assert [adder.get(each).status_code for each in (page(found), progress, "/admin/meters/upload/")] == [200] * 3
 
 
 def test_what_cannot_be_done_now_is_said(erin: Client) -> None:

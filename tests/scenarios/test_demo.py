@@ -66,7 +66,7 @@ def test_the_demo_bills_680_dollars_ends_by_itself_and_works_again(tmp_path: Pat
 
     assert second.returncode == 0, second.stdout + second.stderr
     assert "28,185 events accepted" not in second.stdout
-    assert "it is billed already" in second.stdout
+    assert "November 2023: it is billed already." in second.stdout
     assert second.stdout.count("0 events accepted, 28,185 duplicates dropped") == 2
     assert invoice_of(second.stdout) == invoice_of(first.stdout)
     assert processes_of(state) == []
