@@ -12,7 +12,7 @@ from catalog.pricing.price import Model
 
 @dataclass(frozen=True)
 class Use:
-    """A charge with rows for the model. `margins`: in percent, of rows by cost; `priced`: how many have other prices."""
+    """A charge with rows for the model. `margins`: in percent, of rows by cost; `priced`: how many with others."""
 
     charge: Charge
     margins: tuple[Decimal, ...]
