@@ -1,6 +1,7 @@
 """The operator's pages of what models cost: a list, a page for each model, and own costs."""
 
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
 from django.contrib import admin, messages
@@ -19,14 +20,15 @@ from unfold.decorators import display
 from billing_site.foundation import clock
 from billing_site.foundation.admin_base import ReadOnlyAdmin
 from billing_site.foundation.errors import Refused
-from billing_site.foundation.money import grouped
+from billing_site.foundation.money import grouped, round_to
 from catalog import cost_pages, cost_users, own_costs
 from catalog.cost_forms import AliasForm, CostForm, WithdrawForm, initial
 from catalog.cost_names import names
 from catalog.cost_reading import latest_names
 from catalog.costs import costs_of
 from catalog.forms import show_faults
-from catalog.models import CostReading, ModelAlias, ModelCost, ProviderModel
+from catalog.models import Charge, CostReading, ModelAlias, ModelCost, ProviderModel
+from catalog.own_costs import Entry
 from catalog.pricing.model_costs import HOUR, Source
 from catalog.pricing.model_names import ModelName
 
@@ -172,7 +174,7 @@ class ProviderModelAdmin(ReadOnlyAdmin):
         context = {**self._context(request, "Record an own cost"), "form": form, "preview": preview, "model": model}
         if preview:
             context |= {"before": _told(preview.before), "after": _told(preview.after), "next": _told(preview.next)}
-            context["uses"] = _uses(preview.name)
+            context["uses"] = _uses(preview.name, preview.entry)
         return TemplateResponse(request, f"{TEMPLATES}/record.html", context)
 
     def withdraw_page(self, request: HttpRequest, pk: int, cost: int) -> HttpResponse:
@@ -259,12 +261,27 @@ def _failed_since() -> CostReading | None:
     return last if last is not None and last.outcome in ("away", "refused") else None
 
 
-def _uses(model: ModelName) -> list[dict[str, Any]]:
-    found = cost_users.uses_of(model)
+def _uses(model: ModelName, entry: Entry | None = None) -> list[dict[str, Any]]:
+    """Who is affected; with an entry, what it makes of their margins."""
     return [
-        {"charge": use.charge, "margins": [grouped(each) for each in use.margins], "priced": use.priced}
-        for use in found
+        {
+            "charge": use.charge,
+            "margins": [grouped(each) for each in use.margins],
+            "priced": use.priced,
+            "becomes": _becomes(use.charge, model, entry) if entry and use.priced else None,
+        }
+        for use in cost_users.uses_of(model)
     ]
+
+
+def _becomes(charge: Charge, model: ModelName, entry: Entry) -> tuple[str, str] | None:
+    found = cost_users.margin_becomes(charge, model, entry.token_type, entry.cost)
+    return None if found is None else (_percent(found.now), _percent(found.then))
+
+
+def _percent(margin: Decimal | None) -> str:
+    """To a tenth; a cost of nothing has no margin."""
+    return "no cost" if margin is None else f"{grouped(round_to(margin, 1))} %"
 
 
 def _told(row: Any) -> dict[str, Any] | None:

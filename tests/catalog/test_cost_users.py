@@ -7,7 +7,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from catalog.charging import add_usage_charge
-from catalog.cost_users import uses_of
+from catalog.cost_users import Becomes, margin_becomes, uses_of
 from catalog.models import Charge, PlanVersion
 from catalog.pricing.model_names import ModelName
 from catalog.pricing.price import Model, Price
@@ -72,3 +72,18 @@ def test_published_versions_come_first_and_queries_do_not_grow() -> None:
     publish(published)
     assert [use.charge.version for use in uses_of(FIRST)] == [published, drafted]
     assert queries() == few
+
+
+def test_what_a_cost_makes_of_margins() -> None:
+    read(acme_1=price(input_mtok="2", output_mtok="4"))
+    rows = [
+        ({"model": "acme-1", "token_type": "input"}, Decimal("0.000003")),
+        ({"model": "acme-1", "token_type": "output"}, Decimal("0.000005")),
+    ]
+    charge = by_cost(making.draft(), rows)
+    dearer = Decimal("0.0000025")
+    assert margin_becomes(charge, FIRST, "input", dearer) == Becomes(Decimal(50), Decimal(20))
+    assert margin_becomes(charge, FIRST, "output", Decimal("0.00001")) == Becomes(Decimal(25), Decimal(-50))
+    assert margin_becomes(charge, FIRST, "input", Decimal(0)) == Becomes(Decimal(50), None)
+    assert margin_becomes(charge, FIRST, "cache_read", dearer) is None
+    assert margin_becomes(by_cost(making.draft(), [({}, plus("5"))]), FIRST, "input", dearer) is None
