@@ -84,7 +84,11 @@ class Text(serializers.CharField):
 class Exact(Text):
     """A number as a text of decimals, so that no reader makes a float of it."""
 
+    default_error_messages = {"blank": 'Write a number in quotes, for example "0.0000025".'}
     _NUMBER = re.compile(r"-?\d{1,30}(\.\d{1,30})?", re.ASCII)
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**{"allow_blank": False, **kwargs})
 
     def to_internal_value(self, data: Any) -> Any:
         text = super().to_internal_value(data)
