@@ -134,6 +134,11 @@ class ModelCosts:
         held = {place: self._holds(*place, instant) for place in places}
         return {place: row for place, row in held.items() if row is not None}
 
+    def standing(self, instant: datetime) -> list[CostRow]:
+        """Every series' row that costs at an instant, also where another one goes before it or at other hours."""
+        found = (series.at(instant) for inside in self._series.values() for series in inside.values())
+        return [row for row in found if row is not None and row.action is Action.COSTS]
+
     def thresholds(self, since: datetime) -> tuple[int, ...]:
         """The sizes of input above which a price was, is or will be another one at any time from `since` on."""
         return tuple(
