@@ -55,7 +55,7 @@ class SourceFilter(admin.SimpleListFilter):
         every = ModelCost.objects.filter(model=OuterRef("pk"))
         own = Exists(every.filter(source=Source.OWN))
         asked = {"own": Q(own), "package": ~Q(own) & Q(Exists(every)), "none": ~Q(Exists(every))}
-        return queryset.filter(asked[self.value()]) if self.value() in asked else queryset
+        return queryset.filter(asked.get(self.value() or "", Q()))
 
 
 class CostChangeList(ChangeList):

@@ -56,7 +56,7 @@ def _state(known: datetime) -> State:
 
 
 def _read(state: State, known: datetime) -> NameBook:
-    reading = CostReading.objects.filter(pk=state[0]).values_list("names", flat=True).first()
+    reading = CostReading.objects.filter(pk=state[0] or 0).values_list("names", flat=True).first()
     models = ProviderModel.objects.filter(recorded_at__lte=known).order_by("id").values_list("provider", "model")
     return NameBook(reading or (), (ModelName(*each) for each in models), _aliases(known))
 

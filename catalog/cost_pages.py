@@ -132,7 +132,7 @@ def _months(costs: ModelCosts, now: datetime) -> list[datetime]:
     last = max([now, *(row.effective_from for row in costs.rows)])
     end = min(last, now + timedelta(days=365)) + timedelta(days=31)
     month = end.replace(day=1, hour=12, minute=0, second=0, microsecond=0)
-    found = []
+    found: list[datetime] = []
     while len(found) < MONTHS_DRAWN:
         found.append(month)
         month = (month - timedelta(days=1)).replace(day=1)
@@ -156,7 +156,8 @@ class Preview:
     @property
     def change(self) -> str:
         """In percent of what it costs before, where both are."""
-        before, after = self.before and self.before.cost, self.after and self.after.cost
+        before = self.before.cost if self.before else None
+        after = self.after.cost if self.after else None
         if not before or after is None:
             return ""
         percent = round_to(EXACT.divide((after - before) * 100, before), 1)

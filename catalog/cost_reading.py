@@ -150,7 +150,7 @@ def _recorded() -> dict[int, Recorded]:
     for pk, code, above, start, end, effective_from, cost in rows.values_list(
         "model_id", "token_type", "above", "hours_start", "hours_end", "effective_from", "cost"
     ):
-        found[pk][code, above, None if start is None else Hours(start, end)][effective_from] = cost
+        found[pk][code, above, None if start is None or end is None else Hours(start, end)][effective_from] = cost
     return dict(found)
 
 
@@ -158,7 +158,7 @@ def _with_former(
     stated: Sequence[Mapping[str, Any]], former: Sequence[Mapping[str, Any]]
 ) -> list[Mapping[str, Any]] | None:
     """What is stated now, and behind it what was and is no more; None when that is what was known."""
-    merged = []
+    merged: list[Mapping[str, Any]] = []
     before = {each["id"]: each for each in former}
     for each in stated:
         ids = {model["id"] for model in each["models"]}

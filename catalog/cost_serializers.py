@@ -23,7 +23,7 @@ class HoursSerializer(StrictSerializer):
     end = Whole(min_value=0, max_value=23)
 
 
-class CostRowSerializer(serializers.Serializer[CostRow]):
+class CostRowSerializer(serializers.Serializer[Any]):
     """What holds of one token type, for requests with more input tokens than `above`."""
 
     token_type = serializers.CharField(help_text="One of docs/model-costs.md: input, output, cache_read …")
@@ -31,7 +31,7 @@ class CostRowSerializer(serializers.Serializer[CostRow]):
     hours = HoursSerializer(allow_null=True, help_text="The hours of the UTC day of which it is; null: all.")
     unit = serializers.SerializerMethodField(help_text="Of which the cost is of one: token, request, hour …")
     cost = serializers.SerializerMethodField(help_text="USD for one unit; null where the row says that there is none.")
-    source = serializers.CharField(help_text="own, or package; own goes first.")
+    source = serializers.CharField(help_text="own, or package; own goes first.")  # type: ignore[assignment]
     effective_from = serializers.SerializerMethodField(help_text="The hour from which on it holds; null: always.")
 
     def get_unit(self, row: CostRow) -> str:
@@ -59,7 +59,7 @@ class RecordedSerializer(CostRowSerializer):
         return super().to_representation(row)
 
 
-class ModelSerializer(serializers.Serializer[ProviderModel]):
+class ModelSerializer(serializers.Serializer[Any]):
     """A model, and what it costs at the instant that was asked for: the row that holds of each type and threshold.
 
     Give `costs` (by ModelName) and `at` as context.

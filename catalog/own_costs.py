@@ -4,6 +4,7 @@ Nothing is changed or deleted. An entry of the same series and hour takes the pl
 wrong is withdrawn by a row that says so. Each verb raises Refused, and then nothing was recorded.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -104,7 +105,7 @@ def faults(entry: Entry) -> list[Fault]:
 
 
 def _model_faults(entry: Entry) -> Iterator[Fault]:
-    if len(entry.provider) > MAX_PROVIDER or not PROVIDER.regex.fullmatch(entry.provider):
+    if len(entry.provider) > MAX_PROVIDER or not _is_provider(entry.provider):
         message = f"“{entry.provider[:100]}” is no provider: {PROVIDER.message} At most {MAX_PROVIDER} characters."
         yield Fault("provider_invalid", message, "provider")
     if not entry.model.strip() or len(entry.model) > MAX_MODEL or not _is_line(entry.model):
@@ -170,6 +171,10 @@ def _standing_faults(cost: ModelCost) -> Iterator[Fault]:
 def _alias_faults(name: str) -> Iterator[Fault]:
     if not name or len(name) > MAX_NAME or not _is_line(name):
         yield Fault("alias_invalid", f"“{name[:100]}” is no name: write 1 to {MAX_NAME} characters on a line.", "alias")
+
+
+def _is_provider(text: str) -> bool:
+    return re.fullmatch(PROVIDER.regex, text) is not None
 
 
 def _is_line(text: str) -> bool:

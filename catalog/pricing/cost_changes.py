@@ -19,8 +19,8 @@ Series = tuple[str, int, Hours | None]
 Prices = Mapping[Place, Decimal]
 # A cost, or none, from its start on until the next one's; the first start is None.
 Timeline = tuple[tuple[datetime | None, Decimal | None], ...]
-# Hours are told at their last instant before the half, so that bounds at half past the hour are rounded up.
-_HALF = {"minute": 29, "second": 59, "microsecond": 999_999}
+# An hour is judged at its last instant before the half, so that bounds at half past the hour are rounded up.
+_BEFORE_HALF = time(0, 29, 59, 999_999)
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Condition:
         if self.daily is None:
             return True
         start, end = self.daily
-        at = time(hour, **_HALF)
+        at = _BEFORE_HALF.replace(hour=hour)
         return start <= at < end if start <= end else at >= start or at < end
 
 

@@ -1,11 +1,12 @@
 """Taking in what the package states: once however often, set-wise, at once with others, and later with other data."""
 
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from copy import deepcopy
 from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
-from threading import Barrier
+from threading import Barrier, BrokenBarrierError
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ from django.test.utils import CaptureQueriesContext
 from genai_prices.data import providers
 
 from billing_site.foundation import clock
-from catalog import cost_names, cost_reading, costs, package_prices
+from catalog import cost_names, cost_reading, cost_rows, costs, package_prices
 from catalog.models import CostReading, ModelCost, ProviderModel
 from catalog.package_prices import Away, Statement
 from catalog.pricing.model_costs import ALWAYS
@@ -138,19 +139,27 @@ def test_kinds_of_price_that_are_not_known_are_told() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_two_at_once_record_it_once() -> None:
-    statement, together = costing.stated(acme_1=price(input_mtok="1"), acme_2=price(input_mtok="2")), Barrier(2)
+def test_two_at_once_record_it_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each waits before it writes for the other to have read: only one at a time may come that far."""
+    read(acme_1=price(input_mtok="1"), acme_2=price(input_mtok="2"))
+    later = costing.stated("edition 2", acme_1=price(input_mtok="3"), acme_2=price(input_mtok="4"))
+    both_have_read, write = Barrier(2), cost_rows.write
+
+    def slow(*given: Any) -> None:
+        with suppress(BrokenBarrierError):
+            both_have_read.wait(1)
+        write(*given)
 
     def take_in(_: int) -> int:
         try:
-            together.wait(10)
-            return cost_reading.read_in(statement).costs_recorded
+            return cost_reading.read_in(later).costs_recorded
         finally:
             connection.close()
 
+    monkeypatch.setattr(cost_rows, "write", slow)
     with ThreadPoolExecutor(2) as pool:
         assert sorted(pool.map(take_in, range(2))) == [0, 2]
-    assert len(rows()) == 2
+    assert len(rows()) == 4
 
 
 @pytest.mark.django_db(transaction=True)

@@ -149,6 +149,8 @@ def test_current_and_in_force() -> None:
     assert model.current(utc(2026, 2, 1)) == {("input", 0): first}
     assert costs(row(None)).current(NOON) == {}
     assert model.in_force() == {first.id, second.id}
+    assert model.standing(NOON) == [first, second]
+    assert costs(row(None)).standing(NOON) == []
 
 
 def test_the_vocabulary() -> None:

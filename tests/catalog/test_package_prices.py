@@ -1,8 +1,10 @@
 """What the package states, as values: figures by hand for models that people know, and data that is no data."""
 
+import re
 from dataclasses import replace
 from datetime import time, timedelta, timezone
 from decimal import Decimal
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -174,3 +176,13 @@ def _raising(error: Exception) -> Any:
 def test_a_statement_is_a_value() -> None:
     statement = costing.stated(a=price(input_mtok="1"))
     assert replace(statement, origin="other").models == statement.models
+
+
+def test_the_words_of_the_vocabulary_are_explained() -> None:
+    text = (Path(__file__).parents[2] / "docs/model-costs.md").read_text()
+    told = set(re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE))
+    modalities = re.findall(r"`_(\w+)`", text)
+    assert told | {f"{kind}_{each}" for kind in told for each in modalities if kind in BARE_KINDS} == set(TOKEN_TYPES)
+
+
+BARE_KINDS = {code for code in TOKEN_TYPES if f"{code}_text" in TOKEN_TYPES}
