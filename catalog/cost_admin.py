@@ -19,7 +19,8 @@ from unfold.decorators import display
 from billing_site.foundation import clock
 from billing_site.foundation.admin_base import ReadOnlyAdmin
 from billing_site.foundation.errors import Refused
-from catalog import cost_pages, own_costs
+from billing_site.foundation.money import grouped
+from catalog import cost_pages, cost_users, own_costs
 from catalog.cost_forms import AliasForm, CostForm, WithdrawForm, initial
 from catalog.cost_names import names
 from catalog.cost_reading import latest_names
@@ -27,6 +28,7 @@ from catalog.costs import costs_of
 from catalog.forms import show_faults
 from catalog.models import CostReading, ModelAlias, ModelCost, ProviderModel
 from catalog.pricing.model_costs import HOUR, Source
+from catalog.pricing.model_names import ModelName
 
 HISTORY_SHOWN = 300
 TEMPLATES = "admin/catalog/providermodel"
@@ -170,6 +172,7 @@ class ProviderModelAdmin(ReadOnlyAdmin):
         context = {**self._context(request, "Record an own cost"), "form": form, "preview": preview, "model": model}
         if preview:
             context |= {"before": _told(preview.before), "after": _told(preview.after), "next": _told(preview.next)}
+            context["uses"] = _uses(preview.name)
         return TemplateResponse(request, f"{TEMPLATES}/record.html", context)
 
     def withdraw_page(self, request: HttpRequest, pk: int, cost: int) -> HttpResponse:
@@ -225,6 +228,7 @@ class ProviderModelAdmin(ReadOnlyAdmin):
             "more": len(history) > HISTORY_SHOWN,
             "aliases": [alias for alias in aliases if book.resolve(alias) == model.key],
             "rule": cost_pages.rule(model.provider, model.model, latest_names()),
+            "uses": _uses(model.key),
             "form": form,
             "may": self.has_add_permission(request),
         }
@@ -253,6 +257,14 @@ def _failed_since() -> CostReading | None:
     """The last try, when it was in vain."""
     last = CostReading.objects.order_by("recorded_at", "id").last()
     return last if last is not None and last.outcome in ("away", "refused") else None
+
+
+def _uses(model: ModelName) -> list[dict[str, Any]]:
+    found = cost_users.uses_of(model)
+    return [
+        {"charge": use.charge, "margins": [grouped(each) for each in use.margins], "priced": use.priced}
+        for use in found
+    ]
 
 
 def _told(row: Any) -> dict[str, Any] | None:

@@ -144,6 +144,7 @@ class Preview:
     """What recording an entry would do. `known`: the catalogue has the model; `meant`: what its name means today."""
 
     entry: Entry
+    name: ModelName
     known: bool
     meant: ModelName | None
     before: CostRow | None
@@ -176,6 +177,7 @@ def preview(entry: Entry, now: datetime) -> Preview:
     later = [each for each in same if each.effective_from > row.effective_from]
     return Preview(
         entry=entry,
+        name=name,
         known=model is not None,
         meant=names().resolve(str(name)),
         before=_row_at(costs, at, entry.token_type, entry.above),

@@ -109,7 +109,7 @@ def test_an_own_cost_is_shown_recorded_and_withdrawn(
     looks(operator, "cost-record")
     operator.fill(cost="1.9")
     operator.press("Show what it changes")
-    operator.sees("What it changes", "Above 200,000 input tokens it goes on costing 5", "nobody yet")
+    operator.sees("What it changes", "Above 200,000 input tokens it goes on costing 5", "Who is affected")
     looks(operator, "cost-preview")
     operator.press("Record it")
     operator.sees("Recorded: it holds from")

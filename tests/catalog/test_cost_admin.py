@@ -1,6 +1,7 @@
 """Model costs in the hands of operators: found by any name, read side by side, recorded, withdrawn, and by whom not."""
 
 from datetime import date, time
+from decimal import Decimal
 from html import unescape
 from typing import Any
 
@@ -13,8 +14,11 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
+from catalog.charging import add_usage_charge
 from catalog.models import ModelAlias, ModelCost, ProviderModel
 from catalog.pricing.model_costs import Hours
+from catalog.pricing.price import Model, Price
+from tests.catalog import making
 from tests.catalog.costing import daily, from_day, own, price, read, rows, usually, utc
 
 pytestmark = pytest.mark.django_db
@@ -233,7 +237,7 @@ def test_what_it_changes_is_shown_and_then_recorded(alice: Client, acme: Provide
     for told in (
         "Above 200,000 input tokens it goes on costing 2.",
         "Billed as this type, and changing with it: Cache write",
-        "nobody yet",
+        "No charge: none that says which dimension",
     ):
         assert told in shown
     assert rows("own") == []
@@ -368,3 +372,20 @@ def test_nothing_else_is_offered(alice: Client, acme: ProviderModel, address: st
     acme.refresh_from_db()
     assert acme.provider == "acme"
     assert alice.get("/admin/catalog/providermodel/x/change/").status_code == 404
+
+
+def test_who_is_affected(alice: Client, acme: ProviderModel) -> None:
+    meter, version = making.tokens(), making.draft()
+    rows = [
+        ({"model": "acme-1", "token_type": "input"}, Decimal("0.5")),
+        ({}, Price(Model.COST_PLUS, percent=Decimal("12.5"))),
+    ]
+    named = {"code": "tokens", "name": f"Tokens {HOSTILE}", "product": making.product(), "cost_model": "model"}
+    add_usage_charge(version, meter=meter, rows=rows, **named)  # type: ignore[arg-type]
+    told = "priced by its cost + 12.5 %; 1 price of its own, whose margin changes."
+    for answer in (
+        alice.get(page("change", acme.pk)),
+        alice.post(page("add"), {**entry(), "preview": "1"}),
+    ):
+        assert told in text(answer)
+        assert HOSTILE not in answer.content.decode()
