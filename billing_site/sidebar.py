@@ -52,6 +52,7 @@ GROUPS: dict[str, list[Item]] = {
             "catalog.planversion",
         ),
         Item("Charges", "payments", "catalog_charge_changelist", "catalog.charge"),
+        Item("Model costs", "price_change", "catalog_providermodel_changelist", "catalog.providermodel"),
     ],
     "Customers": [
         Item("Customers", "group", "customers_customer_changelist", "customers.customer"),

@@ -8,6 +8,7 @@ from billing_site.foundation.errors import Fault
 from billing_site.foundation.money import is_currency
 from catalog.cell_prices import price_of
 from catalog.charge_checks import charge_code_faults, charge_faults, fee_faults, term_faults
+from catalog.margin_checks import floor_faults, unchecked
 from catalog.models import Charge, Plan, PlanVersion, PriceList
 from catalog.priceable import priceable
 from catalog.row_checks import DraftRow, counted_twice, leaves_gap, overlap
@@ -26,7 +27,7 @@ def faults(version: PlanVersion) -> list[Fault]:
     if not charges:
         found.append(Fault("charges_missing", "The version charges nothing: add a charge.", "charges"))
     for charge in charges:
-        for fault in charge_faults(charge):
+        for fault in (*charge_faults(charge), *floor_faults(charge)):
             message = f"Charge “{charge.name}”: {fault.message}"
             found.append(replace(fault, message=message, field=f"charges.{charge.code}.{fault.field}"))
     return found
@@ -34,7 +35,8 @@ def faults(version: PlanVersion) -> list[Fault]:
 
 def warnings(version: PlanVersion) -> list[str]:
     """What may be meant, and may be not."""
-    found, charges = [], _charges(_read(version))
+    charges = _charges(_read(version))
+    found = [why for charge in charges if (why := unchecked(charge))]
     for charge in charges:
         if charge.meter is not None and leaves_gap(
             priceable(charge.meter), [c.match for c in charge.cells.all() if c.price_list_id is None]

@@ -12,15 +12,27 @@ from catalog.pricing.allowance import places_of, prorated_allowance
 from catalog.pricing.matrix import Matrix
 from catalog.pricing.proration import prorate
 
+# A dimension that no meter can have: the part of a segment in which usage came.
+WHEN = "\0when"
+
+
+def name_of(part: Period) -> str:
+    """The value of WHEN, as explanations show it."""
+    return f"from {part.start:%Y-%m-%d %H:%M} UTC"
+
 
 @dataclass(frozen=True)
 class Segment:
-    """A charge as it holds in `period`: `used_days` local days of the `full_days` of its billing period."""
+    """A charge as it holds in `period`: `used_days` local days of the `full_days` of its billing period.
+
+    `parts`: of the period, when costs change within it: usage then says in which of them it came, by `WHEN`.
+    """
 
     period: Period
     matrix: Matrix
     used_days: int
     full_days: int
+    parts: tuple[Period, ...] = ()
 
     def included(self) -> Decimal:
         """The units that cost nothing, at the places of the meter, or else of what the charge says."""

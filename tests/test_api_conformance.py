@@ -8,6 +8,7 @@ import gzip
 import io
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -24,6 +25,8 @@ from schemathesis.specs.openapi import checks
 from billing_site.foundation.api_keys import create_key
 from billing_site.foundation.models import Scope
 from billing_site.wsgi import application
+from catalog import own_costs
+from catalog.own_costs import Entry
 from customers import subscribing
 from invoicing.models import Invoice
 from meters.models import Event
@@ -85,7 +88,9 @@ def existing(db: None) -> Existing:
     with connection.cursor() as cursor:
         cursor.execute("SET CONSTRAINTS ALL DEFERRED")  # as in a transaction that has finalized nothing
     subscribing.create_customer(reference="globex", name="Globex", currency="USD", timezone="UTC")
+    own_costs.record_cost(Entry("acme", "acme-1", "input", Decimal("0.000001")), "dana")
     return {
+        "/v1/model-costs/{name}": {"name": "acme/acme-1"},
         "/v1/subscriptions/{reference}": {"reference": subscription.reference},
         "/v1/invoices/{id}": {"id": Invoice.objects.get().pk},
         "/v1/plans/{code}": {"code": version.plan.code},
@@ -105,7 +110,10 @@ def make_real(case: schemathesis.Case, existing: Existing) -> None:
     asked = {"from": "2024-01-01", "to": "2024-02-01", "customer": "acme", "meter": "requests", "group_by": "model"}
     named = asked.keys() & case.query.keys()
     case.query.update({name: asked[name] for name in named})
-    if isinstance(case.body, dict) and "plan" in case.body:
+    if isinstance(case.body, dict) and "token_type" in case.body:
+        case.body |= {"provider": "acme", "model": "acme-1", "token_type": "input", "cost": "0.0000025"}
+        case.body |= {"effective_from": None, "hours": None, "above": 0, "note": "agreed"}
+    elif isinstance(case.body, dict) and "plan" in case.body:
         case.body |= {"customer": "globex", "plan": known["plan"], "starts_on": "2026-03-01"}
         case.body.pop("version", None)
     elif isinstance(case.body, dict) and case.body.get("ends_on"):
