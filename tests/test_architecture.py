@@ -33,7 +33,7 @@ def is_face(module: str) -> bool:
 def files() -> Iterator[Path]:
     """Every file of the project that a checkout holds."""
     for path in sorted(PROJECT.rglob("*")):
-        if path.is_file() and NOT_OURS.isdisjoint(path.relative_to(PROJECT).parts) and path.name != ".env":
+        if path.is_file() and NOT_OURS.isdisjoint(path.relative_to(PROJECT).parts) and path.name not in (".env", ".coverage"):
             yield path
 
 
