@@ -124,10 +124,10 @@ def test_each_kind_is_granted_by_its_field(operator: Client, acme: Customer) -> 
     ("form", "says"),
     [
         ({"value": "many"}, "“many” is not a number"),
-        ({"value": ""}, "This field is required"),
+        ({"value": ""}, "is empty: write it"),
         ({"value": "5", "starts_on": "2026-03-19"}, "2026-03-19 is over"),
         ({"value": "5", "ends_on": "2026-03-20"}, "The end 2026-03-20 is not after the start"),
-        ({"value": "5", "reason": ""}, "This field is required"),
+        ({"value": "5", "reason": ""}, "is empty: write it"),
     ],
 )
 def test_what_cannot_be_granted_is_said_at_its_field(
