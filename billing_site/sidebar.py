@@ -53,6 +53,7 @@ GROUPS: dict[str, list[Item]] = {
         ),
         Item("Charges", "payments", "catalog_charge_changelist", "catalog.charge"),
         Item("Model costs", "price_change", "catalog_providermodel_changelist", "catalog.providermodel"),
+        Item("Features", "checklist", "catalog_feature_changelist", "catalog.feature"),
     ],
     "Customers": [
         Item("Customers", "group", "customers_customer_changelist", "customers.customer"),
@@ -63,6 +64,12 @@ GROUPS: dict[str, list[Item]] = {
             "customers.subscription",
         ),
         Item("Moves of subscriptions", "move_up", "customers_planmove_changelist", "customers.planmove"),
+        Item(
+            "Overrides",
+            "key",
+            "customers_entitlementoverride_changelist",
+            "customers.entitlementoverride",
+        ),
         Item(
             "Unknown customers",
             "person_search",

@@ -10,7 +10,7 @@ from rest_framework.response import Response
 
 from billing_site.foundation.pagination import KeysetPagination
 from billing_site.foundation.parameters import PAGE
-from catalog import cost_api
+from catalog import cost_api, feature_api
 from catalog.models import Charge, Plan, PlanVersion
 from catalog.serializers import PlanSerializer, WholePlanSerializer
 
@@ -56,6 +56,7 @@ class OnePlan(GenericAPIView[Plan]):
 
 urlpatterns = [
     *cost_api.urlpatterns,
+    *feature_api.urlpatterns,
     path("plans", Plans.as_view(), name="plans"),
     path("plans/<str:code>", OnePlan.as_view(), name="plan"),
 ]

@@ -6,6 +6,7 @@ from itertools import combinations
 
 from billing_site.foundation.errors import Fault
 from billing_site.foundation.money import is_currency
+from catalog import feature_checks
 from catalog.cell_prices import price_of
 from catalog.charge_checks import charge_code_faults, charge_faults, fee_faults, term_faults
 from catalog.margin_checks import floor_faults, unchecked
@@ -30,7 +31,7 @@ def faults(version: PlanVersion) -> list[Fault]:
         for fault in (*charge_faults(charge), *floor_faults(charge)):
             message = f"Charge “{charge.name}”: {fault.message}"
             found.append(replace(fault, message=message, field=f"charges.{charge.code}.{fault.field}"))
-    return found
+    return [*found, *feature_checks.version_faults(version)]
 
 
 def warnings(version: PlanVersion) -> list[str]:
@@ -50,7 +51,8 @@ def warnings(version: PlanVersion) -> list[str]:
                 f"Charge “{charge.name}” has no row of only *: when usage comes that no row matches, {happens}."
             )
     found += [text for charge in charges for text in _totals_beside_parts(charge)]
-    return found + [_charged_twice(one, other) for one, other in combinations(charges, 2) if _price_alike(one, other)]
+    found += [_charged_twice(one, other) for one, other in combinations(charges, 2) if _price_alike(one, other)]
+    return found + feature_checks.version_warnings(version)
 
 
 def _totals_beside_parts(charge: Charge) -> Iterator[str]:

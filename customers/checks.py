@@ -16,7 +16,7 @@ from catalog.models import Charge, Plan, PlanVersion
 from customers.models import Alias, Contact, Customer, MeterClaim, Subscription
 
 # An address of the API ends in this word, so a reference that ends in it could not be told from it.
-RESERVED_ENDINGS = ("/usage", "/aliases")
+RESERVED_ENDINGS = ("/usage", "/aliases", "/entitlements", "/check")
 FIRST_DAY, LAST_DAY = date(1970, 1, 2), date(2199, 12, 31)
 CUSTOMER_FIELDS = ("reference", "name", "currency", "timezone", "email", "tax_id", "address", "country")
 
@@ -46,6 +46,12 @@ CONSTRAINTS = {
         "version",
     ),
     "subscription_ends_after_start": Fault("ends_too_early", "The end is not after the start.", "ends_on"),
+    "override_no_overlap": Fault(
+        "override_conflict", "The customer has another override of this feature on some of these days.", "starts_on"
+    ),
+    "feature_value_fits_kind": Fault("value_invalid", "The value is of another kind than the feature.", "value"),
+    "feature_value_allowed": Fault("value_unknown", "The list has no such value.", "value"),
+    "override_ends_only": Fault("override_conflict", "An override that has ended stays as it is.", "ends_on"),
     "meter_claim_no_overlap": Fault(
         "meter_conflict", "Another subscription of this customer reads the same meter at that time.", "starts_on"
     ),
@@ -244,6 +250,12 @@ def _field_faults(instance: models.Model, name: str) -> Iterator[Fault]:
     except ValidationError as error:
         for each in error.error_list:
             yield Fault(each.code or "invalid", _message(label, value, field, each), name)
+
+
+def text_faults(label: str, field: str, text: str) -> list[Fault]:
+    """Whether a text of any length can be stored."""
+    message = f"{label} holds a character that cannot be stored; leave it out."
+    return [] if _storable(text) else [Fault("text_invalid", message, field)]
 
 
 def _storable(text: str) -> bool:

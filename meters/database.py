@@ -60,9 +60,9 @@ def stream(statement: str, *parameters: object) -> Iterator[tuple[Any, ...]]:
         yield from psycopg.Cursor(connection.connection).stream(statement, parameters or None, size=ROWS_AT_ONCE)
 
 
-def fetch(statement: str, *parameters: object) -> Rows:
+def fetch(statement: str, *parameters: object, prepare: bool = False) -> Rows:
     """Send one statement and wait for its rows."""
-    return rows(send(statement, *parameters))
+    return rows(send(statement, *parameters, prepare=prepare))
 
 
 @contextmanager

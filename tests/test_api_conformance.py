@@ -27,6 +27,7 @@ from billing_site.foundation.models import Scope
 from billing_site.wsgi import application
 from catalog import own_costs
 from catalog.own_costs import Entry
+from catalog.publishing import create_feature
 from customers import subscribing
 from invoicing.models import Invoice
 from meters.models import Event
@@ -79,8 +80,10 @@ def _one_connection() -> Iterator[None]:
 
 @pytest.fixture
 def existing(db: None) -> Existing:
-    """A customer with usage, a subscription and an invoice; another one without; a plan to subscribe to."""
+    """A customer with usage, a subscription and an invoice; another one without; a plan to subscribe to; features."""
     requests = making.meter("requests", dimensions=["model"], unit="request")
+    create_feature(code="requests", name="Requests", kind="number", meter=requests, window="month")
+    create_feature(code="unused", name="Unused", kind="switch")
     version = plan_with(requests, arrears="5")
     subscription = subscribed(version, "acme")
     making.use("acme", requests, utc(2024, 1, 2), 1234, {"model": "a"})
@@ -94,10 +97,12 @@ def existing(db: None) -> Existing:
         "/v1/subscriptions/{reference}": {"reference": subscription.reference},
         "/v1/invoices/{id}": {"id": Invoice.objects.get().pk},
         "/v1/plans/{code}": {"code": version.plan.code},
+        "/v1/features/{code}": {"code": "unused"},
         "": {
             "customer": "acme",
             "reference": "acme",
             "plan": version.plan.code,
+            "feature": "requests",
             "event": Event.objects.get().reference,
         },
     }
