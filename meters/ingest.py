@@ -121,7 +121,7 @@ def _nothing(batch: Batch, note: Note | None) -> Outcome:
 
 def _accept(batch: Batch, definitions: Registry, note: Note | None, *, carefully: bool) -> Outcome:
     prepared = prepare(batch, definitions.by_type)
-    ids = interning.intern(prepared.series(), prepared.streams(), definitions.revision)
+    ids = interning.intern(prepared.added, prepared.streams(), definitions.revision)
     with transaction.atomic(durable=True):
         stored, closed_until = (_store_new if carefully else _store_all)(prepared, definitions.revision)
         duplicates = len(prepared.events) - len(stored) + prepared.repeated
