@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 from typing import Any, NamedTuple
 
 from meters.aggregation import Aggregation, Hourly, Keeps, Kept
@@ -88,11 +88,11 @@ class Added:
     time.
     """
 
-    _meters: dict[int, Definition] = field(default_factory=dict)
+    meters: dict[int, Definition] = field(default_factory=dict)
     # By where, hours since the epoch, and label: what is kept of the values, and how many events went into it.
-    _tallies: dict[Where, dict[int, dict[str, list[Any]]]] = field(default_factory=dict)
-    _points: list[tuple[Where, str, str, datetime, Decimal]] = field(default_factory=list)
-    _values: set[tuple[Where, str, datetime, str]] = field(default_factory=set)
+    tallies: dict[Where, dict[int, dict[str, list[Any]]]] = field(default_factory=dict)
+    points: list[tuple[Where, str, str, datetime, Decimal]] = field(default_factory=list)
+    values: set[tuple[Where, str, datetime, str]] = field(default_factory=set)
 
     def add(self, event: SentEvent, readings: Iterable[Reading]) -> None:
         """Fold in what the meters of its type read from an event."""
@@ -112,29 +112,44 @@ class Added:
                 self._keep(event, definition, where, found)
 
     def _labels(self, where: Where, hour: int, definition: Definition) -> dict[str, list[Any]]:
-        hours = self._tallies.get(where)
+        hours = self.tallies.get(where)
         if hours is None:
-            self._meters[definition.id] = definition
-            hours = self._tallies[where] = {}
+            self.meters[definition.id] = definition
+            hours = self.tallies[where] = {}
         labels = hours.get(hour)
         if labels is None:
             labels = hours[hour] = {}
         return labels
 
+    def include(self, other: "Added") -> None:
+        """Fold in what other events add, read by the same definitions; `other` is used up."""
+        for where, hours in other.tallies.items():
+            definition = other.meters[where[0]]
+            fold = definition.aggregation.fold
+            for hour, theirs in hours.items():
+                labels = self._labels(where, hour, definition)
+                for label, tally in theirs.items():
+                    mine = labels.setdefault(label, tally)
+                    if mine is not tally:
+                        mine[0] = fold(mine[0], tally[0])
+                        mine[1] += tally[1]
+        self.points += other.points
+        self.values |= other.values
+
     def _keep(self, event: SentEvent, definition: Definition, where: Where, found: Iterable[Found]) -> None:
         for label, number, text in found:
             if definition.aggregation.keeps is Keeps.POINTS:
-                self._points.append((where, label, event.reference, event.timestamp, Decimal(number)))
+                self.points.append((where, label, event.reference, event.timestamp, Decimal(number)))
             else:
-                self._values.add((where, label, hour_of(event.timestamp), text))
+                self.values.add((where, label, hour_of(event.timestamp), text))
 
     def keeps_points(self) -> bool:
         """Whether any event gives a value that must be told from another at the same instant."""
-        return bool(self._points)
+        return bool(self.points)
 
     def labels(self) -> Iterator[tuple[Where, list[str]]]:
         """Every series, by where and label."""
-        for where, hours in self._tallies.items():
+        for where, hours in self.tallies.items():
             if len(hours) == 1:
                 [labels] = hours.values()
                 yield where, list(labels)
@@ -144,7 +159,7 @@ class Added:
     def key(self, where: Where, label: str) -> SeriesKey:
         """The series of a label."""
         meter, customer, subscription, base = where
-        return series_key(self._meters[meter], customer, subscription, base, label)
+        return series_key(self.meters[meter], customer, subscription, base, label)
 
     def series(self) -> set[SeriesKey]:
         return {self.key(where, label) for where, labels in self.labels() for label in labels}
@@ -156,19 +171,20 @@ class Added:
     def counted(self, ids: Ids, events: Mapping[tuple[str, str], int]) -> Counted:
         """The same with the ids of series and, where there are points, of events by (customer, reference)."""
         counted = Counted()
-        instants = {hour: _EPOCH + hour * HOUR for hours in self._tallies.values() for hour in hours}
-        for where, hours in self._tallies.items():
+        instants = {hour: _EPOCH + hour * HOUR for hours in self.tallies.values() for hour in hours}
+        for where, hours in self.tallies.items():
             meter, customer, _, _ = where
-            aggregation, located = self._meters[meter].aggregation, ids[where]
+            aggregation, located = self.meters[meter].aggregation, ids[where]
             tallies = counted.tallies.setdefault(aggregation.hourly, {})
             for hour, labels in hours.items():
                 instant = instants[hour]
                 for label, (kept, count) in labels.items():
                     key = (customer, located[label], instant)
                     other = tallies.get(key)
-                    if other is not None:  # beyond a limit several combinations are counted at one series
-                        kept, count = aggregation.fold(other.quantity, kept), other.events + count
-                    tallies[key] = Tally(kept, count)
+                    if other is None:
+                        tallies[key] = Tally(kept, count)
+                    else:  # beyond a limit several combinations are counted at one series
+                        tallies[key] = Tally(aggregation.fold(other.quantity, kept), other.events + count)
             changed, first = (customer, meter), instants[min(hours)]
             if changed not in counted.changes or counted.changes[changed] > first:
                 counted.changes[changed] = first
@@ -177,9 +193,9 @@ class Added:
         }
         counted.points = [
             (where[1], ids[where][label], Point(timestamp, events[where[1], reference], number))
-            for where, label, reference, timestamp, number in self._points
+            for where, label, reference, timestamp, number in self.points
         ]
-        counted.values = {(where[1], ids[where][label], hour, text) for where, label, hour, text in self._values}
+        counted.values = {(where[1], ids[where][label], hour, text) for where, label, hour, text in self.values}
         return counted
 
 
@@ -187,19 +203,25 @@ class Added:
 class Prepared:
     """A batch ready to be stored: each reference once, in the order in which everybody locks; what all of them add.
 
-    `repeated`: how many events of the batch named a reference that an earlier one had.
+    `received`: the same events in the order in which they came. `repeated`: how many events of the batch named a
+    reference that an earlier one had. `several`: it was made of several batches.
     """
 
     events: list[SentEvent]
+    received: list[SentEvent]
     added: Added
     rejected: list[Rejected]
     repeated: int
+    several: bool = False
 
     def needs_order(self) -> bool:
         """Whether two events of a type at one instant were sent in another order than that of their references.
 
-        Which of them came later matters to the latest value, and also to a meter that is made after them.
+        Which of them came later matters to the latest value, and also to a meter that is made after them. Several
+        batches are always said to: they have no indexes in common.
         """
+        if self.several:
+            return True
         places: dict[tuple[str, datetime], int] = {}
         for event in self.events:
             instant = event.type, event.timestamp
@@ -207,6 +229,11 @@ class Prepared:
                 return True
             places[instant] = event.index
         return False
+
+    def places(self) -> list[int]:
+        """The place of each of `events` among those received."""
+        found = {(event.customer, event.reference): place for place, event in enumerate(self.received)}
+        return [found[event.customer, event.reference] for event in self.events]
 
     def streams(self) -> set[tuple[str, str]]:
         return {(event.customer, event.type) for event in self.events}
@@ -227,7 +254,17 @@ def prepare(batch: Batch, by_type: Mapping[str, Sequence[Definition]]) -> Prepar
         else:
             repeated += 1
     rejected.sort(key=lambda each: each.index)
-    return Prepared([kept[key] for key in sorted(kept)], added, rejected, repeated)
+    return Prepared([kept[key] for key in sorted(kept)], list(kept.values()), added, rejected, repeated)
+
+
+def merge(several: Sequence[Prepared]) -> Prepared:
+    """Several batches as one, in the order in which they came; their references differ. What they add is used up."""
+    added = Added()
+    for each in several:
+        added.include(each.added)
+    received = [event for each in several for event in each.received]
+    events = sorted(received, key=attrgetter("customer", "reference"))
+    return Prepared(events, received, added, [], 0, several=True)
 
 
 def add_up(events: Iterable[SentEvent], by_type: Mapping[str, Sequence[Definition]], *, strict: bool = True) -> Added:
