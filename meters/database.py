@@ -45,6 +45,18 @@ def _logged(statement: str) -> Iterator[None]:
         connection.queries_log.append({"sql": statement, "time": f"{monotonic() - started:.3f}"})
 
 
+def send_commit() -> None:
+    """Commit together with what is sent before it in a `pipeline`, the last of the transaction: a round trip less.
+
+    Django, which commits at the end of its `atomic`, then finds that nothing is left to do. Within another `atomic`, as
+    in most tests, nothing is committed.
+    """
+    if connection.savepoint_ids:
+        return
+    with connection.wrap_database_errors:
+        psycopg.Cursor(connection.connection).execute("COMMIT")
+
+
 def rows(cursor: psycopg.Cursor[tuple[Any, ...]]) -> Rows:
     """All rows of a statement that was sent; waits for it."""
     with connection.wrap_database_errors:

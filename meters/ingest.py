@@ -20,7 +20,7 @@ from django.db import IntegrityError, OperationalError, connection, transaction
 
 from meters import arrays, buckets, combining, event_rows, interning, registry
 from meters.counting import Added, Counted, Ids, Prepared, Where, add_up, merge, prepare
-from meters.database import columns, copy, pipeline, rows, send
+from meters.database import columns, copy, pipeline, rows, send, send_commit
 from meters.decoding import Batch, Rejected
 from meters.exact_json import to_text
 from meters.registry import Registry
@@ -154,7 +154,7 @@ def _store(ready: _Ready, note: Note | None, *, carefully: bool) -> "Stored":
             note(_outcome(prepared, stored))
         counted = _of_stored(prepared, stored, definitions).counted(ready.ids, stored)
         if counted.tallies:
-            add(counted, closed_until)
+            add(counted, closed_until, commit=note is None)
     return stored
 
 
@@ -254,8 +254,8 @@ def _of_stored(prepared: Prepared, stored: Stored, definitions: Registry) -> Add
     return add_up(new, definitions.by_type)
 
 
-def add(counted: Counted, closed_until: datetime | None) -> None:
-    """Write what some events add, in the transaction that stores them or notes that they are counted.
+def add(counted: Counted, closed_until: datetime | None, *, commit: bool = False) -> None:
+    """Write what some events add, in the transaction that stores them or notes that they are counted; and commit it.
 
     The caller holds the definitions' lock, under which it read until when days are closed.
     """
@@ -267,6 +267,8 @@ def add(counted: Counted, closed_until: datetime | None) -> None:
         buckets.send_points(counted.points)
         buckets.send_tallies(counted.tallies, slot, closed_until)
         buckets.send_values(counted.values)
+        if commit:
+            send_commit()
 
 
 def _try_again(error: OperationalError | IntegrityError, attempt: int, *, carefully: bool) -> bool:

@@ -9,9 +9,9 @@ from collections.abc import Collection
 from datetime import datetime, timedelta
 from hashlib import sha256
 from hmac import compare_digest
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from django.db import connection
+from django.db import InterfaceError, OperationalError, connection
 
 from billing_site.foundation import clock
 from billing_site.foundation.errors import Fault, Refused
@@ -90,10 +90,31 @@ def _with_prefix(prefix: str) -> ApiKey | None:
     """
     fields = ApiKey._meta.concrete_fields
     columns = ", ".join(f'"{field.column}"' for field in fields)
-    with connection.cursor() as cursor:
-        cursor.execute(f"SELECT {columns} FROM foundation_apikey WHERE prefix = %s", [prefix])  # noqa: S608
-        found = cursor.fetchone()
+    found = _first_row(f"SELECT {columns} FROM foundation_apikey WHERE prefix = %s", prefix)  # noqa: S608
     return ApiKey.from_db(connection.alias, [field.attname for field in fields], found) if found else None
+
+
+def _first_row(statement: str, parameter: str) -> tuple[Any, ...] | None:
+    """Asked before anything else, so it shows whether an open connection still works, which Django would ask apart.
+
+    On one that does not, nothing was done: it is asked again on a new one.
+    """
+    proven = connection.connection is None or connection.health_check_done or not connection.health_check_enabled
+    connection.health_check_done = True
+    try:
+        return _row(statement, parameter)
+    except (OperationalError, InterfaceError):
+        if proven or connection.is_usable():
+            raise
+        connection.close()
+        return _row(statement, parameter)
+
+
+def _row(statement: str, parameter: str) -> tuple[Any, ...] | None:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, [parameter])
+        found: tuple[Any, ...] | None = cursor.fetchone()
+    return found
 
 
 def note_use(key: ApiKey) -> None:
