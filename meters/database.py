@@ -2,28 +2,16 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from time import monotonic
 from typing import Any
 
 import psycopg
 from django.db import connection
 
+from billing_site.foundation.statements import logged, send
+
+__all__ = ["Rows", "columns", "copy", "fetch", "pipeline", "rows", "send", "send_commit"]
+
 Rows = list[tuple[Any, ...]]
-
-
-def send(statement: str, *parameters: object, prepare: bool = False) -> psycopg.Cursor[tuple[Any, ...]]:
-    """Send one statement; `%b` takes a binary parameter, which the server reads twice as fast as text.
-
-    `prepare` lets the server keep its plan for the connection: for what every batch sends, whatever is in it.
-
-    Django's own cursor fills parameters in as text. Errors are Django's all the same, and a test that counts queries
-    counts it.
-    """
-    connection.ensure_connection()
-    with connection.wrap_database_errors, _logged(statement):
-        cursor = psycopg.Cursor(connection.connection)
-        cursor.execute(statement, parameters or None, prepare=prepare)
-    return cursor
 
 
 def copy(statement: str, rows: bytes) -> None:
@@ -31,18 +19,10 @@ def copy(statement: str, rows: bytes) -> None:
     connection.ensure_connection()
     with (
         connection.wrap_database_errors,
-        _logged(statement),
+        logged(statement),
         psycopg.Cursor(connection.connection).copy(statement) as copying,
     ):
         copying.write(rows)
-
-
-@contextmanager
-def _logged(statement: str) -> Iterator[None]:
-    started = monotonic()
-    yield
-    if connection.queries_logged:
-        connection.queries_log.append({"sql": statement, "time": f"{monotonic() - started:.3f}"})
 
 
 def send_commit() -> None:
