@@ -22,7 +22,7 @@ from meters.exploring import Condition, Operator, Search
 from meters.models import Meter
 from meters.usage import Window, read
 from tests.benchmarks import _cpu
-from tests.benchmarks.ingest_http import BATCH, BATCHES, bodies_of, send, tokens_meter
+from tests.benchmarks.ingest_http import BATCH, BATCHES, CONNECTIONS, bodies_of, send, tokens_meter
 from tests.processes import Processes, Web
 
 EVENTS = 20_000_000
@@ -84,7 +84,11 @@ def measure(progress: Callable[[str], None]) -> dict[str, list[tuple[float, floa
     events = int(os.environ.get("EVENTS", EVENTS))
     processes = Processes()
     try:
-        web = processes.web(workers=2, threads=4, environment={"INGEST_EVENTS_PER_SECOND": "10000000"})
+        web = processes.web(
+            workers=2,
+            threads=CONNECTIONS + 1,
+            environment={"INGEST_EVENTS_PER_SECOND": "10000000", "INGEST_AT_ONCE": str(CONNECTIONS)},
+        )
         send(web.base_url, key, bodies_of("warm-", 200, 16))
         empty = [_rate(web, key, f"empty-{run}-", progress) for run in range(RUNS)]
         _fill(meter, 0, min(events, MILLION), events, progress)
