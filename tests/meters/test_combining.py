@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from unittest import mock
 
 import pytest
 
@@ -173,3 +174,18 @@ def test_who_is_interrupted_while_it_waits_leaves_nobody_waiting(ask: Ask, monke
     assert type(asked[1].exception(10)) is KeyboardInterrupt
     assert type(asked[2].exception(10)) is Apart
     assert desk.together(3, 1) == 6
+
+
+def test_who_is_interrupted_before_its_turn_is_not_worked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    desk = Desk()
+    with ThreadPoolExecutor(2) as threads:
+        first = threads.submit(desk.together, 0, 1)
+        assert desk.busy.wait(10)
+        with monkeypatch.context() as patched:
+            patched.setattr(threading.Event, "wait", mock.Mock(side_effect=KeyboardInterrupt))
+            with pytest.raises(KeyboardInterrupt):
+                desk.together(1, 1)
+        desk.go.set()
+        assert first.result(10) == 0
+    assert desk.done == [[0]]
+    assert desk.together(2, 1) == 4
