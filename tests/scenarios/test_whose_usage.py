@@ -120,8 +120,8 @@ def test_events_that_commit_while_their_reference_is_given_away_are_found(
     """The alias does not see the events, and who looks at the events does not see the alias."""
     add, stored, given, looked = ingest.add, Flag(), Flag(), Flag()
 
-    def add_and_wait(*counted: Any) -> None:
-        add(*counted)
+    def add_and_wait(*counted: Any, commit: bool) -> None:
+        add(*counted)  # what it would commit is committed after the wait
         stored.set()
         assert given.wait(30)
 
