@@ -35,16 +35,15 @@ class GridPages:
     """For the charge's admin."""
 
     admin_site: Any
-    log_change: Any
 
     def get_urls(self) -> list[URLPattern]:
         pages = {
-            "rows": require_GET(self._page(GridPages.rows)),
-            "save": require_POST(self._page(GridPages.save)),
-            "read": require_POST(self._page(GridPages.read)),
-            "check": require_POST(self._page(GridPages.check)),
-            "preview": require_POST(self._page(GridPages.preview)),
-            "file": require_POST(self._page(GridPages.file)),
+            "rows": require_GET(self._page(_rows)),
+            "save": require_POST(self._page(_save)),
+            "read": require_POST(self._page(_read)),
+            "check": require_POST(self._page(_check)),
+            "preview": require_POST(self._page(_preview)),
+            "file": require_POST(self._page(_file)),
         }
         own = [
             path(f"<int:charge_id>/grid/{name}/", self.admin_site.admin_view(view), name=f"catalog_charge_grid_{name}")
@@ -68,63 +67,69 @@ class GridPages:
 
         return view
 
-    def rows(self, request: HttpRequest, charge: Charge, given: Mapping[str, Any]) -> HttpResponse:
-        """All rows in every currency, and values that usage has had."""
-        assert charge.meter is not None
-        seen = seen_values(charge.meter, priceable(charge.meter))
-        return JsonResponse({"lists": grid_json.lists_to_json(read_matrix(charge)), "values": seen})
 
-    def save(self, request: HttpRequest, charge: Charge, given: Mapping[str, Any]) -> HttpResponse:
-        """{"lists": [{"currency", "stamp", "rows"}]}: all of it is saved, or nothing."""
-        if not request.user.has_perm("catalog.change_charge"):  # type: ignore[union-attr]
-            raise PermissionDenied
-        lists = grid_json.lists_from_json(given.get("lists"), charge.version.currency)
-        try:
-            saved = set_matrix(charge, lists)
-        except Refused as refused:
-            return _refused(charge, refused, {each.currency: each.rows for each in lists})
-        count = sum(len(each.rows) for each in lists)
-        self.log_change(request, charge, f"Saved {count:,} rows of prices.")
-        return JsonResponse({"stamps": {each.currency: each.stamp for each in saved}})
+def _rows(admin: Any, request: HttpRequest, charge: Charge, given: Mapping[str, Any]) -> HttpResponse:
+    """All rows in every currency, and values that usage has had."""
+    assert charge.meter is not None
+    seen = seen_values(charge.meter, priceable(charge.meter))
+    return JsonResponse({"lists": grid_json.lists_to_json(read_matrix(charge)), "values": seen})
 
-    def read(self, request: HttpRequest, charge: Charge, given: Mapping[str, Any]) -> HttpResponse:
-        """{"text", "start", "models", "comma", "scale"}: what was pasted, or a file, as rows."""
-        assert charge.meter is not None
-        models = given.get("models", [])
-        known = isinstance(models, list) and all(each in set(Model) for each in models)
-        start, comma, scale = given.get("start", 0), given.get("comma"), given.get("scale", 0)
-        names = priceable(charge.meter).dimensions
-        if not (known and comma in COMMAS and scale in SCALES and start in range(len(names) + 2)):
-            raise Refused(Fault("request_invalid", "What was pasted cannot be read like this.", ""))
-        how = Reading(names, start, [Model(each) for each in models], comma, scale)
-        return JsonResponse(grid_json.sheet_to_json(read(str(given.get("text", "")), how)))
 
-    def check(self, request: HttpRequest, charge: Charge, given: Mapping[str, Any]) -> HttpResponse:
-        """{"rows"} as they are in the grid, saved or not: what to look at, and what rows could be added for."""
-        rows, unreadable = grid_json.readable(given.get("rows"))
-        return JsonResponse(grid_json.linted_to_json(lint(charge, rows), unreadable))
+def _save(admin: Any, request: HttpRequest, charge: Charge, given: Mapping[str, Any]) -> HttpResponse:
+    """{"lists": [{"currency", "stamp", "rows"}]}: all of it is saved, or nothing."""
+    if not request.user.has_perm("catalog.change_charge"):  # type: ignore[union-attr]
+        raise PermissionDenied
+    lists = grid_json.lists_from_json(given.get("lists"), charge.version.currency)
+    try:
+        saved = set_matrix(charge, lists)
+    except Refused as refused:
+        return _refused(charge, refused, {each.currency: each.rows for each in lists})
+    count = sum(len(each.rows) for each in lists)
+    admin.log_change(request, charge, f"Saved {count:,} rows of prices.")
+    return JsonResponse({"stamps": {each.currency: each.stamp for each in saved}})
 
-    def preview(self, request: HttpRequest, charge: Charge, given: Mapping[str, Any]) -> HttpResponse:
-        """{"price", "currency", "quantities", "events"}: what they cost, by the code that bills."""
-        assert charge.meter is not None
-        price = grid_json.price_from_json(given, "price")
-        if faults := list(price_faults(price, "price")):
-            raise Refused(*faults)
-        wanted = given.get("quantities") or []
-        of = previewing.asked(wanted) if isinstance(wanted, list) and wanted else previewing.quantities(price)
-        count = previewing.events(given.get("events", 1))
-        currency, unit = str(given.get("currency", "")), charge.meter.unit
-        if currency not in charge.version.currencies():
-            raise Refused(Fault("currency_unknown", "The version has no prices in this currency.", "currency"))
-        lines = previewing.preview(price, of, count, currency, unit, {})
-        said = [{"quantity": each.quantity, "amount": each.amount, "steps": each.steps} for each in lines]
-        return JsonResponse({"words": in_words(price, currency, unit), "lines": said})
 
-    def file(self, request: HttpRequest, charge: Charge, given: Mapping[str, Any]) -> HttpResponse:
-        """{"rows", "currency"} as they are in the grid, as CSV."""
-        assert charge.meter is not None
-        rows = grid_json.rows_from_json(given.get("rows"))
-        return csv_answer(write(priceable(charge.meter).dimensions, rows), f"{charge.code}.csv")
+def _read(admin: Any, request: HttpRequest, charge: Charge, given: Mapping[str, Any]) -> HttpResponse:
+    """{"text", "start", "models", "comma", "scale"}: what was pasted, or a file, as rows."""
+    assert charge.meter is not None
+    models = given.get("models", [])
+    known = isinstance(models, list) and all(each in set(Model) for each in models)
+    start, comma, scale = given.get("start", 0), given.get("comma"), given.get("scale", 0)
+    names = priceable(charge.meter).dimensions
+    if not (known and comma in COMMAS and scale in SCALES and start in range(len(names) + 2)):
+        raise Refused(Fault("request_invalid", "What was pasted cannot be read like this.", ""))
+    how = Reading(names, start, [Model(each) for each in models], comma, scale)
+    return JsonResponse(grid_json.sheet_to_json(read(str(given.get("text", "")), how)))
+
+
+def _check(admin: Any, request: HttpRequest, charge: Charge, given: Mapping[str, Any]) -> HttpResponse:
+    """{"rows"} as they are in the grid, saved or not: what to look at, and what rows could be added for."""
+    rows, unreadable = grid_json.readable(given.get("rows"))
+    return JsonResponse(grid_json.linted_to_json(lint(charge, rows), unreadable))
+
+
+def _preview(admin: Any, request: HttpRequest, charge: Charge, given: Mapping[str, Any]) -> HttpResponse:
+    """{"price", "currency", "quantities", "events"}: what they cost, by the code that bills."""
+    assert charge.meter is not None
+    price = grid_json.price_from_json(given, "price")
+    if faults := list(price_faults(price, "price")):
+        raise Refused(*faults)
+    wanted = given.get("quantities") or []
+    of = previewing.asked(wanted) if isinstance(wanted, list) and wanted else previewing.quantities(price)
+    count = previewing.events(given.get("events", 1))
+    currency, unit = str(given.get("currency", "")), charge.meter.unit
+    if currency not in charge.version.currencies():
+        raise Refused(Fault("currency_unknown", "The version has no prices in this currency.", "currency"))
+    lines = previewing.preview(price, of, count, currency, unit, {})
+    said = [{"quantity": each.quantity, "amount": each.amount, "steps": each.steps} for each in lines]
+    return JsonResponse({"words": in_words(price, currency, unit), "lines": said})
+
+
+def _file(admin: Any, request: HttpRequest, charge: Charge, given: Mapping[str, Any]) -> HttpResponse:
+    """{"rows", "currency"} as they are in the grid, as CSV."""
+    assert charge.meter is not None
+    rows = grid_json.rows_from_json(given.get("rows"))
+    return csv_answer(write(priceable(charge.meter).dimensions, rows), f"{charge.code}.csv")
 
 
 def _charge(charge_id: int) -> Charge:

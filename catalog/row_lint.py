@@ -9,8 +9,8 @@ from enum import StrEnum
 from itertools import combinations, islice
 
 from billing_site.foundation.money import EXACT, grouped, round_to
-from catalog.pricing.price import Model, Price
-from catalog.row_checks import DraftRow, words
+from catalog.pricing.price import Model, price_faults
+from catalog.row_checks import DraftRow, costs_nothing, words
 
 
 class Severity(StrEnum):
@@ -34,7 +34,8 @@ class Finding:
 
 
 FAR = Decimal(10)
-NEIGHBOURS_AT_LEAST = 2
+# With fewer, one wrong price would make the others look wrong.
+NEIGHBOURS_AT_LEAST = 3
 PAIRS_AT_MOST = 5_000
 Names = tuple[str, ...]
 
@@ -84,22 +85,9 @@ def _pairs(
                 yield min(one, other), max(one, other)
 
 
-def costs_nothing(price: Price) -> bool:
-    """Whether whatever is used comes to 0 by it."""
-    match price.model:
-        case Model.PERCENTAGE:
-            return price.percent == 0 and price.fixed == 0
-        case Model.COST_PLUS:
-            return price.percent == -100
-        case Model.PER_UNIT | Model.FLAT | Model.PACKAGE:
-            return price.unit_price == 0
-        case _:
-            return bool(price.tiers) and not any(tier.unit_price or tier.flat_price for tier in price.tiers)
-
-
 def _free(rows: Sequence[DraftRow]) -> Iterator[Finding]:
     for index, row in enumerate(rows):
-        if costs_nothing(row.price):
+        if costs_nothing(row.price) and not any(price_faults(row.price, "")):
             message = f"Row {index + 1} ({words(row.match)}) costs nothing, whatever is used."
             mend = "Write its price, if it is not free."
             yield Finding(Severity.WARNING, "price_zero", message, mend, index, "price")
@@ -126,7 +114,7 @@ def _far(rows: Sequence[DraftRow]) -> Iterator[Finding]:
         medians = [
             _median_but(groups[key], price)
             for key in _groups(rows[index].match)
-            if len(groups[key]) > NEIGHBOURS_AT_LEAST
+            if len(groups[key]) - 1 >= NEIGHBOURS_AT_LEAST
         ]
         if medians and all(price >= FAR * median or price * FAR <= median for median in medians):
             nearest = min(medians, key=lambda median: max(price / median, median / price))

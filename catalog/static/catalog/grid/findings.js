@@ -33,7 +33,7 @@ export class Findings {
             const answer = await this.server.check(rows);
             if (mine !== this.#latest || rows !== this.sheet.rows) return;
             Object.assign(this, { wanted: answer.wanted, month: answer.month });
-            this.#found = answer.findings.map((each) => ({ ...each, key: each.row === null ? null : rows[each.row]?.key }));
+            this.#found = answer.findings.map((each) => ({ ...each, key: rows[each.row]?.key ?? null, was: rows[each.row] }));
             this.#problem = answer.problem;
         } catch (error) {
             if (mine !== this.#latest) return;
@@ -56,12 +56,13 @@ export class Findings {
         this.#show();
     }
 
-    // Forgets what was refused of rows that have been changed since.
+    // Forgets what was said of rows that have been changed since.
     settle() {
         const rows = new Set(this.sheet.rows);
-        const before = this.#refused.length;
+        const before = this.#refused.length + this.#found.length;
         this.#refused = this.#refused.filter(({ was, currency }) => was && (currency !== this.sheet.currency || rows.has(was)));
-        if (before !== this.#refused.length) this.#show();
+        this.#found = this.#found.filter(({ key, was }) => !key || rows.has(was));
+        if (before !== this.#refused.length + this.#found.length) this.#show();
     }
 
     #show() {

@@ -50,6 +50,7 @@ export class Keyboard {
         const range = view.range();
         switch (event.key) {
             case "F2": return () => view.edit();
+            case "Enter": return view.config.mayChange ? null : () => view.step(event.shiftKey ? -1 : 1, 0);
             case "Insert": return actions.add;
             case "Delete":
             case "Backspace": return actions.clear;

@@ -45,6 +45,9 @@ async function typed(key, index, text) {
         const read = await server.read(text.replace(/[\t\r\n]+/g, " "), { start: view.priceColumn, models: [row.model], scale: view.scale });
         const line = read.rows[0];
         sheet.update(new Map([[key, line?.price ? { price: line.price, model: line.price.model, text: undefined } : { price: null, text }]]));
+        if (line?.price) return;
+        say(read.marks[0]?.message ?? `“${text}” has a comma: write a point for decimals, and nothing between thousands.`, true);
+        findings.later(0);
     });
 }
 

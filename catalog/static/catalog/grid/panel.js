@@ -14,7 +14,7 @@ const FIELDS = {
 };
 // Models whose unit prices are those of one unit, and so are shown for many.
 const OF_ONE_UNIT = ["per_unit", "graduated", "volume"];
-const WAIT = 250;
+const [WAIT, MOVED_WAIT] = [250, 100];
 
 export class Panel {
     #row = null;
@@ -42,7 +42,8 @@ export class Panel {
         const range = this.view.range();
         const row = range ? this.sheet.rows[range.top] : null;
         if (row === this.#row && this.#scale === this.view.scale && this.#currency === this.sheet.currency) return;
-        const typing = row && row.key === this.#row?.key && this.form.contains(document.activeElement);
+        // What was typed here stands here already: building the fields anew would take the keyboard away from them.
+        const typed = row && this.#given && row.key === this.#row?.key && row.price === this.#given && this.#scale === this.view.scale;
         this.#row = row;
         this.#scale = this.view.scale;
         this.#currency = this.sheet.currency;
@@ -51,13 +52,14 @@ export class Panel {
         if (!row) {
             this.form.replaceChildren(make("p", { class: "tb-quiet" }, "Choose a row to see what its price consists of."));
             this.told.replaceChildren();
-        } else if (!typing || row.model !== this.#model) this.#build(row);
-        if (row) this.#later(0);
+        } else if (!typed || row.model !== this.#model) this.#build(row);
+        if (row) this.#later(MOVED_WAIT);
     }
 
     #scale;
     #currency;
     #model;
+    #given = null;
 
     #build(row) {
         this.#model = row.model;
@@ -148,7 +150,9 @@ export class Panel {
     }
 
     #take(price, model = price?.model ?? this.#row.model) {
-        if (this.#row) this.hooks.priced(this.#row.key, model, price);
+        if (!this.#row) return;
+        this.#given = price;
+        this.hooks.priced(this.#row.key, model, price);
     }
 
     #later(wait = WAIT) {

@@ -42,7 +42,7 @@ export class View {
         this.table = new Tabulator(element, {
             index: "key",
             data: [],
-            height: "min(70vh, 40rem)",
+            maxHeight: "min(70vh, 40rem)",
             rowHeight: ROW_HEIGHT,
             layout: "fitColumns",
             selectableRange: 1,
@@ -50,7 +50,7 @@ export class View {
             selectableRangeColumns: true,
             selectableRangeAutoFocus: false,
             editTriggerEvent: "dblclick",
-            columnDefaults: { headerSort: false, resizable: "header", minWidth: 110 },
+            columnDefaults: { resizable: "header", minWidth: 110 },
             rowHeader: {
                 field: "number", width: 58, minWidth: 58, resizable: false, frozen: true, hozAlign: "right", cssClass: "tb-grid-number",
                 formatter: (cell) => String(cell.getRow().getPosition() || ""),
@@ -64,7 +64,6 @@ export class View {
         this.table.on("cellEditing", () => { this.#editing = true; });
         this.table.on("cellEdited", () => { this.#editing = false; });
         this.table.on("cellEditCancelled", () => { this.#editing = false; });
-        element.addEventListener("focusout", () => { this.#editing = false; });
     }
 
     get editing() { return this.#editing; }
@@ -195,10 +194,7 @@ export class View {
     mark(marks) {
         const keys = new Set([...this.#marks.keys(), ...marks.keys()]);
         this.#marks = marks;
-        for (const key of keys) {
-            const row = this.table.getRow(key);
-            if (row) row.reformat();
-        }
+        for (const { key } of this.#shown) if (keys.has(key)) this.table.getRow(key).reformat();
     }
 
     // The chosen cells: rows and columns by their numbers, from 0. Null when there are none.
