@@ -18,7 +18,7 @@ from billing_site.foundation.spreadsheets import csv_answer
 from catalog import grid_json, previewing
 from catalog.linting import lint
 from catalog.matrices import read_matrix, set_matrix
-from catalog.models import Charge
+from catalog.models import Charge, Plan
 from catalog.priceable import priceable
 from catalog.pricing.documents import Unreadable
 from catalog.pricing.price import Model, price_faults
@@ -120,9 +120,11 @@ def _preview(admin: Any, request: HttpRequest, charge: Charge, given: Mapping[st
     currency, unit = str(given.get("currency", "")), charge.meter.unit
     if currency not in charge.version.currencies():
         raise Refused(Fault("currency_unknown", "The version has no prices in this currency.", "currency"))
+    if charge.version.plan.consumption == Plan.Consumption.CREDITS:
+        currency = ""
     lines = previewing.preview(price, of, count, currency, unit, {})
     said = [{"quantity": each.quantity, "amount": each.amount, "steps": each.steps} for each in lines]
-    return JsonResponse({"words": in_words(price, currency, unit), "lines": said})
+    return JsonResponse({"words": in_words(price, currency or "credits", unit), "lines": said})
 
 
 def _file(admin: Any, request: HttpRequest, charge: Charge, given: Mapping[str, Any]) -> HttpResponse:

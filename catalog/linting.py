@@ -34,7 +34,7 @@ def lint(charge: Charge, rows: Sequence[DraftRow], month: LastMonth | None = Non
     held = charge.unmatched == Charge.Unmatched.HOLD
     findings = [
         *_faults(known, rows),
-        *of_usage(rows, found, meter.unit, month.words, held=held),
+        *of_usage(rows, found, month.words, held=held),
         *of_rows(rows),
     ]
     return Linted(list(_shortened(findings)), wanted(found), month)

@@ -61,7 +61,10 @@ def events(given: object, field: str = "events") -> int:
 def preview(
     price: Price, of: Sequence[Decimal], count: int, currency: str, unit: str, values: Mapping[str, str]
 ) -> list[Preview]:
-    """What each quantity comes to by a price without faults. `values`: the row's, by which a cost is looked up."""
+    """What each quantity comes to by a price without faults. `currency` empty: the price is in credits.
+
+    `values`: the row's, by which a cost is looked up.
+    """
     model = computing(price)
     priced = model.at(values) if isinstance(model, PricesEach) else model
     return [_line(priced, each, count, currency, unit) for each in of]
@@ -73,6 +76,6 @@ def _line(model: PriceModel | None, quantity: Decimal, events: int, currency: st
     found = model.price(quantity, unit, events)
     return Preview(
         grouped(quantity),
-        show(round_amount(found.amount, currency), currency),
+        show(round_amount(found.amount, currency), currency) if currency else f"{shown(found.amount)} credits",
         tuple(f"{step.words} = {shown(step.amount)}" for step in found.steps),
     )

@@ -54,16 +54,16 @@ def hits(rows: Sequence[DraftRow], usage: Sequence[Combination], dimensions: tup
     return Hits(by_row, unmatched, default, add_up(each.quantity for each in usage))
 
 
-def of_usage(rows: Sequence[DraftRow], found: Hits, unit: str, month: str, *, held: bool) -> Iterator[Finding]:
-    """`held`: whether what no row prices holds invoices. `unit` and `month` are words: “token”, “February 2026”."""
+def of_usage(rows: Sequence[DraftRow], found: Hits, month: str, *, held: bool) -> Iterator[Finding]:
+    """`held`: whether what no row prices holds invoices. `month` in words: “February 2026”."""
     if found.unmatched:
         what = "invoices with it are held until it is priced" if held else "it is charged nothing"
         share = percent_of(add_up(each.quantity for each in found.unmatched), found.total)
-        message = f"{share} of the {unit} of {month} match no row: {what}."
+        message = f"{share} of the usage of {month} matches no row: {what}."
         yield Finding(Severity.WARNING, "usage_unpriced", message, "Add rows for it, or a default row of only *.")
     if found.default is not None and found.default in found.by_row and len(rows) > 1:
         share = percent_of(add_up(each.quantity for each in found.by_row[found.default]), found.total)
-        message = f"{share} of the {unit} of {month} hit the default row, {found.default + 1}."
+        message = f"{share} of the usage of {month} hits the default row, {found.default + 1}."
         mend = "Add rows for what should have a price of its own."
         yield Finding(Severity.WARNING, "usage_by_default", message, mend, found.default)
     if found.total:

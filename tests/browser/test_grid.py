@@ -386,7 +386,7 @@ def test_rows_are_added_for_what_was_really_used(
         )
     )
     grid = Grid(operator).open(charge)
-    grid.found("30 % of the token of March 2026 hit the default row, 2.")
+    grid.found("30 % of the usage of March 2026 hits the default row, 2.")
     grid.do("addUsed")
     dialog = grid.page.locator("dialog")
     expect(dialog.locator("tbody tr")).to_have_count(2)

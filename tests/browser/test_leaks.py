@@ -6,6 +6,7 @@ from datetime import date, timedelta
 from typing import Any
 
 import pytest
+from playwright.sync_api import expect
 
 from billing_site.foundation import clock
 from billing_site.foundation.api_keys import create_key

@@ -215,7 +215,7 @@ def test_rows_are_looked_at_without_being_saved(alice: Client, charge: Charge, m
         ("row_unused", 1, "hint"),
         ("price_zero", 1, "warning"),
     ]
-    assert answer["findings"][1]["message"] == "73 % of the token of March 2026 hit the default row, 3."
+    assert answer["findings"][1]["message"] == "73 % of the usage of March 2026 hits the default row, 3."
     assert answer["month"] == "March 2026"
     assert answer["wanted"] == [
         {"match": {"model": "model-c", "token_type": "input"}, "share": "73 %", "by_default": True}

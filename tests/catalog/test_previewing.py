@@ -30,6 +30,11 @@ def test_what_they_come_to_and_how() -> None:
     assert line.amount == "$4.10"  # 100 × 2.9 % + 4 × 0.30
 
 
+def test_credits_are_no_money() -> None:
+    [line] = preview(per_unit(D("0.0015")), [D(3)], 1, "", "token", {})
+    assert line.amount == "0.0045 credits"
+
+
 def test_a_cost_that_is_not_known_here_has_no_amount() -> None:
     [line] = preview(Price(Model.COST_PLUS, percent=D(20)), [D(5)], 1, "USD", "token", {})
     assert line == Preview("5", "", ("By what each model costs at the time of use.",))

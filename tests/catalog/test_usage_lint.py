@@ -25,7 +25,7 @@ def rows(*matches: dict[str, str]) -> list[DraftRow]:
 
 def told(given: list[DraftRow], usage: list[Combination] = USAGE, *, held: bool = True) -> list[tuple[str, str]]:
     found = hits(given, usage, NAMES)
-    return [(each.code, each.message) for each in of_usage(given, found, "token", "March 2026", held=held)]
+    return [(each.code, each.message) for each in of_usage(given, found, "March 2026", held=held)]
 
 
 def test_what_no_row_matches_and_what_becomes_of_it() -> None:
@@ -33,7 +33,7 @@ def test_what_no_row_matches_and_what_becomes_of_it() -> None:
     assert told(given) == [
         (
             "usage_unpriced",
-            "12 % of the token of March 2026 match no row: invoices with it are held until it is priced.",
+            "12 % of the usage of March 2026 matches no row: invoices with it are held until it is priced.",
         )
     ]
     assert told(given, held=False)[0][1].endswith("match no row: it is charged nothing.")
@@ -42,7 +42,7 @@ def test_what_no_row_matches_and_what_becomes_of_it() -> None:
 def test_how_much_hits_the_default_row() -> None:
     given = rows({"model": "a"}, {}, {"model": "b", "type": "out"})
     assert told(given) == [
-        ("usage_by_default", "40 % of the token of March 2026 hit the default row, 2."),
+        ("usage_by_default", "40 % of the usage of March 2026 hits the default row, 2."),
         ("row_unused", "Row 3 (model = b, type = out) priced nothing in March 2026."),
     ]
     assert told(rows({})) == []  # one price for every use is meant
