@@ -36,7 +36,7 @@ def test_what_no_row_matches_and_what_becomes_of_it() -> None:
             "12 % of the usage of March 2026 matches no row: invoices with it are held until it is priced.",
         )
     ]
-    assert told(given, held=False)[0][1].endswith("match no row: it is charged nothing.")
+    assert told(given, held=False)[0][1].endswith("matches no row: it is charged nothing.")
 
 
 def test_how_much_hits_the_default_row() -> None:
