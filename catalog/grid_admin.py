@@ -17,6 +17,7 @@ from billing_site.foundation.errors import Fault, Refused
 from billing_site.foundation.spreadsheets import csv_answer
 from catalog import grid_json, previewing
 from catalog.linting import lint
+from catalog.margins import row_margins
 from catalog.matrices import read_matrix, set_matrix
 from catalog.models import Charge, Plan
 from catalog.priceable import priceable
@@ -103,13 +104,14 @@ def _read(admin: Any, request: HttpRequest, charge: Charge, given: Mapping[str, 
 
 
 def _check(admin: Any, request: HttpRequest, charge: Charge, given: Mapping[str, Any]) -> HttpResponse:
-    """{"rows"} as they are in the grid, saved or not: what to look at, and what rows could be added for."""
+    """{"rows", "currency"} as they are in the grid, saved or not: what to look at, and what rows could be added for."""
     rows, unreadable = grid_json.readable(given.get("rows"))
-    return JsonResponse(grid_json.linted_to_json(lint(charge, rows), unreadable))
+    linted = lint(charge, _currency(charge, given), rows)
+    return JsonResponse(grid_json.linted_to_json(linted, unreadable))
 
 
 def _preview(admin: Any, request: HttpRequest, charge: Charge, given: Mapping[str, Any]) -> HttpResponse:
-    """{"price", "currency", "quantities", "events"}: what they cost, by the code that bills."""
+    """{"match", "price", "currency", "quantities", "events"}: what they cost, by the code that bills."""
     assert charge.meter is not None
     price = grid_json.price_from_json(given, "price")
     if faults := list(price_faults(price, "price")):
@@ -117,14 +119,17 @@ def _preview(admin: Any, request: HttpRequest, charge: Charge, given: Mapping[st
     wanted = given.get("quantities") or []
     of = previewing.asked(wanted) if isinstance(wanted, list) and wanted else previewing.quantities(price)
     count = previewing.events(given.get("events", 1))
-    currency, unit = str(given.get("currency", "")), charge.meter.unit
-    if currency not in charge.version.currencies():
-        raise Refused(Fault("currency_unknown", "The version has no prices in this currency.", "currency"))
-    if charge.version.plan.consumption == Plan.Consumption.CREDITS:
-        currency = ""
-    lines = previewing.preview(price, of, count, currency, unit, {})
-    said = [{"quantity": each.quantity, "amount": each.amount, "steps": each.steps} for each in lines]
-    return JsonResponse({"words": in_words(price, currency or "credits", unit), "lines": said})
+    currency, unit, known = _currency(charge, given), charge.meter.unit, priceable(charge.meter)
+    margins = row_margins(charge, [grid_json.row_from_json(given, price)]) if price.model == Model.COST_PLUS else []
+    cost = margins[0].cost if margins else None
+    in_credits = charge.version.plan.consumption == Plan.Consumption.CREDITS
+    how = previewing.How("" if in_credits else currency, unit, bool(known.dimensions), cost)
+    said = [
+        {"quantity": each.quantity, "amount": each.amount, "steps": each.steps}
+        for each in previewing.preview(price, of, count, how)
+    ]
+    words = in_words(price, "credits" if in_credits else currency, unit)
+    return JsonResponse({"words": f"{words}; {margins[0].at}" if margins else words, "lines": said})
 
 
 def _file(admin: Any, request: HttpRequest, charge: Charge, given: Mapping[str, Any]) -> HttpResponse:
@@ -132,6 +137,14 @@ def _file(admin: Any, request: HttpRequest, charge: Charge, given: Mapping[str, 
     assert charge.meter is not None
     rows = grid_json.rows_from_json(given.get("rows"))
     return csv_answer(write(priceable(charge.meter).dimensions, rows), f"{charge.code}.csv")
+
+
+def _currency(charge: Charge, given: Mapping[str, Any]) -> str:
+    """One that the version has prices in. Raises Refused."""
+    currency = str(given.get("currency", ""))
+    if currency not in charge.version.currencies():
+        raise Refused(Fault("currency_unknown", "The version has no prices in this currency.", "currency"))
+    return currency
 
 
 def _charge(charge_id: int) -> Charge:

@@ -81,6 +81,11 @@ def _match(row: Any, field: str) -> dict[str, str]:
     return match
 
 
+def row_from_json(given: Mapping[str, Any], price: Price) -> DraftRow:
+    """The row that a price is for; for everything, when it does not say. Raises Refused."""
+    return DraftRow(_match({"match": given.get("match", {})}, "row"), price)
+
+
 def price_from_json(given: Mapping[str, Any], field: str) -> Price:
     """The price of a row, or of whatever else has a “price”, or a “model” and a “text”. Raises Unreadable."""
     if "text" in given:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 
 from catalog.cell_prices import price_of
+from catalog.cost_lint import below_cost
 from catalog.last_month import LastMonth, last_month
 from catalog.models import Charge
 from catalog.priceable import Priceable, priceable
@@ -25,8 +26,11 @@ class Linted:
     month: LastMonth
 
 
-def lint(charge: Charge, rows: Sequence[DraftRow], month: LastMonth | None = None) -> Linted:
-    """Look at rows, which need not be saved. The same few queries, however many rows and customers there are."""
+def lint(charge: Charge, currency: str, rows: Sequence[DraftRow], month: LastMonth | None = None) -> Linted:
+    """Look at rows, which need not be saved. The same few queries, however many rows and customers there are.
+
+    `currency`: in which they are priced. `month`: what was used, when that has been read.
+    """
     assert charge.meter is not None
     meter, known = charge.meter, priceable(charge.meter)
     month = month or last_month(meter, known)
@@ -34,6 +38,7 @@ def lint(charge: Charge, rows: Sequence[DraftRow], month: LastMonth | None = Non
     held = charge.unmatched == Charge.Unmatched.HOLD
     findings = [
         *_faults(known, rows),
+        *below_cost(charge, currency, rows),
         *of_usage(rows, found, month.words, held=held),
         *of_rows(rows),
     ]
@@ -72,7 +77,7 @@ def warnings(charges: Iterable[Charge]) -> Iterator[str]:
             rows = [
                 DraftRow(cell.match, price_of(cell)) for cell in charge.cells.all() if cell.price_list_id == price_list
             ]
-            for finding in lint(charge, rows, month).findings if rows else ():
+            for finding in lint(charge, currency, rows, month).findings if rows else ():
                 if finding.severity == Severity.WARNING:
                     within = f" in {currency}" if len(lists) > 1 else ""
                     yield f"Charge “{charge.name}”{within}: {finding.message}"

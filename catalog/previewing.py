@@ -1,12 +1,13 @@
 """What some quantities would cost by a price that somebody is writing: by the code that bills. Pure."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from billing_site.foundation.errors import Fault
 from billing_site.foundation.money import EXACT, grouped, round_amount, show
 from catalog.pricing.book import PriceModel, PricesEach, shown
+from catalog.pricing.cost_plus import CostPlus
 from catalog.pricing.documents import Unreadable, number
 from catalog.pricing.models import computing
 from catalog.pricing.price import MAX_EVENTS, TIERED, Model, Price, quantity_faults
@@ -58,24 +59,29 @@ def events(given: object, field: str = "events") -> int:
     raise Unreadable([Fault("number_invalid", "The number of events is a whole one, from 0.", field)])
 
 
-def preview(
-    price: Price, of: Sequence[Decimal], count: int, currency: str, unit: str, values: Mapping[str, str]
-) -> list[Preview]:
-    """What each quantity comes to by a price without faults. `currency` empty: the price is in credits.
+@dataclass(frozen=True)
+class How:
+    """`currency` empty: in credits. `dimensions`: whether the charge has some. `cost`: of one unit, if it is known."""
 
-    `values`: the row's, by which a cost is looked up.
-    """
-    model = computing(price)
-    priced = model.at(values) if isinstance(model, PricesEach) else model
-    return [_line(priced, each, count, currency, unit) for each in of]
+    currency: str
+    unit: str
+    dimensions: bool = False
+    cost: Decimal | None = None
 
 
-def _line(model: PriceModel | None, quantity: Decimal, events: int, currency: str, unit: str) -> Preview:
+def preview(price: Price, of: Sequence[Decimal], events: int, how: How) -> list[Preview]:
+    """What each quantity comes to by a price without faults."""
+    model = computing(price, dimensions=how.dimensions)
+    if isinstance(model, CostPlus):
+        model = replace(model, costs=lambda _: how.cost)
+    priced = model.at({}) if isinstance(model, PricesEach) else model
+    return [_line(priced, each, events, how) for each in of]
+
+
+def _line(model: PriceModel | None, quantity: Decimal, events: int, how: How) -> Preview:
     if model is None:
         return Preview(grouped(quantity), "", ("By what each model costs at the time of use.",))
-    found = model.price(quantity, unit, events)
-    return Preview(
-        grouped(quantity),
-        show(round_amount(found.amount, currency), currency) if currency else f"{shown(found.amount)} credits",
-        tuple(f"{step.words} = {shown(step.amount)}" for step in found.steps),
-    )
+    found = model.price(quantity, how.unit, events)
+    money = how.currency and show(round_amount(found.amount, how.currency), how.currency)
+    amount = money or f"{shown(found.amount)} credits"
+    return Preview(grouped(quantity), amount, tuple(str(step) for step in found.steps))

@@ -17,6 +17,7 @@ from catalog.charging import drafted
 from catalog.models import Cell, Charge
 from catalog.publishing import publish, set_price_list, set_rows
 from tests.catalog import making
+from tests.catalog.costing import own, utc
 from tests.catalog.test_admin import ALL, signed_in
 from tests.meters.making import event, send
 
@@ -207,7 +208,7 @@ def test_rows_are_looked_at_without_being_saved(alice: Client, charge: Charge, m
     send(event(), event("r2", customer="other", properties={"model": "model-c", "input_tokens": 300}))
     rows = [row("1", model="model-a"), row("0", model="model-z"), {"match": {}, "model": "per_unit", "text": "x"}]
     before = lists(alice, charge)
-    answer = ask(alice, charge, "check", rows=rows).json()
+    answer = ask(alice, charge, "check", currency="USD", rows=rows).json()
     # 410 tokens in all: 110 of model-a, 300 of model-c, which the default row takes.
     assert [(each["code"], each["row"], each["severity"]) for each in answer["findings"]] == [
         ("price_unreadable", 2, "error"),
@@ -244,6 +245,17 @@ def test_a_price_is_previewed_by_the_code_that_bills(alice: Client, charge: Char
         assert ask(alice, charge, "preview", **wrong).status_code == 422
 
 
+def test_a_price_by_cost_is_previewed_by_what_its_model_costs(alice: Client, charge: Charge) -> None:
+    price = {"model": "cost_plus", "percent": "20"}
+    asked = {"price": price, "currency": "USD", "match": {"model": "acme/gpt", "token_type": "input"}}
+    assert [each["amount"] for each in ask(alice, charge, "preview", **asked).json()["lines"]] == ["", "", ""]
+    own("0.000002", name="acme/gpt", effective_from=utc(2023, 1, 1))
+    Charge.objects.filter(pk=charge.pk).update(cost_model="model", cost_token_type="token_type")
+    answer = ask(alice, charge, "preview", **asked, quantities=["1000000"]).json()
+    assert [each["amount"] for each in answer["lines"]] == ["$2.40"]
+    assert answer["words"] == "what a token costs, plus 20 %; model = acme/gpt, token_type = input"
+
+
 def test_rows_become_a_file(alice: Client, charge: Charge) -> None:
     answer = ask(alice, charge, "file", rows=[row("0.5", model="=1+1")])
     assert answer["Content-Type"].startswith("text/csv")
@@ -266,7 +278,7 @@ def test_who_may_look_saves_nothing(charge: Charge) -> None:
     before = lists(vera, charge)
     sent = [{"currency": "USD", "stamp": before["USD"]["stamp"], "rows": [row("1")]}]
     assert ask(vera, charge, "save", lists=sent).status_code == 403
-    assert ask(vera, charge, "check", rows=[row("1")]).status_code == 200
+    assert ask(vera, charge, "check", currency="EUR", rows=[row("1")]).status_code == 200
     assert lists(vera, charge) == before
 
 

@@ -12,9 +12,10 @@ from catalog.charging import drafted
 from catalog.linting import SHOWN_OF_A_KIND, lint
 from catalog.models import Charge
 from catalog.pricing.price import Price, per_unit
-from catalog.publishing import publish, review, set_price_list, set_rows
+from catalog.publishing import change_plan, publish, review, set_price_list, set_rows
 from catalog.row_checks import DraftRow
 from tests.catalog import making
+from tests.catalog.costing import own, utc
 from tests.meters.making import event, send
 
 pytestmark = pytest.mark.django_db
@@ -37,7 +38,7 @@ def rows(*matches: dict[str, str], price: str = "1") -> list[DraftRow]:
 
 def test_faults_usage_and_rows_are_looked_at_together(charge: Charge) -> None:
     given = [*rows({"model": "model-a"}, {"token_type": "ouput"}), DraftRow({}, Price())]
-    found = lint(charge, given)
+    found = lint(charge, "USD", given)
     assert [(each.severity, each.code, each.row, each.column) for each in found.findings] == [
         ("error", "label_unknown", 1, "match"),
         ("error", "price_missing", 2, "price"),
@@ -51,14 +52,14 @@ def test_faults_usage_and_rows_are_looked_at_together(charge: Charge) -> None:
 
 def test_what_the_charge_does_with_gaps_is_said(charge: Charge) -> None:
     given = rows({"model": "model-a"})
-    assert "are held until it is priced" in lint(charge, given).findings[0].message
+    assert "are held until it is priced" in lint(charge, "USD", given).findings[0].message
     charge.unmatched = "zero"
-    assert "it is charged nothing" in lint(charge, given).findings[0].message
+    assert "it is charged nothing" in lint(charge, "USD", given).findings[0].message
 
 
 def test_of_many_findings_of_a_kind_the_first_are_told_and_how_many_there_are(charge: Charge) -> None:
     given = rows(*({"model": f"m{number}"} for number in range(SHOWN_OF_A_KIND + 7)), price="0")
-    zero = [each for each in lint(charge, given).findings if each.code == "price_zero"]
+    zero = [each for each in lint(charge, "USD", given).findings if each.code == "price_zero"]
     assert len(zero) == SHOWN_OF_A_KIND + 1
     assert (zero[-1].message, zero[-1].row) == ("So it is with 7 more.", None)
 
@@ -66,10 +67,10 @@ def test_of_many_findings_of_a_kind_the_first_are_told_and_how_many_there_are(ch
 def test_looking_takes_as_many_queries_for_many_rows(charge: Charge) -> None:
     charge = Charge.objects.get(pk=charge.pk)
     with CaptureQueriesContext(connection) as few:
-        lint(charge, rows({}))
+        lint(charge, "USD", rows({}))
     charge = Charge.objects.get(pk=charge.pk)
     with CaptureQueriesContext(connection) as many:
-        lint(charge, rows(*({"model": f"m{number}"} for number in range(500))))
+        lint(charge, "USD", rows(*({"model": f"m{number}"} for number in range(500))))
     assert len(many) == len(few)
 
 
@@ -89,3 +90,26 @@ def test_publishing_shows_warnings_of_every_currency_and_no_hints(charge: Charge
 def test_a_version_is_published_with_warnings(charge: Charge) -> None:
     assert review(charge.version).warnings
     assert publish(charge.version).status == "published"
+
+
+def test_what_sells_below_cost_is_told(charge: Charge) -> None:
+    """model-a costs 2 USD a million."""
+    own("0.000002", name="acme/model-a", effective_from=utc(2023, 1, 1))
+    given = rows({"model": "acme/model-a", "token_type": "input"}, {}, price="0.0000019")
+    assert [each.code for each in lint(charge, "USD", given).findings if each.code == "below_cost"] == []
+    Charge.objects.filter(pk=charge.pk).update(cost_model="model", cost_token_type="token_type")
+    charge = Charge.objects.get(pk=charge.pk)
+    [told] = [each for each in lint(charge, "USD", given).findings if each.code == "below_cost"]
+    assert (told.severity, told.row, told.column) == ("warning", 0, "price")
+    assert told.message == (
+        "Row 1 sells model = acme/model-a, token_type = input at 1.9 USD per 1,000,000 token, which costs 2:"
+        " ask for 2 or more."
+    )
+    plan = charge.version.plan
+    plan.margin_floor = D(50)
+    change_plan(plan)
+    charge = Charge.objects.get(pk=charge.pk)
+    [told] = [each for each in lint(charge, "USD", given).findings if each.code == "below_cost"]
+    assert told.severity == "error"
+    assert told.message.endswith("ask for 3 or more, the cost and 50 %.")
+    assert [each.code for each in lint(charge, "EUR", given).findings if each.code == "below_cost"] == []

@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from catalog.previewing import Preview, asked, events, preview, quantities
+from catalog.previewing import How, Preview, asked, events, preview, quantities
 from catalog.pricing.documents import Unreadable
 from catalog.pricing.price import Model, Price, per_unit
 from catalog.pricing.tiers import Tier
@@ -21,23 +21,37 @@ def test_quantities_that_show_most_of_a_price() -> None:
 
 
 def test_what_they_come_to_and_how() -> None:
-    [at, above] = preview(TIERS, [D(1000), D(1001)], 1, "USD", "token", {})
+    [at, above] = preview(TIERS, [D(1000), D(1001)], 1, How("USD", "token"))
     assert (at.quantity, at.amount) == ("1,000", "$20.00")
     assert (above.quantity, above.amount) == ("1,001", "$25.01")
     assert above.steps[-1].endswith("= 5")
     fees = Price(Model.PERCENTAGE, percent=D("2.9"), fixed=D("0.3"))
-    [line] = preview(fees, [D(100)], 4, "USD", "USD", {})
+    [line] = preview(fees, [D(100)], 4, How("USD", "USD"))
     assert line.amount == "$4.10"  # 100 × 2.9 % + 4 × 0.30
 
 
 def test_credits_are_no_money() -> None:
-    [line] = preview(per_unit(D("0.0015")), [D(3)], 1, "", "token", {})
+    [line] = preview(per_unit(D("0.0015")), [D(3)], 1, How("", "token"))
     assert line.amount == "0.0045 credits"
 
 
 def test_a_cost_that_is_not_known_here_has_no_amount() -> None:
-    [line] = preview(Price(Model.COST_PLUS, percent=D(20)), [D(5)], 1, "USD", "token", {})
+    [line] = preview(Price(Model.COST_PLUS, percent=D(20)), [D(5)], 1, How("USD", "token"))
     assert line == Preview("5", "", ("By what each model costs at the time of use.",))
+
+
+def test_a_cost_that_is_known_is_marked_up() -> None:
+    price = Price(Model.COST_PLUS, percent=D(20))
+    [line] = preview(price, [D(1000)], 1, How("USD", "token", cost=D("0.01")))
+    assert (line.amount, line.steps) == ("$12.00", ("1,000 token × 0.01 cost × 1.2 = 12",))
+
+
+def test_without_usage_a_charge_with_dimensions_owes_nothing() -> None:
+    price = Price(Model.VOLUME, tiers=(Tier(None, D(1), D(5)),))
+    assert [preview(price, [D(0)], 0, How("USD", "call", each))[0].amount for each in (False, True)] == [
+        "$5.00",
+        "$0.00",
+    ]
 
 
 def test_what_is_typed_is_a_quantity_or_refused() -> None:

@@ -24,7 +24,7 @@ const names = config.dimensions.map(({ name }) => name);
 const sheet = new Sheet(names, config.currencies);
 root.hidden = false;
 const view = new View(part("table"), sheet, config, { typed, chosen: () => panel?.show() });
-const findings = new Findings(part("findings"), sheet, view, { check: (rows) => server.check(rows.map(sent)) });
+const findings = new Findings(part("findings"), sheet, view, { check: (rows) => server.check(rows.map(sent), sheet.currency) });
 const panel = new Panel(part("panel"), sheet, view, server, config, { priced });
 let saving = false;
 

@@ -17,7 +17,7 @@ export class Server {
     rows() { return this.#answer(fetch(this.urls.rows, { credentials: "same-origin" })); }
     save(lists) { return this.#post("save", { lists }); }
     read(text, how) { return this.#post("read", { text, ...how }); }
-    check(rows) { return this.#post("check", { rows }); }
+    check(rows, currency) { return this.#post("check", { rows, currency }); }
     preview(asked) { return this.#post("preview", asked); }
 
     async file(rows) {
