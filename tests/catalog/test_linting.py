@@ -95,7 +95,7 @@ def test_a_version_is_published_with_warnings(charge: Charge) -> None:
 def test_what_sells_below_cost_is_told(charge: Charge) -> None:
     """model-a costs 2 USD a million."""
     own("0.000002", name="acme/model-a", effective_from=utc(2023, 1, 1))
-    given = rows({"model": "acme/model-a", "token_type": "input"}, {}, price="0.0000019")
+    given = [*rows({"model": "acme/model-a", "token_type": "input"}, price="0.0000019"), *rows({})]
     assert [each.code for each in lint(charge, "USD", given).findings if each.code == "below_cost"] == []
     Charge.objects.filter(pk=charge.pk).update(cost_model="model", cost_token_type="token_type")
     charge = Charge.objects.get(pk=charge.pk)

@@ -33,7 +33,7 @@ export class Panel {
         this.told = make("div", { class: "tb-grid-preview", "aria-live": "polite" });
         this.title = make("h2", { class: "tb-heading" });
         this.eventsField = field("Events in it", this.events);
-        this.asking = make("div", { class: "tb-grid-fields" }, field("What would these quantities cost?", this.quantities), this.eventsField);
+        this.asking = make("div", { class: "tb-grid-fields", hidden: true }, field("What would these quantities cost?", this.quantities), this.eventsField);
         element.append(this.title, this.form, this.asking, this.told);
     }
 
@@ -48,7 +48,7 @@ export class Panel {
         this.#scale = this.view.scale;
         this.#currency = this.sheet.currency;
         this.title.textContent = row ? `Price of row ${range.top + 1}` : "Price";
-        this.asking.hidden = !row;
+        this.asking.hidden = !row || !this.config.mayChange;
         if (!row) {
             this.form.replaceChildren(make("p", { class: "tb-quiet" }, "Choose a row to see what its price consists of."));
             this.told.replaceChildren();
@@ -63,15 +63,16 @@ export class Panel {
 
     #build(row) {
         this.#model = row.model;
-        const locked = !this.config.mayChange;
+        // Who may not change it reads it in the words of the preview.
+        if (!this.config.mayChange) return;
         const options = this.config.models.map(({ value, label }) => make("option", { value }, label));
-        const model = make("select", { class: "tb-input", disabled: locked, "aria-label": "Price model" }, ...options);
+        const model = make("select", { class: "tb-input", "aria-label": "Price model" }, ...options);
         model.value = row.model;
         model.addEventListener("change", () => this.#take(converted(this.#row.price, model.value), model.value));
         const children = [field("Price model", model)];
         if (row.text !== undefined) children.push(make("p", { class: "tb-grid-error" }, `“${row.text}” could not be read. For example: ${this.#example(row.model)}`));
-        if (TIERED.includes(row.model)) children.push(...this.#tiers(row, locked));
-        else for (const [name, label, how = {}] of FIELDS[row.model]) children.push(field(this.#label(label, how), this.#input(name, row.price?.[name], how, locked)));
+        if (TIERED.includes(row.model)) children.push(...this.#tiers(row));
+        else for (const [name, label, how = {}] of FIELDS[row.model]) children.push(field(this.#label(label, how), this.#input(name, row.price?.[name], how)));
         this.form.replaceChildren(...children);
         this.eventsField.hidden = row.model !== "percentage";
     }
@@ -80,39 +81,39 @@ export class Panel {
     #label(label, { scaled }) { return scaled ? `${label} per ${this.#many()}${this.config.unit}` : label; }
     #many() { return { 0: "", 3: "1,000 ", 6: "1,000,000 " }[this.view.scale]; }
 
-    #input(name, value, how, locked) {
+    #input(name, value, how) {
         const shown = value == null ? "" : how.scaled ? shift(value, this.view.scale) ?? value : String(value);
         return make("input", {
-            type: "text", class: "tb-input", inputmode: "decimal", autocomplete: "off", value: shown, disabled: locked,
+            type: "text", class: "tb-input", inputmode: "decimal", autocomplete: "off", value: shown,
             "data-name": name, "data-whole": how.whole,
             oninput: () => this.#later(), onchange: () => this.#take(this.#typed()),
         });
     }
 
-    #tiers(row, locked) {
+    #tiers(row) {
         const stairs = row.model === "stairstep";
         const many = this.#many();
         const heads = stairs ? ["Up to", "Amount", ""] : ["Up to", `Price per ${many || "unit"}`, "or per package of", "Fee", ""];
-        this.body = make("tbody", {}, ...(row.price?.tiers ?? [{}]).map((tier) => this.#tier(tier, stairs, locked)));
-        const atZero = make("input", { type: "checkbox", checked: row.price?.flat_at_zero !== false, disabled: locked, onchange: () => this.#take(this.#typed()) });
+        this.body = make("tbody", {}, ...(row.price?.tiers ?? [{}]).map((tier) => this.#tier(tier, stairs)));
+        const atZero = make("input", { type: "checkbox", checked: row.price?.flat_at_zero !== false, onchange: () => this.#take(this.#typed()) });
         this.atZero = atZero;
         const add = make("button", { type: "button", class: "tb-link", onclick: () => {
             const open = this.body.lastElementChild;
-            this.body.insertBefore(this.#tier({}, stairs, locked), open);
+            this.body.insertBefore(this.#tier({}, stairs), open);
             open?.previousElementSibling?.querySelector("input").focus();
         } }, "Add a tier");
         return [
             make("table", { class: "tb-grid-tiers" }, make("thead", {}, make("tr", {}, ...heads.map((head) => make("th", { scope: "col" }, head)))), this.body),
-            ...(locked ? [] : [add]),
+            add,
             make("p", { class: "tb-quiet" }, "A tier reaches up to and including its bound; the last one has none."),
             make("label", { class: "tb-grid-check" }, atZero, "The first tier's fee is due without usage, too"),
         ];
     }
 
-    #tier(tier, stairs, locked) {
+    #tier(tier, stairs) {
         const priced = tier.package == null;
         const input = (name, value, how = {}) => {
-            const element = this.#input(name, value, how, locked);
+            const element = this.#input(name, value, how);
             element.setAttribute("aria-label", name.replace("_", " "));
             return make("td", {}, element);
         };
@@ -120,7 +121,7 @@ export class Panel {
         if (!stairs) line.append(input("unit_price", tier.unit_price, { scaled: priced }), input("package", tier.package));
         line.append(input("flat_price", given(tier.flat_price)));
         const remove = () => { line.remove(); this.#take(this.#typed()); };
-        line.append(make("td", {}, locked ? "" : make("button", { type: "button", class: "tb-link", "aria-label": "Remove the tier", onclick: remove }, "×")));
+        line.append(make("td", {}, make("button", { type: "button", class: "tb-link", "aria-label": "Remove the tier", onclick: remove }, "×")));
         return line;
     }
 
