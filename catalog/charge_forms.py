@@ -130,7 +130,7 @@ def _cost_fields(charge: Charge, known: Priceable) -> dict[str, forms.Field]:
 def _choice(charge: Charge, name: str, names: Iterable[str]) -> forms.Field:
     """One of the meter's names, or none; one that the meter has no more stays to be seen."""
     stored = getattr(charge, name)
-    model_field = Charge._meta.get_field(name)
+    model_field: Any = Charge._meta.get_field(name)
     return forms.ChoiceField(
         required=False,
         label=str(model_field.verbose_name).capitalize(),

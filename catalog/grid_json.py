@@ -33,7 +33,8 @@ def lists_from_json(given: Any, own: str) -> list[ListRows]:
     """The lists to be saved. Raises Refused with the faults of all, named as `matrices.set_matrix` names them."""
     if not isinstance(given, list) or not all(isinstance(each, Mapping) for each in given):
         raise Refused(Fault("lists_invalid", "The price lists are a list of objects.", "lists"))
-    lists, faults = [], []
+    lists: list[ListRows] = []
+    faults: list[Fault] = []
     for each in given:
         currency, stamp = str(each.get("currency")), str(each.get("stamp"))
         place = "" if currency == own else f"lists.{currency}."
@@ -90,7 +91,7 @@ def price_from_json(given: Mapping[str, Any], field: str) -> Price:
     """The price of a row, or of whatever else has a “price”, or a “model” and a “text”. Raises Unreadable."""
     if "text" in given:
         try:
-            model = Model(given.get("model"))
+            model = Model(str(given.get("model")))
         except ValueError:
             raise Unreadable([Fault("model_unknown", "There is no such price model.", f"{field}.model")]) from None
         return from_text(model, str(given["text"]), f"{field}.price")

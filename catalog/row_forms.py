@@ -62,11 +62,8 @@ class RowForm(forms.ModelForm):
         super().__init__(*args, **kwargs)
         if self.instance.pk:
             price = price_of(self.instance)
-            self.initial |= {
-                "position": self.instance.position + 1,
-                "model": price.model.value,
-                "price": to_text(price),
-            }
+            self.initial["position"] = self.instance.position + 1
+            self.initial["model"], self.initial["price"] = price.model.value, to_text(price)
             for name in self.priceable.dimensions:
                 self.initial[field_of(name)] = self.instance.match.get(name, ANY)
 
