@@ -20,8 +20,8 @@ from billing_site.foundation import clock
 from billing_site.foundation.errors import Refused
 from billing_site.foundation.money import grouped, show
 from catalog import publishing
-from catalog.forms import field_of
 from catalog.models import Charge, PlanVersion
+from catalog.row_forms import field_of
 from customers import unknown as unknown_references
 from invoicing import folded, unpriced
 from invoicing.models import Invoice

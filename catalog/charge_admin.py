@@ -1,7 +1,5 @@
 """The operator's page of charges: a flat fee, or the usage of a meter with its matrix of prices."""
 
-from collections.abc import Callable
-from functools import cache
 from typing import Any
 
 from django.contrib import admin, messages
@@ -9,15 +7,18 @@ from django.db.models import QuerySet
 from django.forms import ModelForm
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
-from unfold.admin import TabularInline
 
+from billing_site.foundation.money import show
 from catalog import publishing
 from catalog.admin_pages import CataloguePage, charge_text, is_draft
-from catalog.cell_prices import price_of
-from catalog.forms import ChargeForm, NewUsageChargeForm, RowFormSet, field_of, row_form
-from catalog.models import Cell, Charge
-from catalog.priceable import priceable
-from catalog.pricing.words import in_words, per_many
+from catalog.charge_checks import SUMS
+from catalog.charge_forms import COST, SUMS_OF, ChargeForm, NewUsageChargeForm, charge_form
+from catalog.charging import drafted
+from catalog.grid_admin import GridPages
+from catalog.grid_page import grid_config
+from catalog.models import Charge
+from catalog.row_forms import field_of
+from catalog.row_inline import PLAIN, RowInline, listed
 
 Kind = Charge.Kind
 TERMS = {
@@ -28,87 +29,8 @@ TERMS = {
 KEPT = ("version", "kind", "meter")
 
 
-class RowInline(TabularInline):  # type: ignore[misc]
-    """The matrix: a row for each combination that has a price of its own, a column for each dimension."""
-
-    model = Cell
-    formset = RowFormSet
-    extra = 2
-    hide_title = True
-    verbose_name = "price"
-    verbose_name_plural = "prices: for each use, the row that names most of its values exactly"
-    template_before = "admin/catalog/charge/_values.html"
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Cell]:
-        rows: QuerySet[Cell] = super().get_queryset(request)
-        return rows.filter(price_list=None)
-
-    def get_formset(self, request: HttpRequest, obj: Charge | None = None, **kwargs: Any) -> Any:
-        assert obj is not None
-        if self.has_change_permission(request, obj):
-            kwargs["form"] = row_form(obj)
-        kwargs["fields"] = list(kwargs["form"].base_fields) if "form" in kwargs else []
-        return super().get_formset(request, obj, **kwargs)
-
-    def get_fields(self, request: HttpRequest, obj: Charge | None = None) -> list[Any]:
-        dimensions = _dimensions(obj)
-        if not self.has_change_permission(request, obj):
-            return [*(_value_of(name) for name in dimensions), "price", "rate"]
-        return [*(field_of(name) for name in dimensions), "unit_price", "rate", "position"]
-
-    def get_readonly_fields(self, request: HttpRequest, obj: Charge | None = None) -> list[Any]:
-        return ["rate"] if self.has_change_permission(request, obj) else self.get_fields(request, obj)
-
-    def get_max_num(self, request: HttpRequest, obj: Charge | None = None, **kwargs: Any) -> int | None:
-        """Usage that nothing tells apart has one price; who may not add has no room for more."""
-        return self.max_num if self.max_num is not None or _dimensions(obj) else 1
-
-    def has_add_permission(self, request: HttpRequest, obj: Charge | None = None) -> bool:
-        return self.has_change_permission(request, obj)
-
-    def has_change_permission(self, request: HttpRequest, obj: Charge | None = None) -> bool:
-        """Who may change a charge may change its prices."""
-        open_to_change = obj is None or is_draft(obj.version)
-        return open_to_change and bool(request.user.has_perm("catalog.change_charge"))
-
-    def has_delete_permission(self, request: HttpRequest, obj: Charge | None = None) -> bool:
-        return self.has_change_permission(request, obj)
-
-    def has_view_permission(self, request: HttpRequest, obj: Charge | None = None) -> bool:
-        return bool(request.user.has_perm("catalog.view_charge") or request.user.has_perm("catalog.change_charge"))
-
-    @admin.display(description="Price of one unit")
-    def price(self, cell: Cell) -> str:
-        assert cell.charge.meter is not None
-        return in_words(price_of(cell), cell.charge.version.currency, cell.charge.meter.unit)
-
-    @admin.display(description="That is")
-    def rate(self, cell: Cell) -> str:
-        if not cell.pk or cell.charge.meter is None:
-            return "–"
-        return per_many(price_of(cell), cell.charge.version.currency, cell.charge.meter.unit)
-
-
-def _dimensions(charge: Charge | None) -> tuple[str, ...]:
-    """What rows of the charge can name."""
-    assert charge is not None
-    assert charge.meter is not None
-    return priceable(charge.meter).dimensions
-
-
-@cache
-def _value_of(dimension: str) -> Callable[[Cell], str]:
-    """A column that shows the value of one dimension."""
-
-    @admin.display(description=f"“{dimension}”")
-    def value(cell: Cell) -> str:
-        return str(cell.match.get(dimension, "* any"))
-
-    return value
-
-
 @admin.register(Charge)
-class ChargeAdmin(CataloguePage):
+class ChargeAdmin(GridPages, CataloguePage):
     form = ChargeForm
     inlines = (RowInline,)
     empty_text = "A charge is one thing that a plan version asks money for. Open a draft version to add one."
@@ -117,11 +39,14 @@ class ChargeAdmin(CataloguePage):
     search_fields = ("name", "code", "version__plan__name", "meter__name", "meter__code")
     search_help_text = "Name or code of the charge, plan or meter"
     ordering = ("-version_id", "position", "id")
-    change_form_before_template = "admin/catalog/charge/_about.html"
+    change_form_outer_before_template = "admin/catalog/charge/_grid.html"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Charge]:
         rows: QuerySet[Charge] = super().get_queryset(request)
-        return rows.select_related("version__plan", "product", "meter").prefetch_related("cells")
+        rows = rows.select_related("version__plan", "product", "meter")
+        match = request.resolver_match
+        # The list says what each costs; a charge's own page asks for its rows itself, of which there may be thousands.
+        return rows.prefetch_related("cells") if match and str(match.url_name).endswith("_changelist") else rows
 
     @admin.display(description="Price")
     def price(self, charge: Charge) -> str:
@@ -131,19 +56,47 @@ class ChargeAdmin(CataloguePage):
         return {"code": ("name",)} if obj is None else {}
 
     def get_fieldsets(self, request: HttpRequest, obj: Charge | None = None) -> Any:
+        kind = _kind(request) if obj is None else Kind(obj.kind)
         if obj is None:
-            kind = _kind(request)
             price = ("unit_price",) if kind == Kind.USAGE else ()
-            return [(None, {"fields": ("version", "kind", *TERMS[kind], *price)})]
-        return [(None, {"fields": ("version", *TERMS[Kind(obj.kind)], "position")})]
+            first = ("version", "kind", *TERMS[kind], *price)
+        else:
+            first = ("version", *TERMS[kind], "position")
+        in_lists = self._in_lists(request, obj) if obj else ()
+        if kind == Kind.FLAT:
+            return [(None, {"fields": (*first, *in_lists)})]
+        further = [
+            ("Allowance, minimum and cap", {"fields": ("included", "minimum", "cap", *in_lists)}),
+            ("What a unit costs you", {"fields": COST}),
+        ]
+        return [(None, {"fields": first}), *(further if obj else further[:1])]
+
+    def _in_lists(self, request: HttpRequest, charge: Charge) -> tuple[str, ...]:
+        """The fields of sums in further currencies; who may not change them reads them in one."""
+        currencies = charge.version.currencies()[1:]
+        if not self.has_change_permission(request, charge):
+            return ("in_further_currencies",) if currencies else ()
+        return tuple(f"{name}_in_{currency}" for name in SUMS_OF[charge.kind] for currency in currencies)
+
+    @admin.display(description="In further currencies")
+    def in_further_currencies(self, charge: Charge) -> str:
+        said = [
+            f"{SUMS[name]} {show(amount, each.price_list.currency)}"
+            for each in charge.amounts.select_related("price_list")
+            for name in SUMS_OF[charge.kind]
+            if (amount := getattr(each, name)) is not None
+        ]
+        return ", ".join(said) or "–"
 
     def get_form(self, request: HttpRequest, obj: Charge | None = None, change: bool = False, **kwargs: Any) -> Any:  # noqa: FBT001
         if obj is None and _kind(request) == Kind.USAGE:
             kwargs["form"] = NewUsageChargeForm
+        elif obj is not None and self.has_change_permission(request, obj):
+            kwargs["form"] = charge_form(obj)
         return super().get_form(request, obj, change=change, **kwargs)
 
     def get_readonly_fields(self, request: HttpRequest, obj: Charge | None = None) -> tuple[str, ...]:
-        return () if obj is None else KEPT
+        return ("in_further_currencies",) if obj is None else (*KEPT, "in_further_currencies")
 
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
         """A fee is asked for in advance unless somebody says otherwise."""
@@ -151,7 +104,8 @@ class ChargeAdmin(CataloguePage):
         return {**initial, **super().get_changeform_initial_data(request)}
 
     def get_inlines(self, request: HttpRequest, obj: Charge | None) -> Any:
-        return self.inlines if obj is not None and obj.kind == Kind.USAGE else ()
+        """Rows are loaded and posted as plain fields only when that is asked for: there may be thousands."""
+        return self.inlines if obj is not None and obj.kind == Kind.USAGE and PLAIN in request.GET else ()
 
     def has_change_permission(self, request: HttpRequest, obj: Charge | None = None) -> bool:
         return (obj is None or is_draft(obj.version)) and bool(super().has_change_permission(request, obj))
@@ -163,6 +117,11 @@ class ChargeAdmin(CataloguePage):
         self, request: HttpRequest, context: dict[str, Any], *args: Any, obj: Charge | None = None, **kwargs: Any
     ) -> HttpResponse:
         context["draft"] = obj is None or is_draft(obj.version)
+        if obj is not None and obj.kind == Kind.USAGE:
+            context["currencies"] = obj.version.currencies()
+            context["plain"] = PLAIN in request.GET
+            context["plain_currency"] = listed(request) or obj.version.currency
+            context["grid"] = grid_config(obj, may_change=self.has_change_permission(request, obj))
         answer: HttpResponse = super().render_change_form(request, context, *args, obj=obj, **kwargs)
         return answer
 
@@ -178,14 +137,23 @@ class ChargeAdmin(CataloguePage):
     def save_related(self, request: HttpRequest, form: ModelForm, formsets: list[Any], change: bool) -> None:  # noqa: FBT001
         for formset in formsets:
             formset.save(commit=False)  # tells the admin's log what was added, changed and deleted
-        given = {name: value for name, value in form.cleaned_data.items() if name not in {"version", "kind"}}
+        skipped = {"version", "kind", *(["meter"] if change else [])}
+        given = {name: form.cleaned_data[name] for name in _own_fields(form) if name not in skipped}
         if change:
-            given.pop("meter", None)
-            rows = formsets[0].drafted() if formsets else None
-            saved = publishing.change_charge(form.instance, **given, rows=rows)
+            saved = publishing.change_charge(form.instance, **given)
+            self._save_in_lists(saved, form, formsets, listed(request))
         else:
             saved = _add(form.cleaned_data["version"], _kind(request), given)
         form.instance.__dict__.update(saved.__dict__)
+
+    def _save_in_lists(self, charge: Charge, form: ModelForm, formsets: list[Any], currency: str) -> None:
+        """The sums in further currencies, and the rows of the one whose fields were there."""
+        lists = {each.currency: each for each in charge.version.price_lists.all()}
+        for each, amounts in form.amounts().items():  # type: ignore[attr-defined]
+            if any(f"{name}_in_{each}" in form.changed_data for name in amounts):
+                publishing.set_amounts(charge, lists[each], **amounts)
+        for formset in formsets:
+            publishing.set_rows(charge, lists[currency] if currency else None, drafted(formset.drafted()))
 
     def delete_model(self, request: HttpRequest, obj: Charge) -> None:
         publishing.remove_charge(obj)
@@ -202,11 +170,19 @@ class ChargeAdmin(CataloguePage):
         return _to_version(obj) if "_continue" not in request.POST else super().response_add(request, obj)
 
     def response_change(self, request: HttpRequest, obj: Charge) -> HttpResponse:
+        if "_continue" in request.POST and PLAIN in request.GET:
+            messages.success(request, f"“{obj}” is saved.")
+            return HttpResponseRedirect(f"{request.path}?{PLAIN}={request.GET[PLAIN]}")
         if {"_continue", "_addanother", "_popup"} & request.POST.keys():
             answer: HttpResponse = super().response_change(request, obj)
             return answer
         messages.success(request, f"“{obj}” is saved.")
         return _to_version(obj)
+
+
+def _own_fields(form: ModelForm) -> list[str]:
+    """The charge's own fields, and the price that a new one may be given; sums in price lists aside."""
+    return [name for name in form.cleaned_data if "_in_" not in name]
 
 
 def _kind(request: HttpRequest) -> Charge.Kind:

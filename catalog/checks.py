@@ -6,7 +6,7 @@ from itertools import combinations
 
 from billing_site.foundation.errors import Fault
 from billing_site.foundation.money import is_currency
-from catalog import feature_checks
+from catalog import feature_checks, linting
 from catalog.cell_prices import price_of
 from catalog.charge_checks import charge_code_faults, charge_faults, fee_faults, term_faults
 from catalog.margin_checks import floor_faults, unchecked
@@ -52,7 +52,7 @@ def warnings(version: PlanVersion) -> list[str]:
             )
     found += [text for charge in charges for text in _totals_beside_parts(charge)]
     found += [_charged_twice(one, other) for one, other in combinations(charges, 2) if _price_alike(one, other)]
-    return found + feature_checks.version_warnings(version)
+    return [*found, *feature_checks.version_warnings(version), *linting.warnings(charges)]
 
 
 def _totals_beside_parts(charge: Charge) -> Iterator[str]:

@@ -25,7 +25,7 @@ def floor_faults(charge: Charge) -> Iterator[Fault]:
     for found in row_margins(charge, rows):
         if not found.keeps(floor):
             unit = charge.meter.unit if charge.meter else "unit"
-            yield Fault("margin_below_floor", _below(found, floor, unit), f"rows.{found.row}.unit_price")
+            yield Fault("margin_below_floor", below(found, floor, unit), f"rows.{found.row}.unit_price")
 
 
 def unchecked(charge: Charge) -> str:
@@ -41,9 +41,10 @@ def unchecked(charge: Charge) -> str:
     return ""
 
 
-def _below(found: RowMargin, floor: Decimal, unit: str) -> str:
+def below(found: RowMargin, floor: Decimal, unit: str) -> str:
+    """How far below the floor a row sells, and what to ask for; the middle of a sentence about its charge."""
     price, cost, least = (grouped(each * MANY) for each in (found.unit_price, found.cost, found.least(floor)))
     return (
         f"row {found.row + 1} sells {found.at} at {price} {COST_CURRENCY} per 1,000,000 {unit}, which costs {cost}:"
-        f" ask for {least} or more, the cost and {grouped(floor)} %."
+        f" ask for {least} or more{f', the cost and {grouped(floor)} %' if floor else ''}."
     )

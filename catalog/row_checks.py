@@ -24,8 +24,8 @@ def row_faults(priceable: Priceable, rows: Sequence[DraftRow]) -> Iterator[Fault
     """Everything that is wrong with a charge's rows."""
     seen: dict[tuple[tuple[str, str], ...], int] = {}
     for index, row in enumerate(rows):
-        for name, value in row.match.items():
-            yield from _match_faults(priceable, name, value, f"rows.{index}.match")
+        for _, fault in match_faults(priceable, row.match, f"rows.{index}.match"):
+            yield fault
         yield from price_faults(row.price, f"rows.{index}")
         first = seen.setdefault(tuple(sorted(row.match.items())), index)
         if first != index:
@@ -33,7 +33,14 @@ def row_faults(priceable: Priceable, rows: Sequence[DraftRow]) -> Iterator[Fault
             yield Fault("row_twice", message, f"rows.{index}.match")
 
 
-def _match_faults(priceable: Priceable, name: str, value: str, field: str) -> Iterator[Fault]:
+def match_faults(priceable: Priceable, match: Mapping[str, str], field: str) -> Iterator[tuple[str, Fault]]:
+    """What is wrong with a row's values, and which dimension each is of."""
+    for name, value in match.items():
+        for fault in _value_faults(priceable, name, value, field):
+            yield name, fault
+
+
+def _value_faults(priceable: Priceable, name: str, value: str, field: str) -> Iterator[Fault]:
     if name in priceable.unready:
         status = priceable.unready[name]
         message = (

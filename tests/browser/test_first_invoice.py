@@ -22,6 +22,7 @@ from playwright.sync_api import expect
 
 from billing_site.foundation import clock
 from invoicing.models import Run
+from tests.browser.grid import Grid
 from tests.browser.visiting import Operator
 from tests.processes import Processes, wait_until
 
@@ -78,8 +79,11 @@ def price_plan(operator: Operator) -> None:
     operator.press("Add a usage charge")
     operator.fill(name="Tokens", code="tokens", product="Chat API", meter="LLM tokens")
     operator.save()
-    for model, label, price in PRICES:
-        operator.add_row("cells", dimension_model=model, dimension_token_type=label, unit_price=price)
+    grid = Grid(operator).begun()
+    for number, cells in enumerate(PRICES, start=1):
+        grid.do("add")
+        for column, text in zip((1, 2, 4), cells, strict=True):
+            grid.type(number, column, text)
     operator.save()
     operator.press("Add a usage charge")
     operator.fill(name="Requests", code="requests", product="Chat API", meter="Requests", unit_price="0.05")

@@ -12,6 +12,7 @@ from billing_site.foundation import clock
 from billing_site.foundation.api_keys import create_key
 from customers import subscribing
 from meters.models import Event, Meter, Refusal, Stream
+from tests.browser.grid import Grid
 from tests.browser.visiting import DESKTOP, PHONE, Operator
 from tests.customers import making
 
@@ -129,7 +130,9 @@ def test_a_gap_is_mended_from_the_page(operator: Operator) -> None:
     operator.go("/admin/leaks/")
     operator.page.get_by_role("button", name="Clone the version with this row").first.click()
     operator.sees("is a copy of Chat v1")
-    expect(operator.page.locator("[name='cells-1-dimension_model']")).to_have_value(f"model-29{HOSTILE[:200]}")
-    operator.enter("cells-1-unit_price", "0.5")
+    grid = Grid(operator).begun()
+    assert grid.column(1)[-1] == f"model-29{HOSTILE[:200]}"
+    operator.page.keyboard.type("0.5")
+    grid.keys("Enter")
     operator.save()
     operator.sees("is saved", "Chat v2")

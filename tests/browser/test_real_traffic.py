@@ -15,6 +15,7 @@ import pytest
 from playwright.sync_api import expect
 
 from billing_site.demo import traffic
+from tests.browser.grid import Grid
 from tests.browser.test_first_invoice import has_invoice, shown_lines
 from tests.browser.visiting import Operator
 from tests.processes import Processes, wait_until
@@ -86,8 +87,11 @@ def make_plan(operator: Operator) -> None:
     operator.press("Add a usage charge")
     operator.fill(name="Tokens", code="tokens", product="Chatbot API", meter="LLM tokens")
     operator.save()
-    for model, label, price in PRICES:
-        operator.add_row("cells", dimension_model=model, dimension_token_type=label, unit_price=price)
+    grid = Grid(operator).begun()
+    for number, (model, label, price) in enumerate(PRICES, start=1):
+        grid.do("add")
+        for column, text in ((1, model), (2, label), (4, price)):
+            grid.type(number, column, text)
     operator.save()
     operator.press("Publish…")
     operator.press("Publish Chatbot v1")

@@ -49,6 +49,11 @@ def page(name: str, *args: int) -> str:
     return reverse(f"admin:catalog_{name}", args=args)
 
 
+def plain(charge: Charge, currency: str = "1") -> str:
+    """The page on which rows are plain fields."""
+    return f"{page('charge_change', charge.pk)}?plain={currency}"
+
+
 def text(response: HttpResponse) -> str:
     return unescape(" ".join(response.content.decode().split()))
 
@@ -82,7 +87,7 @@ def rows_form(charge: Charge, rows: Iterable[dict[str, str]], **terms: str) -> d
 
 
 def row(model: str = "*", label: str = "*", unit_price: str = "1", position: str = "", **more: str) -> dict[str, str]:
-    given = {"dimension_model": model, "dimension_token_type": label, "unit_price": unit_price}
+    given = {"dimension_model": model, "dimension_token_type": label, "model": "per_unit", "price": unit_price}
     return {**given, "position": position, **more}
 
 
@@ -118,7 +123,7 @@ def test_from_a_product_to_published_prices(alice: Client) -> None:
     charge = Charge.objects.get(code="tokens")
     assert answer.redirect_chain == [(page("charge_change", charge.pk), 302)]
     rows = [row("model-a", "input", "0.00001"), row("model-a", "output", "0.00002"), row(unit_price="0.0001")]
-    answer = alice.post(page("charge_change", charge.pk), rows_form(charge, rows), follow=True)
+    answer = alice.post(plain(charge), rows_form(charge, rows), follow=True)
     assert answer.redirect_chain == [(page("planversion_change", version.pk), 302)]
     assert "3 prices per token" in text(answer)
     assert stored(charge) == [
@@ -163,7 +168,7 @@ def tokens() -> Charge:
 def test_prices_are_shown_exactly_and_for_many_units(alice: Client, tokens: Charge) -> None:
     tokens.cells.filter(match__model="model-b").delete()
     tokens.cells.filter(match__token_type="output").update(unit_price=Decimal("0.000000000000001"))
-    shown = text(alice.get(page("charge_change", tokens.pk)))
+    shown = text(alice.get(plain(tokens)))
     assert 'value="0.00001"' in shown
     assert 'value="0.000000000000001"' in shown
     assert "10 USD per 1,000,000 token" in shown
@@ -173,7 +178,7 @@ def test_prices_are_shown_exactly_and_for_many_units(alice: Client, tokens: Char
 
 def test_each_dimension_that_can_be_priced_is_a_column(alice: Client, tokens: Charge) -> None:
     Series.objects.create(customer="acme", meter_id=tokens.meter_id, dimensions={"model": "model-c", "region": "eu"})
-    response = alice.get(page("charge_change", tokens.pk))
+    response = alice.get(plain(tokens))
     fields = response.context["inline_admin_formsets"][0].formset.empty_form.fields
     assert [name for name in fields if name.startswith("dimension_")] == ["dimension_model", "dimension_token_type"]
     assert [value for value, _ in fields["dimension_token_type"].choices] == ["*", "input", "output"]
@@ -191,7 +196,7 @@ def test_rows_are_changed_added_removed_and_put_in_order(alice: Client, tokens: 
         row("  model-new ", "*", "7"),
         row(unit_price=""),  # a blank row of the form
     ]
-    alice.post(page("charge_change", tokens.pk), rows_form(tokens, rows, name="All tokens"))
+    alice.post(plain(tokens), rows_form(tokens, rows, name="All tokens"))
     tokens.refresh_from_db()
     assert tokens.name == "All tokens"
     assert stored(tokens) == [
@@ -209,10 +214,10 @@ def test_rows_are_changed_added_removed_and_put_in_order(alice: Client, tokens: 
     [
         ([row("a", "input"), row("a", "input", "2")], "Rows 1 and 2 are both for model = a, token_type = input"),
         ([row("a", "ouput")], "Select a valid choice"),
-        ([row(unit_price="-1")], "greater than or equal to 0"),
-        ([row(unit_price="1e-16")], "no more than 15 decimal places"),
-        ([row(unit_price="cheap")], "Enter a number"),
-        ([row("a", unit_price="")], "“Price of one unit” is empty: write a number."),
+        ([row(unit_price="-1")], "The unit price -1 is negative"),
+        ([row(unit_price="1e-16")], "has 16 decimals: write at most 15"),
+        ([row(unit_price="cheap")], "“cheap” is no price. For example: 0.00001"),
+        ([row("a", unit_price="")], "“Price” is empty"),
         ([row(position="0")], "greater than or equal to 1"),
     ],
 )
@@ -220,7 +225,7 @@ def test_a_bad_row_is_told_in_place_and_nothing_is_saved(
     alice: Client, tokens: Charge, bad: list[dict[str, str]], said: str
 ) -> None:
     before = stored(tokens)
-    response = alice.post(page("charge_change", tokens.pk), rows_form(tokens, bad, name="Changed"))
+    response = alice.post(plain(tokens), rows_form(tokens, bad, name="Changed"))
     assert response.status_code == 200
     assert said in errors(response)
     assert stored(tokens) == before
@@ -230,27 +235,27 @@ def test_a_bad_row_is_told_in_place_and_nothing_is_saved(
 def test_a_label_that_the_meter_lost_is_shown_and_refused(alice: Client, tokens: Charge) -> None:
     cell = tokens.cells.all()[0]
     Cell.objects.filter(pk=cell.pk).update(match={"token_type": "ouput"})
-    shown = alice.get(page("charge_change", tokens.pk))
+    shown = alice.get(plain(tokens))
     assert "ouput" in text(shown)
     rows = [row("*", "ouput", "1", "1", id=str(cell.pk))]
-    response = alice.post(page("charge_change", tokens.pk), rows_form(tokens, rows))
+    response = alice.post(plain(tokens), rows_form(tokens, rows))
     assert "did you mean “output”" in errors(response)
 
 
 def test_usage_that_nothing_tells_apart_has_room_for_one_price(alice: Client) -> None:
     charge = making.usage(making.draft(), making.calls(), [({}, Decimal("0.01"))])
-    response = alice.get(page("charge_change", charge.pk))
+    response = alice.get(plain(charge))
     formset = response.context["inline_admin_formsets"][0].formset
-    assert [form.initial["unit_price"] for form in formset.forms] == [Decimal("0.01")]
-    rows = [{"id": str(charge.cells.get().pk), "unit_price": "0.02", "position": "1"}]
-    alice.post(page("charge_change", charge.pk), rows_form(charge, rows))
+    assert [form.initial["price"] for form in formset.forms] == ["0.01"]
+    rows = [{"id": str(charge.cells.get().pk), "model": "per_unit", "price": "0.02", "position": "1"}]
+    alice.post(plain(charge), rows_form(charge, rows))
     assert stored(charge) == [({}, Decimal("0.02"))]
 
 
 def test_columns_stand_in_the_order_in_which_rows_are_read(alice: Client, tokens: Charge) -> None:
-    inline = alice.get(page("charge_change", tokens.pk)).context["inline_admin_formsets"][0]
+    inline = alice.get(plain(tokens)).context["inline_admin_formsets"][0]
     names = [str(field["name"]) for field in inline.fields()]
-    assert names[-5:] == ["dimension_model", "dimension_token_type", "unit_price", "rate", "position"]
+    assert names[-6:] == ["dimension_model", "dimension_token_type", "model", "price", "rate", "position"]
 
 
 # What a charge's own fields refuse
@@ -449,11 +454,11 @@ def test_a_published_version_is_looked_at_cloned_and_retired(alice: Client) -> N
     assert alice.post(page("planversion_change", version.pk), {"currency": "EUR"}).status_code == 403
 
     charge = version.charges.get(code="tokens")
-    shown = alice.get(page("charge_change", charge.pk))
+    shown = alice.get(plain(charge))
     assert "so this charge never changes" in text(shown)
     assert "0.000005 USD" in text(shown)
-    assert 'name="cells-0-unit_price"' not in text(shown)
-    assert alice.post(page("charge_change", charge.pk), rows_form(charge, [row()])).status_code == 403
+    assert 'name="cells-0-price"' not in text(shown)
+    assert alice.post(plain(charge), rows_form(charge, [row()])).status_code == 403
 
     assert alice.get(page("planversion_clone", version.pk)).status_code == 200
     assert PlanVersion.objects.count() == 1
@@ -548,7 +553,7 @@ def test_cloning_needs_the_permission_to_add() -> None:
 def test_who_may_only_look_changes_nothing() -> None:
     charge = making.usage(making.draft(), making.tokens())
     dave = signed_in("view_plan", "view_planversion", "view_charge", "view_product")
-    shown = dave.get(page("charge_change", charge.pk))
+    shown = dave.get(plain(charge))
     assert "0.00001 USD" in text(shown)
     assert "Add a usage charge" not in text(dave.get(page("planversion_change", charge.version_id)))
     assert "New version" not in text(dave.get(page("plan_change", charge.version.plan_id)))

@@ -1,0 +1,52 @@
+// What was pasted, or read from a file: the server reads it, and a comma that could mean two things is asked about.
+
+import { ask, button, make } from "./dom.js";
+import { matching } from "./sheet.js";
+
+// The answer of the server; null when whoever was asked about commas thought better of it.
+export async function readText(server, text, how) {
+    const answer = await server.read(text, how);
+    if (!answer.commas.length) return answer;
+    const comma = await askComma(answer.commas);
+    return comma && server.read(text, { ...how, comma });
+}
+
+function askComma(examples) {
+    return ask("What do the commas in these prices mean?", (close) => make("div", {},
+        make("p", {}, `There are prices such as ${examples.join("   ")}`),
+        make("p", { class: "tb-quiet" }, "Nothing is guessed: one of the two would be wrong by a factor of a thousand."),
+        make("div", { class: "tb-actions" },
+            button("A decimal comma: 0,5 is one half", () => close("decimal"), "tb-button"),
+            button("Thousands: 1,000 is one thousand", () => close("thousands"), "tb-button"),
+            button("Cancel", () => close(null)))));
+}
+
+// Writes what was read over the rows from `top` on; further rows are added. One step. Gives how many rows it was.
+export function put(sheet, read, top) {
+    const priced = read.columns.includes("price per unit");
+    const changes = [];
+    const added = [];
+    read.rows.forEach((line, index) => {
+        const row = sheet.rows[top + index];
+        const values = { ...row?.match, ...line.values };
+        const change = { match: matching(values) };
+        if (line.model) change.model = line.model;
+        if (priced) {
+            change.price = line.price;
+            change.text = line.text;
+            if (line.price) change.model = line.price.model;
+        } else if (line.model && row && line.model !== row.model) change.price = null;
+        if (row) changes[index] = change;
+        else added.push(sheet.made(change));
+    });
+    sheet.overwrite(top, changes, added);
+    return read.rows.length;
+}
+
+// The rows of a whole file.
+export function rowsOf(sheet, read) {
+    return read.rows.map((line) => sheet.made({
+        match: matching(line.values), price: line.price, model: line.price?.model ?? line.model ?? "per_unit", text: line.text,
+    }));
+}
+

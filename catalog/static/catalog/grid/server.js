@@ -1,0 +1,53 @@
+// What is asked of the server. An answer that refuses is thrown as Refused, with its errors.
+
+export class Refused extends Error {
+    constructor(status, errors) {
+        super(errors.map((error) => error.message).join(" "));
+        this.status = status;
+        this.errors = errors;
+    }
+}
+
+export class Server {
+    constructor(urls, token) {
+        this.urls = urls;
+        this.token = token;
+    }
+
+    rows() { return this.#answer(fetch(this.urls.rows, { credentials: "same-origin" })); }
+    save(lists) { return this.#post("save", { lists }); }
+    read(text, how) { return this.#post("read", { text, ...how }); }
+    check(rows, currency) { return this.#post("check", { rows, currency }); }
+    preview(asked) { return this.#post("preview", asked); }
+
+    async file(rows) {
+        const answer = await this.#send("file", { rows });
+        if (!answer.ok) throw await refusal(answer);
+        return answer.blob();
+    }
+
+    #send(page, body) {
+        return fetch(this.urls[page], {
+            method: "POST",
+            credentials: "same-origin",
+            headers: { "Content-Type": "application/json", "X-CSRFToken": this.token },
+            body: JSON.stringify(body),
+        });
+    }
+
+    #post(page, body) { return this.#answer(this.#send(page, body)); }
+
+    async #answer(asked) {
+        const answer = await asked;
+        if (!answer.ok) throw await refusal(answer);
+        return answer.json();
+    }
+}
+
+async function refusal(answer) {
+    const said = await answer.json().catch(() => null);
+    const message = answer.status === 403
+        ? "You may not do this, or you were signed out: load the page again."
+        : `The server did not answer as it should (${answer.status}). Nothing was saved; try again.`;
+    return new Refused(answer.status, said?.errors ?? [{ message, currency: "", row: null, column: "", names: [] }]);
+}

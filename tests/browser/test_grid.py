@@ -1,0 +1,550 @@
+"""The grid of prices in a real browser: typed, pasted, undone, looked at, saved, refused and published."""
+
+import json
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Permission, User
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from playwright.sync_api import Browser, expect
+
+from billing_site.foundation import clock
+from billing_site.foundation.money import EXACT, plain, round_to
+from catalog.cell_prices import price_of
+from catalog.charging import drafted
+from catalog.models import Cell, Charge
+from catalog.pricing.compact import to_text
+from catalog.pricing.documents import to_json
+from catalog.pricing.price import Model, Price, per_unit
+from catalog.pricing.tiers import Tier
+from catalog.publishing import publish, set_price_list, set_rows
+from catalog.row_checks import DraftRow
+from meters.metering import define_meter
+from tests.browser.conftest import session_of
+from tests.browser.grid import Grid
+from tests.browser.visiting import PHONE, Operator, tab
+from tests.catalog import making
+from tests.catalog.pricing_texts import prices
+from tests.meters.making import event, send
+
+pytestmark = pytest.mark.browser
+
+D = Decimal
+NAME, TYPE, MODEL, PRICE = 1, 2, 3, 4
+HOSTILE = {
+    "markup": "<script>alert(1)</script>",
+    "hebrew": "חברת הבדיקות",
+    "chinese": "株式会社テスト",
+    "formula": "=HYPERLINK(1)",
+    "long": "W" * 200,
+    "quotes": """a "b" 'c' & <b>""",
+}
+
+
+@pytest.fixture
+def charge(operator: Operator) -> Charge:
+    return making.usage(making.draft(), making.tokens())
+
+
+@pytest.fixture
+def grid(operator: Operator, charge: Charge) -> Grid:
+    return Grid(operator).open(charge)
+
+
+def shown(rows: list[DraftRow]) -> list[str]:
+    """Prices of one unit."""
+    return [to_text(row.price) for row in rows]
+
+
+def stored(charge: Charge, currency: str = "USD") -> list[DraftRow]:
+    cells = Cell.objects.filter(charge=charge)
+    cells = cells.filter(price_list=None) if currency == "USD" else cells.filter(price_list__currency=currency)
+    return [DraftRow(cell.match, price_of(cell)) for cell in cells]
+
+
+def pasted(rows: int) -> str:
+    """What Excel copies: tabs, CRLF, a head."""
+    lines = [f"model-{number:03d}\tinput\t0.{number + 1:06d}" for number in range(rows)]
+    return "\r\n".join(["model\ttoken_type\tprice", *lines]) + "\r\n"
+
+
+def test_from_an_empty_draft_to_published_prices(operator: Operator) -> None:
+    """Type, paste 500 rows, undo, look at what was found, save and publish."""
+    meter, version = making.tokens(), making.draft()
+    charge = making.usage(version, meter, [])
+    grid = Grid(operator).open(charge)
+    grid.do("add")
+    grid.type(1, NAME, "model-a")
+    grid.type(1, TYPE, "input")
+    grid.type(1, PRICE, "0.00001")
+    assert grid.cells() == [["1", "model-a", "input", "Per unit", "0.00001"]]
+
+    grid.do("add")
+    grid.counts("2 rows")
+    grid.choose(2, NAME)
+    grid.paste(pasted(500))
+    grid.said("500 rows are pasted.")
+    grid.counts("501 rows")
+    grid.choose(2, NAME)
+    grid.keys("Control+z")
+    grid.counts("2 rows")
+    grid.keys("Control+y")
+    grid.counts("501 rows")
+    grid.found("is 251 times less than what its neighbours cost in the middle")
+
+    grid.do("addDefault")
+    grid.counts("502 rows")
+    grid.page.keyboard.type("0")
+    grid.keys("Enter")
+    grid.found("Row 502 (everything (*)) costs nothing, whatever is used.").locator("button").click()
+    grid.page.keyboard.type("0.0005")
+    grid.keys("Enter")
+    grid.save()
+    rows = stored(charge)
+    assert len(rows) == 502
+    assert rows[0] == DraftRow({"model": "model-a", "token_type": "input"}, per_unit(D("0.00001")))
+    assert rows[500] == DraftRow({"model": "model-499", "token_type": "input"}, per_unit(D("0.0005")))
+    assert rows[501] == DraftRow({}, per_unit(D("0.0005")))
+
+    operator.press("Chatbot v1")
+    operator.press("Publish…")
+    operator.sees("Is this meant?", "Charge “Tokens”: The price of row 2 (model = model-000, token_type = input) is")
+    operator.press("Publish Chatbot v1")
+    operator.sees("was published and never changes")
+
+
+def test_a_refusal_stands_in_the_very_cell_and_nothing_is_saved(grid: Grid, charge: Charge) -> None:
+    before = stored(charge)
+    grid.type(2, TYPE, "ouput")
+    grid.type(3, PRICE, "0.0000000000000001")
+    grid.choose(1, PRICE)
+    grid.page.keyboard.type("9")
+    grid.keys("Enter")
+    grid.do("save")
+    grid.said("Not saved: The meter “llm_tokens” never gives token_type “ouput”: did you mean “output”")
+    expect(grid.cell(2, TYPE)).to_have_class(_with("tb-mark-error"))
+    expect(grid.cell(2, TYPE)).to_have_attribute("title", _with("did you mean “output”"))
+    expect(grid.cell(3, PRICE)).to_have_class(_with("tb-mark-error"))
+    for row, column in ((2, NAME), (2, PRICE), (3, TYPE), (1, PRICE)):
+        expect(grid.cell(row, column)).not_to_have_class(_with("tb-mark-error"))
+    assert stored(charge) == before
+    # The keyboard is at the cell: what is typed mends it.
+    grid.page.keyboard.type("output")
+    grid.keys("Enter")
+    grid.type(3, PRICE, "0.000000000000001")
+    grid.save()
+    assert shown(stored(charge)) == [
+        "9",
+        "0.00002",
+        "0.000000000000001",
+        "0.00001",
+    ]
+
+
+def _with(text: str) -> Any:
+    return re.compile(re.escape(text))
+
+
+def test_equal_rows_are_told_before_they_are_saved(grid: Grid) -> None:
+    grid.choose(1, NAME)
+    grid.do("duplicate")
+    grid.counts("5 rows")
+    grid.found("Rows 1 and 2 are both for model = model-a, token_type = input: remove one of them.")
+    expect(grid.cell(2, NAME)).to_have_class(_with("tb-mark-error"))
+    grid.choose(2, NAME)
+    grid.keys("Control+-")
+    grid.counts("4 rows")
+    expect(grid.page.locator(".tb-mark-error")).to_have_count(0)
+
+
+def test_keys_move_edit_fill_and_empty(grid: Grid, charge: Charge) -> None:
+    grid.choose(1, NAME)
+    grid.keys("Tab", "Tab", "Tab", "F2")
+    grid.page.keyboard.type("5")  # at the end of what is chosen: it replaces it
+    grid.keys("Enter", "Shift+ArrowUp", "Control+d")
+    assert grid.column(PRICE) == ["5", "5", "0.000005", "0.00001"]
+    grid.choose(4, TYPE)
+    grid.keys("Delete")
+    grid.choose(4, PRICE)
+    grid.keys("Delete", "Alt+ArrowUp", "Alt+ArrowUp", "Alt+ArrowUp")
+    assert grid.cells()[0] == ["1", "model-b", "*", "Per unit", ""]
+    grid.keys("Control+s")
+    grid.said("Not saved: The unit price is missing")
+    grid.page.keyboard.type("7")
+    grid.keys("Escape", "Control+z", "Control+z", "Control+z", "Control+z")
+    assert grid.cells()[3][1:3] == ["model-b", "*"]
+    assert grid.column(PRICE) == ["5", "5", "0.000005", "0.00001"]
+
+
+def test_prices_are_shown_for_many_units_and_kept_exactly(grid: Grid, charge: Charge) -> None:
+    grid.page.locator("[data-scale='6']").click()
+    assert grid.column(PRICE) == ["10", "20", "5", "10"]
+    grid.type(1, PRICE, "123456.123456789")
+    grid.type(2, PRICE, "0.000000001")
+    grid.save()
+    assert shown(stored(charge))[:2] == [
+        "0.123456123456789",
+        "0.000000000000001",
+    ]
+    # What is copied for a million is read for a million, wherever it is pasted.
+    grid.choose(1, PRICE)
+    assert grid.copied() == "123456.123456789"
+    grid.page.locator("[data-scale='0']").click()
+    grid.choose(3, PRICE)
+    grid.keys("Control+v")
+    grid.said("1 row is pasted")
+    assert grid.column(PRICE) == ["0.123456123456789", "0.000000000000001", "0.123456123456789", "0.00001"]
+
+
+def test_a_comma_is_asked_about(grid: Grid) -> None:
+    grid.choose(1, PRICE)
+    grid.paste("0,5\n1,25\n")
+    grid.page.get_by_role("button", name="A decimal comma").click()
+    grid.said("2 rows are pasted")
+    assert grid.column(PRICE)[:2] == ["0.5", "1.25"]
+    grid.type(3, PRICE, "0,5")
+    grid.said("“0,5” has a comma: write a point for decimals, and nothing between thousands.")
+    grid.do("save")
+    grid.said("Not saved")
+    expect(grid.cell(3, PRICE)).to_have_class(_with("tb-mark-error"))
+
+
+MATRIX = [
+    DraftRow({"model": HOSTILE["formula"], "token_type": "input"}, per_unit(D("0.000000000000001"))),
+    DraftRow({"model": "tab\there"}, Price(Model.PACKAGE, D(2), D(1000), D(500))),
+    DraftRow(
+        {"model": HOSTILE["quotes"]},
+        Price(
+            Model.GRADUATED,
+            tiers=(Tier(D(1000), D("0.02")), Tier(D(2000), D(3), D(0), D(100)), Tier(None, D("0.01"), D(5))),
+        ),
+    ),
+    DraftRow(
+        {"model": HOSTILE["hebrew"]}, Price(Model.VOLUME, tiers=(Tier(None, D("0.5"), D(2)),), flat_at_zero=False)
+    ),
+    DraftRow(
+        {"model": HOSTILE["chinese"]}, Price(Model.STAIRSTEP, tiers=(Tier(D(10), D(0), D(1)), Tier(None, D(0), D(9))))
+    ),
+    DraftRow(
+        {"model": "'apostrophe"}, Price(Model.PERCENTAGE, percent=D("2.9"), fixed=D("0.3"), free=D(10), free_events=3)
+    ),
+    DraftRow({"token_type": "output"}, Price(Model.FLAT, D("19.99"))),
+    DraftRow({}, Price(Model.COST_PLUS, percent=D(-5))),
+]
+
+
+def test_grid_to_csv_to_clipboard_and_back_changes_nothing(operator: Operator, charge: Charge, tmp_path: Path) -> None:
+    set_rows(charge, None, MATRIX)
+    before = list(Cell.objects.filter(charge=charge).values())
+    grid = Grid(operator).open(charge)
+    with grid.page.expect_download() as download:
+        grid.do("download")
+    file = tmp_path / "rows.csv"
+    download.value.save_as(file)
+    text = file.read_bytes().decode()
+    assert text.startswith(
+        "model,token_type,price model,price per unit\r\n'=HYPERLINK(1),input,per_unit,0.000000000000001\r\n"
+    )
+
+    # By the clipboard, as a spreadsheet would have it: all cells of the file, with tabs.
+    grid.choose(1, NAME)
+    grid.paste(text)
+    grid.said("8 rows are pasted.")
+    assert grid.column(PRICE) == [to_text(row.price) for row in MATRIX]
+    grid.save()
+    assert list(Cell.objects.filter(charge=charge).values()) == before
+
+    # By the file, in place of all rows.
+    with grid.page.expect_file_chooser() as chooser:
+        grid.do("upload")
+    chooser.value.set_files(file)
+    grid.page.get_by_role("button", name="Replace the 8 rows here").click()
+    grid.said("8 rows are read.")
+    grid.save()
+    assert list(Cell.objects.filter(charge=charge).values()) == before
+
+    # By copying everything and pasting it, in whatever unit is shown.
+    grid.page.locator("[data-scale='3']").click()
+    grid.choose(1, NAME)
+    grid.keys("Control+a", "Control+c")
+    grid.page.locator("[data-scale='0']").click()
+    grid.choose(1, NAME)
+    grid.keys("Control+v")
+    grid.said("8 rows are pasted.")
+    grid.save()
+    assert list(Cell.objects.filter(charge=charge).values()) == before
+
+
+def test_a_price_by_tiers_is_written_in_the_panel_and_priced_by_the_server(grid: Grid, charge: Charge) -> None:
+    grid.choose(1, PRICE)
+    panel = grid.page.locator("[data-part=panel]")
+    panel.get_by_label("Price model").select_option("graduated")
+    panel.get_by_text("Add a tier").click()
+    grid.page.keyboard.type("1000")
+    grid.keys("Tab")
+    grid.page.keyboard.type("0.02")
+    first = panel.locator("tbody tr").first
+    last = panel.locator(".tb-grid-tiers tbody tr").last
+    last.get_by_label("unit price").fill("0.01")
+    last.get_by_label("flat price").fill("5")
+    last.get_by_label("flat price").blur()
+    expect(grid.cell(1, PRICE)).to_have_text("1000: 0.02; : 0.01 + 5")
+    # 1,000 × 0.02 = 20; one more costs 0.01 and the fee of the second tier.
+    expect(panel).to_contain_text("$20.00")
+    expect(panel).to_contain_text("$25.01")
+    first.get_by_label("up to").fill("-3")
+    first.get_by_label("up to").blur()
+    expect(panel).to_contain_text("Tier 1 ends at -3: write an upper bound above 0.")
+    expect(first.get_by_label("up to")).to_have_attribute("aria-invalid", "true")
+    first.get_by_label("up to").fill("1000")
+    first.get_by_label("up to").blur()
+    grid.save()
+    assert stored(charge)[0].price == Price(
+        Model.GRADUATED, tiers=(Tier(D(1000), D("0.02")), Tier(None, D("0.01"), D(5)))
+    )
+
+
+def test_prices_are_copied_to_another_currency_by_a_factor(operator: Operator, charge: Charge) -> None:
+    set_price_list(charge.version, "EUR")
+    grid = Grid(operator).open(charge)
+    grid.page.locator("[data-currency=EUR]").click()
+    grid.counts("0 rows")
+    grid.do("copyList")
+    dialog = grid.page.locator("dialog")
+    dialog.get_by_label("× factor").fill("0.9200000000000001")
+    dialog.get_by_role("button", name="Copy").click()
+    expect(dialog).to_contain_text("has more than 15 decimals: say to how many to round.")
+    dialog.get_by_label("× factor").fill("0.92")
+    dialog.get_by_role("button", name="Copy").click()
+    grid.counts("4 rows")
+    assert grid.column(PRICE) == ["0.0000092", "0.0000184", "0.0000046", "0.0000092"]
+    grid.page.locator("[data-currency=USD]").click()
+    grid.type(1, PRICE, "3")
+    grid.save()  # both
+    assert shown(stored(charge, "EUR")) == [
+        "0.0000092",
+        "0.0000184",
+        "0.0000046",
+        "0.0000092",
+    ]
+    assert stored(charge)[0].price == per_unit(D(3))
+
+
+def test_two_operators_do_not_write_over_each_other(grid: Grid, charge: Charge) -> None:
+    set_rows(charge, None, drafted([({}, D(9))]))
+    grid.type(1, PRICE, "5")
+    grid.do("save")
+    grid.said("Somebody has changed the prices in USD since you loaded them, so nothing was saved.")
+    assert stored(charge) == [DraftRow({}, per_unit(D(9)))]
+    expect(grid.page.locator("[data-part=state]")).to_have_text("Unsaved changes")
+
+
+def test_leaving_with_unsaved_changes_is_warned_about(grid: Grid, charge: Charge) -> None:
+    grid.type(1, PRICE, "5")
+    faults = grid.operator.faults
+    # The browser asks, and staying is the answer: nothing is lost.
+    grid.page.evaluate("location.assign('/admin/')")
+    grid.page.wait_for_timeout(500)
+    assert [fault.partition(":")[0] for fault in faults] == ["dialog"]
+    faults.clear()
+    assert grid.column(PRICE)[0] == "5"
+    grid.save()
+    grid.operator.go("/admin/")
+    assert faults == []
+
+
+def test_the_pages_own_save_saves_the_prices_first(grid: Grid, charge: Charge) -> None:
+    grid.type(1, PRICE, "-5")
+    grid.operator.enter("name", "All tokens")
+    grid.operator.save()
+    grid.said("Not saved: The unit price -5 is negative")
+    charge.refresh_from_db()
+    assert charge.name == "Tokens"
+    grid.type(1, PRICE, "5")
+    grid.operator.save()
+    grid.operator.sees("“All tokens” is saved.")
+    assert stored(charge)[0].price == per_unit(D(5))
+
+
+def test_rows_are_added_for_what_was_really_used(
+    operator: Operator, charge: Charge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clock, "now", lambda: datetime(2026, 4, 15, tzinfo=UTC))
+    set_rows(charge, None, drafted([({"model": "model-a"}, D(1)), ({}, D(2))]))
+    used = [("model-a", 700), ("model-c", 200), (HOSTILE["markup"], 100)]
+    send(
+        *(
+            event(f"u{number}", properties={"model": model, "input_tokens": tokens})
+            for number, (model, tokens) in enumerate(used)
+        )
+    )
+    grid = Grid(operator).open(charge)
+    grid.found("30 % of the usage of March 2026 hits the default row, 2.")
+    grid.do("addUsed")
+    dialog = grid.page.locator("dialog")
+    expect(dialog.locator("tbody tr")).to_have_count(2)
+    expect(dialog.locator("tbody tr").first).to_contain_text("model-cinput20 %default row")
+    expect(dialog.locator("tbody tr").last).to_contain_text(HOSTILE["markup"])
+    dialog.get_by_role("button", name="Add rows for these").click()
+    grid.counts("4 rows")
+    assert [line[1:] for line in grid.cells()] == [
+        ["model-a", "*", "Per unit", "1"],
+        ["model-c", "input", "Per unit", ""],
+        [HOSTILE["markup"], "input", "Per unit", ""],
+        ["*", "*", "Per unit", "2"],
+    ]
+
+
+def test_who_may_only_look_sees_and_copies_but_changes_nothing(browser: Browser, live_server: Any, db: None) -> None:
+    charge = making.usage(making.draft(), making.tokens())
+    user = User.objects.create_user("vera", is_staff=True)
+    user.user_permissions.set(Permission.objects.filter(codename__in=["view_charge", "view_planversion"]))
+    operator = tab(browser, live_server.url)
+    operator.take_over(session_of(user))
+    grid = Grid(operator).open(charge)
+    grid.choose(1, PRICE)
+    grid.page.keyboard.type("5")
+    grid.keys("Enter", "Delete", "Control+d", "Insert")
+    assert grid.column(PRICE) == ["0.00001", "0.00002", "0.000005", "0.00001"]
+    assert grid.page.locator("[data-do=save], [data-do=add], [data-do=upload]").count() == 0
+    grid.choose(1, PRICE)
+    assert grid.copied() == "0.00001"
+    assert operator.faults == []
+    operator.page.close()
+
+
+def test_a_published_price_is_looked_at(operator: Operator, charge: Charge) -> None:
+    publish(charge.version)
+    grid = Grid(operator).open(charge)
+    assert grid.column(PRICE) == ["0.00001", "0.00002", "0.000005", "0.00001"]
+    assert grid.page.locator("[data-do=save]").count() == 0
+    operator.sees("so this charge never changes")
+
+
+def test_without_javascript_there_is_a_plain_table(browser: Browser, live_server: Any, db: None) -> None:
+    charge = making.usage(making.draft(), making.tokens())
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    user = User.objects.create_superuser("nora")
+    context.add_cookies([{"name": "sessionid", "value": session_of(user), "url": live_server.url}])
+    page.goto(f"{live_server.url}/admin/catalog/charge/{charge.pk}/change/")
+    assert page.locator("[name^=cells-]").count() == 0
+    page.get_by_role("link", name="in a plain table").click()
+    page.locator("[name=cells-0-model]").select_option("graduated")
+    page.locator("[name=cells-0-price]").fill("1000: 0.02; : 0.01 + 5")
+    page.locator("[name=_save]").click()
+    assert "is saved" in page.content()
+    context.close()
+    assert stored(charge)[0].price == Price(
+        Model.GRADUATED, tiers=(Tier(D(1000), D("0.02")), Tier(None, D("0.01"), D(5)))
+    )
+
+
+@pytest.mark.parametrize("size", [PHONE, (820, 1180)], ids=["phone", "tablet"])
+def test_no_name_breaks_the_grid_in_a_small_window(
+    signed_in: Callable[..., Operator], live_server: Any, size: tuple[int, int]
+) -> None:
+    meter = define_meter(
+        code="w" * 100,
+        name="W" * 200,
+        event_type="x",
+        aggregation="count",
+        unit="U" * 50,
+        dimensions=[("d" * 100, "p"), ("price", "q"), ("a.b", "r")],
+    )
+    charge = making.usage(making.draft(), meter, [({"d" * 100: each}, D(1)) for each in HOSTILE.values()])
+    set_price_list(charge.version, "EUR")
+    operator = signed_in(live_server.url, size)
+    grid = Grid(operator).open(charge)
+    assert grid.column(1)[:3] == list(HOSTILE.values())[:3]
+    holds, window = operator.widths()
+    assert holds <= window
+    grid.type(1, 2, "5")
+    grid.type(1, 3, "6")
+    grid.choose(1, 5)
+    grid.page.locator("[data-part=panel]").get_by_label("Price model").select_option("percentage")
+    grid.page.locator("[data-name=percent]").fill("3")
+    grid.page.locator("[data-name=percent]").blur()
+    grid.save()
+    assert stored(charge)[0] == DraftRow(
+        {"d" * 100: HOSTILE["markup"], "price": "5", "a.b": "6"}, Price(Model.PERCENTAGE, percent=D(3))
+    )
+    holds, window = operator.widths()
+    assert holds <= window
+
+
+def test_5000_rows_stay_fluid(operator: Operator, charge: Charge) -> None:
+    rows = [({"model": f"model-{each:04d}", "token_type": "input"}, D(each + 1) / 10**6) for each in range(5_000)]
+    set_rows(charge, None, drafted(rows))
+    begun = perf_counter()
+    grid = Grid(operator).open(charge)
+    loaded = perf_counter() - begun
+    grid.counts("5,000 rows")
+    assert grid.page.locator(".tabulator-row").count() < 200
+    frames = grid.page.evaluate(
+        """async () => {
+            const holder = document.querySelector(".tabulator-tableholder"), took = [];
+            for (let step = 0; step < 20; step += 1) {
+                const begun = performance.now();
+                holder.scrollTop += 400;
+                await new Promise(requestAnimationFrame);
+                took.push(performance.now() - begun);
+            }
+            holder.scrollTop = 0;
+            return took.sort((a, b) => a - b);
+        }"""
+    )
+    grid.choose(3, NAME)
+    begun = perf_counter()
+    grid.paste(pasted(500))
+    grid.said("500 rows are pasted.")
+    took = perf_counter() - begun
+    begun = perf_counter()
+    grid.do("save")
+    grid.said("Saved.", seconds=60)
+    saved = perf_counter() - begun
+    figures = f"loaded {loaded:.1f} s, 500 pasted {took:.1f} s, saved {saved:.1f} s, a frame {frames[10]:.0f} ms"
+    print(f"5,000 rows: {figures}")  # noqa: T201
+    assert (loaded < 20, took < 10, saved < 30, frames[10] < 500) == (True, True, True, True)
+
+
+# The scripts' own arithmetic and texts, against the server's.
+
+numbers = st.decimals(-(10**15), 10**15, allow_nan=False, places=15)
+
+
+@settings(max_examples=1, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(st.tuples(numbers, numbers, st.integers(-12, 12)), min_size=200, max_size=200),
+    st.lists(st.tuples(prices, st.sampled_from([0, 3, 6])), min_size=200, max_size=200),
+)
+def test_numbers_and_prices_are_texts_as_the_server_has_them(
+    grid: Grid, pairs: list[tuple[D, D, int]], priced: list[tuple[Price, int]]
+) -> None:
+    given_ = [[str(one), str(other), by] for one, other, by in pairs]
+    found = grid.page.evaluate(
+        """async (given) => {
+            const { canonical, shift, multiply, round } = await import("/static/catalog/grid/decimals.js");
+            return given.map(([a, b, by]) => [canonical(a), shift(a, by), multiply(a, b), round(a, 3)]);
+        }""",
+        given_,
+    )
+    assert found == [
+        [plain(a), plain(EXACT.scaleb(a, D(by))), plain(EXACT.multiply(a, b)), plain(round_to(a, 3))]
+        for a, b, by in pairs
+    ]
+    texts = grid.page.evaluate(
+        """async (given) => {
+            const { textOf } = await import("/static/catalog/grid/prices.js");
+            return given.map(([price, scale]) => textOf(price, scale));
+        }""",
+        [[json.loads(json.dumps(to_json(price))), scale] for price, scale in priced],
+    )
+    assert texts == [to_text(price, scale) for price, scale in priced]
