@@ -18,7 +18,7 @@ from catalog.documents import PlanDocument, VersionDocument
 from catalog.drafting import change_plan, create_plan, draft_version
 from catalog.models import Plan, PlanVersion, Product
 from catalog.products import change_product, create_product
-from catalog.writing import Gathered, refuse
+from catalog.writing import Gathered, locked_draft, refuse
 from meters import metering
 from meters.metering import draft_of
 from meters.models import Meter
@@ -81,7 +81,7 @@ def bring(
         did = Did.UNCHANGED
         if version is None or exporting.content(version) != document.version:
             did = Did.CREATED if version is None else Did.CHANGED
-            version = draft_version(plan) if version is None else version
+            version = draft_version(plan) if version is None else locked_draft(version.pk)
             filling.fill(version, document.version, have, gathered)
         refuse(gathered.faults)
         outcome = _outcome(did, version, notes, publish=publish)
