@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.db.models import QuerySet
 from django.urls import path
 from drf_spectacular.utils import extend_schema
 from rest_framework import status
@@ -18,7 +19,7 @@ from catalog.filling import Filling
 from catalog.models import Charge, PlanVersion
 from catalog.plan_api import CHARGES
 from catalog.serializers import ChargeSerializer, ChargesSerializer
-from catalog.view_api import VersionView, closest
+from catalog.view_api import VersionView, closest, version_of
 from catalog.writing import Gathered, refuse
 
 STAYS = "stays as it is; another one is another charge"
@@ -38,7 +39,7 @@ class Charges(VersionView):
         responses=ChargesSerializer,
     )
     def get(self, request: Request, code: str, number: int) -> Response:
-        version = self.version(code, number)
+        version = version_of(self.get_queryset(), code, number)
         charges = SHOWN.filter(version=version)
         return Response({"data": self.get_serializer(charges, many=True).data, "next": None})
 
@@ -67,7 +68,8 @@ class OneCharge(VersionView):
 
     @extend_schema(operation_id="retrieve_charge", summary="Retrieve a charge, with every price")
     def get(self, request: Request, code: str, number: int, charge: str) -> Response:
-        return Response(self.get_serializer(_find(self.version(code, number), charge)).data)
+        version = version_of(self.get_queryset(), code, number)
+        return Response(self.get_serializer(_find(SHOWN, version, charge)).data)
 
     @extend_schema(
         operation_id="change_charge",
@@ -77,7 +79,7 @@ class OneCharge(VersionView):
     )
     def patch(self, request: Request, code: str, number: int, charge: str) -> Response:
         version = self.held(request, code, number)
-        found = _find(version, charge)
+        found = _find(Charge.objects.all(), version, charge)
         given = body(CHANGE.read_some, request)
         _check(given, found.kind)
         _change(version, found, given)
@@ -90,7 +92,8 @@ class OneCharge(VersionView):
         parameters=etags.ASKED,
     )
     def delete(self, request: Request, code: str, number: int, charge: str) -> Response:
-        publishing.remove_charge(_find(self.held(request, code, number), charge))
+        version = self.held(request, code, number)
+        publishing.remove_charge(_find(Charge.objects.all(), version, charge))
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
@@ -133,8 +136,8 @@ def _change(version: PlanVersion, charge: Charge, given: dict[str, Any]) -> None
     refuse(gathered.faults)
 
 
-def _find(version: PlanVersion, code: str) -> Charge:
-    found = SHOWN.filter(version=version, code=code).first() if storable(code) else None
+def _find(charges: "QuerySet[Charge]", version: PlanVersion, code: str) -> Charge:
+    found = charges.filter(version=version, code=code).first() if storable(code) else None
     if found is None:
         codes = list(version.charges.values_list("code", flat=True))
         raise NotFound(closest(f"charge of {version}", code, codes), code="charge_unknown")

@@ -13,7 +13,7 @@ from catalog.models import Charge, ChargeAmount, PlanVersion, PriceList, Product
 from catalog.priceable import priceable
 from catalog.pricing.price import Price, per_unit
 from catalog.row_checks import DraftRow, row_faults
-from catalog.writing import all_faults, locked_draft, refuse, save
+from catalog.writing import all_faults, locked_draft, refuse, save, store
 from meters.models import Meter
 from meters.values import as_text
 
@@ -82,7 +82,7 @@ def change_charge(charge: Charge, *, rows: DraftRows | None = None, **terms: Unp
             setattr(changed, field, value)
         wrong = () if drafts is None or changed.meter is None else row_faults(priceable(changed.meter), drafts)
         refuse([*wrong, *_faults(changed, version)])
-        save(changed)
+        store(changed)
         if drafts is not None and changed.meter is not None:
             _write(changed, None, drafts)
     return changed
@@ -139,7 +139,7 @@ def _added(charge: Charge, version: PlanVersion, position: int | None, further: 
         position = 0 if highest is None else highest + 1
     charge.position = position
     refuse([*further, *_faults(charge, charge.version)])
-    return save(charge)
+    return store(charge)
 
 
 def _faults(charge: Charge, version: PlanVersion) -> list[Fault]:

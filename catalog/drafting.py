@@ -11,7 +11,7 @@ from billing_site.foundation.errors import Fault, Refused
 from billing_site.foundation.periods import Interval
 from catalog import checks
 from catalog.models import Cell, ChargeAmount, FeatureValue, Plan, PlanVersion, PriceList, Product
-from catalog.writing import Saved, all_faults, locked_draft, refuse, save
+from catalog.writing import Saved, all_faults, locked_draft, refuse, save, store
 
 
 class Terms(TypedDict, total=False):
@@ -91,7 +91,7 @@ def draft_version(plan: Plan, **terms: Unpack[Terms]) -> PlanVersion:
     with transaction.atomic():
         draft = PlanVersion(plan=plan, number=_next_number(plan), **given)
         refuse(all_faults(checks.terms_faults(draft), draft))
-        return save(draft)
+        return store(draft)
 
 
 def change_version(version: PlanVersion, **terms: Unpack[Terms]) -> PlanVersion:
@@ -103,7 +103,7 @@ def change_version(version: PlanVersion, **terms: Unpack[Terms]) -> PlanVersion:
         listed = draft.price_lists.filter(currency=draft.currency).exists()
         found = [*checks.terms_faults(draft), *(_listed_already(draft.currency) if listed else ())]
         refuse(all_faults(found, draft))
-        return save(draft)
+        return store(draft)
 
 
 def _listed_already(currency: str) -> list[Fault]:
@@ -131,7 +131,7 @@ def set_price_list(
         sums = {name: each for name, each in (("minimum", minimum), ("cap", cap)) if each is not None}
         found = (fault for name, each in sums.items() for fault in checks.fee_faults(each, currency, name))
         refuse(all_faults(found, listed))
-        return save(listed)
+        return store(listed)
 
 
 def remove_price_list(version: PlanVersion, currency: str) -> None:

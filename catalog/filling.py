@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from billing_site.foundation.errors import Fault
 from billing_site.foundation.shapes import at
-from catalog import charging, drafting, exporting
+from catalog import charging, drafting
 from catalog.documents import FLAT, ChargeDocument, ListedCharge, VersionDocument
 from catalog.models import Charge, PlanVersion, PriceList, Product
 from catalog.pricing.price import Price
@@ -42,9 +42,10 @@ def known_products(codes: Collection[str]) -> dict[str, Product]:
     return {each.code: each for each in Product.objects.filter(code__in=codes)}
 
 
-def fill(version: PlanVersion, wanted: VersionDocument, have: Known, gathered: Gathered) -> None:
-    """Make the draft `wanted`. What is refused is gathered, each fault at its place in the document."""
-    standing = exporting.content(version)
+def fill(
+    version: PlanVersion, standing: VersionDocument, wanted: VersionDocument, have: Known, gathered: Gathered
+) -> None:
+    """Make a draft that is `standing` what is `wanted`. What is refused is gathered, each fault at its place."""
     for currency in standing.lists.keys() - wanted.lists.keys():
         with gathered.at(at("lists", currency)):
             drafting.remove_price_list(version, currency)

@@ -78,11 +78,11 @@ def bring(
         told = [*_products(document, gathered, notes), *_meters(document, gathered, notes, by)]
         wanted = document.version
         have = filling.known(list(wanted.charges.values()), wanted.terms["commitment_product"], told)
-        did = Did.UNCHANGED
-        if version is None or exporting.content(version) != document.version:
+        did, standing = Did.UNCHANGED, None if version is None else exporting.content(version)
+        if version is None or standing != wanted:
             did = Did.CREATED if version is None else Did.CHANGED
             version = draft_version(plan) if version is None else locked_draft(version.pk)
-            filling.fill(version, document.version, have, gathered)
+            filling.fill(version, standing or exporting.content(version), wanted, have, gathered)
         refuse(gathered.faults)
         outcome = _outcome(did, version, notes, publish=publish)
         if dry_run:

@@ -25,11 +25,16 @@ def refuse(faults: Iterable[Fault]) -> None:
 def save(instance: Saved) -> Saved:
     """Check an instance by its fields and constraints, and write it. Raises Refused."""
     refuse(model_faults(instance))
+    return store(instance)
+
+
+def store(instance: Saved) -> Saved:
+    """Write an instance that was checked. Raises Refused when somebody else was faster with its code."""
     try:
         with transaction.atomic():
             instance.save()
     except IntegrityError:
-        refuse(model_faults(instance))  # somebody wrote the same code at this moment
+        refuse(model_faults(instance))
         raise
     return instance
 
