@@ -11,7 +11,7 @@ from rest_framework.request import Request
 from billing_site.foundation import etags
 from billing_site.foundation.idempotency import IdempotentWrites
 from billing_site.foundation.models import Scope
-from billing_site.foundation.shaped_bodies import WholeJSONParser
+from billing_site.foundation.shaped_bodies import WholeJSONParser, WithoutForms
 from billing_site.foundation.shapes import storable
 from catalog import exporting
 from catalog.models import Plan, PlanVersion
@@ -31,6 +31,7 @@ class View(IdempotentWrites, GenericAPIView[Any]):
     pagination_class: Any = None
     filter_backends = ()
     parser_classes = (WholeJSONParser,)
+    metadata_class = WithoutForms
 
 
 class VersionView(View):

@@ -19,7 +19,7 @@ from billing_site.foundation.idempotency import IdempotentWrites
 from billing_site.foundation.models import Scope
 from billing_site.foundation.pagination import KeysetPagination
 from billing_site.foundation.parameters import PAGE
-from billing_site.foundation.shaped_bodies import WholeJSONParser, body, json_body
+from billing_site.foundation.shaped_bodies import WholeJSONParser, WithoutForms, body, json_body
 from billing_site.foundation.shapes import storable
 from meters import backfills, metering, tasks
 from meters.drafts import MeterDraft
@@ -47,6 +47,7 @@ class View(IdempotentWrites, GenericAPIView[Any]):
     pagination_class: Any = None
     filter_backends = ()
     parser_classes = (WholeJSONParser,)
+    metadata_class = WithoutForms
     required_scopes = {
         "GET": Scope.READ.value,
         **dict.fromkeys(("POST", "PATCH", "DELETE"), Scope.WRITE.value),

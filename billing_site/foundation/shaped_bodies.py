@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from rest_framework.exceptions import ErrorDetail, ParseError, ValidationError
+from rest_framework.metadata import SimpleMetadata
 from rest_framework.parsers import JSONParser
 from rest_framework.request import Request
 from rest_framework.settings import api_settings
@@ -34,6 +35,13 @@ class WholeJSONParser(JSONParser):
             return json.loads(stream.read().decode("utf-8"), object_pairs_hook=once_each, parse_constant=_refused)
         except (ValueError, RecursionError) as error:
             raise ParseError(f"JSON parse error - {str(error)[:200]}") from None
+
+
+class WithoutForms(SimpleMetadata):
+    """What OPTIONS answers: nothing of bodies, which shapes read and the OpenAPI document tells."""
+
+    def determine_actions(self, request: Request, view: Any) -> dict[str, Any]:
+        return {}
 
 
 def _refused(name: str) -> None:

@@ -252,6 +252,11 @@ def test_a_version_that_is_not_there(writer: Caller, number: str) -> None:
     assert writer.get("/v1/plans/chatbot/versions/one").status_code == 404
 
 
+@pytest.mark.parametrize("path", [f"{V1}/price-lists/EUR", f"{V1}/document", V1, f"{V1}/publish", "/v1/meters"])
+def test_what_may_be_asked_of_an_address(writer: Caller, path: str) -> None:
+    assert writer.send("options", path).status_code == 200
+
+
 READS = ["/v1/plans/chatbot?status=draft", V1, f"{V1}/review", f"{V1}/document", f"{V1}/charges"]
 
 
