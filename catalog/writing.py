@@ -58,10 +58,14 @@ def locked_draft(version_id: int) -> PlanVersion:
 
 
 def all_faults(found: Iterable[Fault], instance: models.Model) -> list[Fault]:
-    """What was found, and what is wrong by fields and constraints; each field is told of once."""
+    """What was found, and what is wrong by fields and constraints; each field is told of once.
+
+    A constraint that has no words for people says nothing beside what was found.
+    """
     found = list(found)
     told = {fault.field for fault in found}
-    return [*found, *(fault for fault in model_faults(instance) if fault.field not in told)]
+    further = [fault for fault in model_faults(instance) if fault.field not in told]
+    return [*found, *(fault for fault in further if not (found and fault.message.startswith("Constraint “")))]
 
 
 class Gathered:

@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('foundation', '0002_correct_scope'),
+        ('foundation', '0003_truncate'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
