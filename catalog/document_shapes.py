@@ -26,7 +26,7 @@ from billing_site.foundation.shapes import (
 )
 from catalog.pricing import documents as prices
 from catalog.pricing.book import Timing, Unmatched
-from catalog.row_checks import DraftRow
+from catalog.pricing.draft_row import DraftRow
 from meters.meter_documents import IN_A_DOCUMENT
 from meters.values import as_text
 

@@ -20,7 +20,7 @@ from billing_site.foundation.shapes import REQUIRED, Shape, Unreadable, at
 from catalog import document_shapes as shapes
 from catalog.document_shapes import CHARGE_IN_A_DOCUMENT, DOCUMENT, FORMAT, LISTED_CHARGE, PLAN, PRICE_LIST, TERMS
 from catalog.pricing import documents as prices
-from catalog.row_checks import DraftRow
+from catalog.pricing.draft_row import DraftRow
 from meters import meter_documents
 from meters.drafts import MeterDraft
 

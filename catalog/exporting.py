@@ -11,7 +11,7 @@ from catalog.cell_prices import price_of
 from catalog.document_shapes import PLAN, PRICE_LIST, PRODUCT_IN_A_DOCUMENT, TERMS
 from catalog.documents import ChargeDocument, ListedCharge, PlanDocument, VersionDocument, ranked
 from catalog.models import Cell, Charge, Plan, PlanVersion, Product
-from catalog.row_checks import DraftRow
+from catalog.pricing.draft_row import DraftRow
 from meters.drafts import MeterDraft
 from meters.metering import draft_of
 from meters.models import Meter

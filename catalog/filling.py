@@ -12,8 +12,8 @@ from billing_site.foundation.shapes import at
 from catalog import charging, drafting
 from catalog.documents import FLAT, ChargeDocument, ListedCharge, VersionDocument
 from catalog.models import Charge, PlanVersion, PriceList, Product
+from catalog.pricing.draft_row import DraftRow
 from catalog.pricing.price import Price
-from catalog.row_checks import DraftRow
 from catalog.writing import Gathered
 from meters.models import Meter
 
@@ -85,14 +85,14 @@ class Filling:
 def _fill_charges(version: PlanVersion, standing: VersionDocument, wanted: VersionDocument, filling: Filling) -> None:
     charges = {charge.code: charge for charge in version.charges.select_related("meter")}
     for code, before in standing.charges.items():
-        after = wanted.charges.get(code)
-        if after is None or (before.kind, before.terms.get("meter")) != (after.kind, after.terms.get("meter")):
+        kept = wanted.charges.get(code)
+        if kept is None or (before.kind, before.terms.get("meter")) != (kept.kind, kept.terms.get("meter")):
             charging.remove_charge(charges.pop(code))
     for code, after in wanted.charges.items():
-        before = standing.charges[code] if code in charges else None
+        was = standing.charges[code] if code in charges else None
         # A rank says nothing of where a charge that stays as it is stands among those that come.
-        if before is None or before != after or charges[code].position != after.terms["position"]:
-            fill_charge(version, code, charges.get(code), after, before, filling, at("charges", code))
+        if was is None or was != after or charges[code].position != after.terms["position"]:
+            fill_charge(version, code, charges.get(code), after, was, filling, at("charges", code))
 
 
 def fill_charge(

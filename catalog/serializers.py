@@ -1,6 +1,5 @@
 """How the catalogue is read in the API. Numbers are strings, exact. It is written by `document_shapes`."""
 
-from decimal import Decimal
 from typing import Any
 
 from drf_spectacular.utils import extend_schema_field
@@ -73,7 +72,7 @@ class Sum(serializers.CharField):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**{"allow_null": True, "read_only": True, **kwargs})
 
-    def to_representation(self, value: Decimal) -> str:
+    def to_representation(self, value: Any) -> str:
         return plain(value)
 
 

@@ -1,6 +1,6 @@
 """The API's meters: what is counted of events."""
 
-from collections.abc import Collection
+from collections.abc import Sequence
 from contextlib import suppress
 from difflib import get_close_matches
 from typing import Any
@@ -53,7 +53,7 @@ class View(IdempotentWrites, GenericAPIView[Any]):
         **dict.fromkeys(("POST", "PATCH", "DELETE"), Scope.WRITE.value),
     }
 
-    def shown(self, meters: Collection[Meter]) -> list[dict[str, Any]]:
+    def shown(self, meters: Sequence[Meter]) -> list[dict[str, Any]]:
         """Each with how far it has counted. One query more."""
         counting = backfills.unfinished([meter.pk for meter in meters])
         return list(MeterSerializer(meters, many=True, context={"counting": counting}).data)
