@@ -3,7 +3,7 @@
 from typing import Any
 
 DESCRIPTION = """
-Send usage events, keep customers and subscriptions, read usage and invoices.
+Send usage events, keep the catalogue, customers and subscriptions, read usage and invoices.
 
 **Keys.** Every request carries an API key: `Authorization: Bearer tb_…`. An operator makes keys in the admin, with the
 scopes that each operation names.
@@ -14,6 +14,9 @@ same key may be sent again. Events need no key: an event is known by its custome
 however often it is sent.
 
 **Errors** have one shape, `{"errors": [{"code", "message", "field"}]}`. `code` stays the same from version to version.
+
+**Two writers.** What is read of a plan version carries an `ETag`. Sent back as `If-Match`, a write holds only for what
+was read (else 412); without it the last writer wins.
 
 **Parameters** in an address that an operation does not know are refused by name (400, `parameter_unknown`).
 
@@ -32,7 +35,12 @@ SETTINGS: dict[str, Any] = {
         {"name": "events", "description": "Usage events: what your customers did."},
         {"name": "customers", "description": "Who is billed, and what they used."},
         {"name": "usage", "description": "How much was used, by window of time and dimension."},
-        {"name": "plans", "description": "What is sold, and its price lists."},
+        {"name": "meters", "description": "What is counted of events, and by what it is told apart."},
+        {"name": "products", "description": "What is sold."},
+        {
+            "name": "plans",
+            "description": "What it costs: plans, their versions and prices, and documents of them.",
+        },
         {"name": "model-costs", "description": "What the providers of models charge, by model and token type."},
         {"name": "features", "description": "What customers may, and how much of it."},
         {
@@ -50,6 +58,8 @@ SETTINGS: dict[str, Any] = {
         "ChargeKind": "catalog.models.Charge.Kind",
         "FeatureKind": "catalog.feature_models.Feature.Kind",
         "InvoiceKind": "invoicing.models.Invoice.Kind",
+        "InvoiceStatus": "invoicing.models.Invoice.Status",
+        "VersionStatus": "catalog.models.PlanVersion.Status",
     },
     "COMPONENT_SPLIT_REQUEST": True,
     "SERVE_INCLUDE_SCHEMA": False,

@@ -7,12 +7,13 @@ from typing import Any, TypedDict, Unpack
 from django.db import transaction
 from django.db.models import Max
 
+from billing_site.foundation.errors import Fault
 from catalog import checks, rows
 from catalog.models import Charge, ChargeAmount, PlanVersion, PriceList, Product
 from catalog.priceable import priceable
 from catalog.pricing.price import Price, per_unit
 from catalog.row_checks import DraftRow, row_faults
-from catalog.writing import locked_draft, refuse, save
+from catalog.writing import all_faults, locked_draft, refuse, save, store
 from meters.models import Meter
 from meters.values import as_text
 
@@ -46,12 +47,12 @@ def add_flat_charge(
     product: Product,
     amount: Decimal,
     timing: str = Charge.Timing.ADVANCE,
+    position: int | None = None,
 ) -> Charge:
     """A fee of `amount`, in the version's currency: for each full period, or once when a subscription begins."""
-    refuse(checks.fee_faults(amount, version.currency))
     charge = Charge(code=code, name=name, product=product, kind=Charge.Kind.FLAT, timing=timing, amount=amount)
     with transaction.atomic():
-        return _added(charge, version)
+        return _added(charge, version, position)
 
 
 def add_usage_charge(version: PlanVersion, *, meter: Meter, rows: DraftRows = (), **terms: Unpack[Terms]) -> Charge:
@@ -62,9 +63,8 @@ def add_usage_charge(version: PlanVersion, *, meter: Meter, rows: DraftRows = ()
     """
     drafts = drafted(rows)
     charge = Charge(kind=Charge.Kind.USAGE, meter=meter, **terms)
-    refuse([*row_faults(priceable(meter), drafts), *checks.term_faults(charge, version.currency)])
     with transaction.atomic():
-        _added(charge, version)
+        _added(charge, version, terms.get("position"), row_faults(priceable(meter), drafts))
         _write(charge, None, drafts)
     return charge
 
@@ -80,10 +80,10 @@ def change_charge(charge: Charge, *, rows: DraftRows | None = None, **terms: Unp
         changed = Charge.objects.select_related("meter").get(pk=charge.pk)
         for field, value in terms.items():
             setattr(changed, field, value)
-        refuse(checks.term_faults(changed, version.currency))
-        save(changed)
+        wrong = () if drafts is None or changed.meter is None else row_faults(priceable(changed.meter), drafts)
+        refuse([*wrong, *_faults(changed, version)])
+        store(changed)
         if drafts is not None and changed.meter is not None:
-            refuse(row_faults(priceable(changed.meter), drafts))
             _write(changed, None, drafts)
     return changed
 
@@ -131,12 +131,22 @@ def as_match(match: Mapping[str, Any]) -> dict[str, str]:
     return {name: text for name, text in texts.items() if text is not None and text != ANY}
 
 
-def _added(charge: Charge, version: PlanVersion) -> Charge:
-    """The charge, saved after those that the draft has."""
+def _added(charge: Charge, version: PlanVersion, position: int | None, further: Iterable[Fault] = ()) -> Charge:
+    """The charge, saved at its position, or else after those that the draft has. `further`: what is wrong already."""
     charge.version = locked_draft(version.pk)
-    highest: int | None = charge.version.charges.aggregate(highest=Max("position"))["highest"]
-    charge.position = 0 if highest is None else highest + 1
-    return save(charge)
+    if position is None:
+        highest: int | None = charge.version.charges.aggregate(highest=Max("position"))["highest"]
+        position = 0 if highest is None else highest + 1
+    charge.position = position
+    refuse([*further, *_faults(charge, charge.version)])
+    return store(charge)
+
+
+def _faults(charge: Charge, version: PlanVersion) -> list[Fault]:
+    """All that is wrong with a charge but for its rows; each field is told of once."""
+    taken = list(checks.charge_code_faults(version, charge.code, but=charge.pk))
+    found = all_faults([*checks.term_faults(charge, version.currency), *taken], charge)
+    return [fault for fault in found if not taken or fault.code != "unique_together"]
 
 
 def _write(charge: Charge, price_list: PriceList | None, drafts: list[DraftRow]) -> None:

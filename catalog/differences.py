@@ -61,9 +61,9 @@ def _lists(old: PlanVersion, new: PlanVersion) -> Iterator[str]:
     """Currencies that come and go, and the sums over all usage in those that stay; rows are told with their charge."""
     before = {each.currency: each for each in old.price_lists.all()}
     after = {each.currency: each for each in new.price_lists.all()}
-    for currency in after.keys() - before.keys():
+    for currency in sorted(after.keys() - before.keys()):
         yield f"It is offered in {currency}, too."
-    for currency in before.keys() - after.keys():
+    for currency in sorted(before.keys() - after.keys()):
         yield f"It is no longer offered in {currency}."
     for currency in sorted(before.keys() & after.keys()):
         for name, what in {**_SUMS, "credit_price": "price of a credit"}.items():

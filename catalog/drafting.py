@@ -4,14 +4,14 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import TypedDict, Unpack
 
-from django.db import IntegrityError, models, transaction
+from django.db import models, transaction
 from django.db.models import Max
 
 from billing_site.foundation.errors import Fault, Refused
 from billing_site.foundation.periods import Interval
 from catalog import checks
 from catalog.models import Cell, ChargeAmount, FeatureValue, Plan, PlanVersion, PriceList, Product
-from catalog.writing import Saved, locked_draft, refuse, save
+from catalog.writing import Saved, all_faults, locked_draft, refuse, save, store
 
 
 class Terms(TypedDict, total=False):
@@ -26,6 +26,16 @@ class Terms(TypedDict, total=False):
     when_empty: str
     included_credits: Decimal | None
     credit_price: Decimal | None
+
+
+class PlanTerms(TypedDict, total=False):
+    """What a plan says of itself."""
+
+    code: str
+    name: str
+    description: str
+    consumption: str
+    margin_floor: Decimal | None
 
 
 TERMS = tuple(Terms.__annotations__)
@@ -43,30 +53,45 @@ def create_plan(
     return save(Plan(code=code, name=name, description=description, consumption=consumption, margin_floor=margin_floor))
 
 
-def change_plan(plan: Plan) -> Plan:
-    """Save a plan that was changed; how usage is paid for stays once a version was published."""
+def change_plan(plan: Plan, **changes: Unpack[PlanTerms]) -> Plan:
+    """Save a plan that was changed, or change what is given and leave the rest.
+
+    How usage is paid for stays once a version was published.
+    """
     published = PlanVersion.objects.filter(plan=plan).exclude(status=PlanVersion.Status.DRAFT)
-    before = Plan.objects.get(pk=plan.pk)
-    stays = Fault(
-        "consumption_conflict",
-        f"A version of “{before}” was published, so its usage stays paid for as it is: make another plan instead.",
-        "consumption",
-    )
-    if plan.consumption != before.consumption and published.exists():
-        raise Refused(stays)
-    try:
-        with transaction.atomic():
-            return save(plan)
-    except IntegrityError as error:  # published at this moment
-        raise Refused(stays) from error
+    with transaction.atomic():
+        before = Plan.objects.select_for_update(no_key=True).get(pk=plan.pk)  # no version is published meanwhile
+        changed = Plan.objects.get(pk=plan.pk) if changes else plan
+        for name, value in changes.items():
+            setattr(changed, name, value)
+        if changed.consumption != before.consumption and published.exists():
+            message = (
+                f"A version of “{before}” was published, so its usage stays paid for as it is: make another plan"
+                " instead."
+            )
+            raise Refused(Fault("consumption_conflict", message, "consumption"))
+        return save(changed)
+
+
+def delete_plan(plan: Plan) -> None:
+    """Throw a plan away, with its drafts. One of which a version was published stays."""
+    with transaction.atomic():
+        held = Plan.objects.select_for_update().get(pk=plan.pk)
+        published = held.versions.exclude(status=PlanVersion.Status.DRAFT).order_by("number").first()
+        if published is not None:
+            message = f"{published} was published, so “{held}” stays: retire what shall not be sold any more."
+            raise Refused(Fault("plan_published_conflict", message))
+        held.versions.all().delete()
+        held.delete()
 
 
 def draft_version(plan: Plan, **terms: Unpack[Terms]) -> PlanVersion:
     """An empty draft under the plan's next number; in USD, monthly, with an hour of grace unless `terms` say else."""
     given: Terms = {"currency": "USD", "interval": Interval.MONTH, "grace": timedelta(hours=1), **terms}
-    refuse(checks.currency_faults(given["currency"]))
     with transaction.atomic():
-        return save(PlanVersion(plan=plan, number=_next_number(plan), **given))
+        draft = PlanVersion(plan=plan, number=_next_number(plan), **given)
+        refuse(all_faults(checks.terms_faults(draft), draft))
+        return store(draft)
 
 
 def change_version(version: PlanVersion, **terms: Unpack[Terms]) -> PlanVersion:
@@ -75,9 +100,10 @@ def change_version(version: PlanVersion, **terms: Unpack[Terms]) -> PlanVersion:
         draft = locked_draft(version.pk)
         for name, value in terms.items():
             setattr(draft, name, value)
-        refuse(checks.terms_faults(draft))
-        refuse(_listed_already(draft.currency) if draft.price_lists.filter(currency=draft.currency).exists() else ())
-        return save(draft)
+        listed = draft.price_lists.filter(currency=draft.currency).exists()
+        found = [*checks.terms_faults(draft), *(_listed_already(draft.currency) if listed else ())]
+        refuse(all_faults(found, draft))
+        return store(draft)
 
 
 def _listed_already(currency: str) -> list[Fault]:
@@ -102,7 +128,10 @@ def set_price_list(
             raise Refused(Fault("currency_conflict", message, "currency"))
         listed = draft.price_lists.filter(currency=currency).first() or PriceList(version=draft, currency=currency)
         listed.minimum, listed.cap, listed.credit_price = minimum, cap, credit_price
-        return save(listed)
+        sums = {name: each for name, each in (("minimum", minimum), ("cap", cap)) if each is not None}
+        found = (fault for name, each in sums.items() for fault in checks.fee_faults(each, currency, name))
+        refuse(all_faults(found, listed))
+        return store(listed)
 
 
 def remove_price_list(version: PlanVersion, currency: str) -> None:

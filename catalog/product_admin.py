@@ -1,7 +1,12 @@
 """The operator's page of products."""
 
-from django.contrib import admin
+from typing import Any
 
+from django.contrib import admin
+from django.forms import ModelForm
+from django.http import HttpRequest
+
+from catalog import products
 from catalog.admin_pages import NamedPage
 from catalog.models import Product
 
@@ -14,3 +19,11 @@ class ProductAdmin(NamedPage):
     search_fields = ("name", "code")
     search_help_text = "Name or code"
     fields = ("name", "code", "description", "tax_category")
+
+    def save_model(self, request: HttpRequest, obj: Product, form: ModelForm, change: bool) -> None:  # noqa: FBT001
+        given: dict[str, Any] = {name: form.cleaned_data[name] for name in form.changed_data}
+        saved = products.change_product(obj, **given) if change else products.create_product(**form.cleaned_data)
+        obj.__dict__.update(saved.__dict__)
+
+    def delete_model(self, request: HttpRequest, obj: Product) -> None:
+        products.delete_product(obj)

@@ -4,20 +4,14 @@ A fault's field is “rows.2.match”, “rows.2.unit_price” or the like (coun
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from difflib import get_close_matches
 
 from billing_site.foundation.errors import Fault
 from catalog.priceable import Priceable
+from catalog.pricing.draft_row import DraftRow
 from catalog.pricing.price import Model, Price, price_faults
 
-
-@dataclass(frozen=True)
-class DraftRow:
-    """Exact values by dimension (one that `match` leaves out may be anything), and the price."""
-
-    match: Mapping[str, str]
-    price: Price
+__all__ = ["DraftRow", "costs_nothing", "counted_twice", "leaves_gap", "overlap", "row_faults", "words"]
 
 
 def row_faults(priceable: Priceable, rows: Sequence[DraftRow]) -> Iterator[Fault]:

@@ -1,12 +1,15 @@
 """What all verbs of the catalogue do alike: refuse, save what is whole, and hold a version as a draft."""
 
-from collections.abc import Iterable
-from typing import TypeVar
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any, TypeVar
 
 from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
-from django.db import models
+from django.db import IntegrityError, models, transaction
 
 from billing_site.foundation.errors import Fault, Refused
+from billing_site.foundation.shapes import at
 from catalog.models import PlanVersion
 
 Saved = TypeVar("Saved", bound=models.Model)
@@ -21,12 +24,28 @@ def refuse(faults: Iterable[Fault]) -> None:
 
 def save(instance: Saved) -> Saved:
     """Check an instance by its fields and constraints, and write it. Raises Refused."""
+    refuse(model_faults(instance))
+    return store(instance)
+
+
+def store(instance: Saved) -> Saved:
+    """Write an instance that was checked. Raises Refused when somebody else was faster with its code."""
+    try:
+        with transaction.atomic():
+            instance.save()
+    except IntegrityError:
+        refuse(model_faults(instance))
+        raise
+    return instance
+
+
+def model_faults(instance: models.Model) -> list[Fault]:
+    """What is wrong with an instance by its fields and constraints."""
     try:
         instance.full_clean()
     except ValidationError as error:
-        raise Refused(*_faults(error)) from None
-    instance.save()
-    return instance
+        return list(_faults(error, instance))
+    return []
 
 
 def locked_draft(version_id: int) -> PlanVersion:
@@ -38,8 +57,59 @@ def locked_draft(version_id: int) -> PlanVersion:
     return version
 
 
-def _faults(error: ValidationError) -> Iterable[Fault]:
-    for field, errors in error.error_dict.items():
+def all_faults(found: Iterable[Fault], instance: models.Model) -> list[Fault]:
+    """What was found, and what is wrong by fields and constraints; each field is told of once.
+
+    A constraint that has no words for people says nothing beside what was found.
+    """
+    found = list(found)
+    told = {fault.field for fault in found}
+    further = [fault for fault in model_faults(instance) if fault.field not in told]
+    return [*found, *(fault for fault in further if not (found and fault.message.startswith("Constraint “")))]
+
+
+class Gathered:
+    """The faults of several verbs, each at its place."""
+
+    def __init__(self) -> None:
+        self.faults: list[Fault] = []
+
+    @contextmanager
+    def at(self, place: str) -> Iterator[None]:
+        """What is refused inside did not happen, and is told with everything else."""
+        try:
+            with transaction.atomic():
+                yield
+        except Refused as refused:
+            for fault in refused.faults:
+                self.add(fault, place)
+
+    def add(self, fault: Fault, place: str) -> None:
+        self.faults.append(replace(fault, field=at(place, fault.field).rstrip(".")))
+
+
+def _faults(error: ValidationError, instance: models.Model) -> Iterator[Fault]:
+    for name, errors in error.error_dict.items():
         for each in errors:
+            field = None if name == NON_FIELD_ERRORS else instance._meta.get_field(name)
             for message in each.messages:
-                yield Fault(each.code or "invalid", message, "" if field == NON_FIELD_ERRORS else field)
+                said = message if field is None else _in_words(each.code, message, instance, field)
+                yield Fault(_CODES.get(each.code or "", each.code or "invalid"), said, "" if field is None else name)
+
+
+_CODES = {"unique": "code_taken"}
+
+
+def _in_words(code: str | None, message: str, instance: models.Model, field: Any) -> str:
+    """Django's own messages name neither the field nor the value."""
+    label, value = str(field.verbose_name).capitalize(), getattr(instance, field.name)
+    if code in ("blank", "null"):
+        return f"{label} is empty: fill it in."
+    if code == "max_length":
+        return f"{label} has {len(value):,} characters: {field.max_length:,} can be stored."
+    if code == "unique":
+        what = str(instance._meta.verbose_name)
+        return f"There is a {what} “{value}” already: choose another {field.verbose_name}."
+    if code in ("invalid", "invalid_choice", "min_value", "max_digits", "max_decimal_places", "max_whole_digits"):
+        return f"{label} cannot be “{str(value)[:60]}”: {message[:1].lower()}{message[1:]}"
+    return message

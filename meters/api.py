@@ -15,7 +15,7 @@ from billing_site.foundation import clock
 from billing_site.foundation.api_errors import answer
 from billing_site.foundation.errors import Fault
 from billing_site.foundation.models import ApiKey, Scope
-from meters import api_schema, refusals
+from meters import api_schema, meter_api, refusals
 from meters.admission import admitted
 from meters.api_body import Unreadable, read
 from meters.bodies import Malformed
@@ -78,4 +78,4 @@ def _respond(batch: Batch, outcome: Outcome) -> Response:
     return Response(body, status=status.HTTP_422_UNPROCESSABLE_ENTITY if all_bad else status.HTTP_200_OK)
 
 
-urlpatterns = [path("events", admitted(Events.as_view()), name="events")]
+urlpatterns = [path("events", admitted(Events.as_view()), name="events"), *meter_api.urlpatterns]

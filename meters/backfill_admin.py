@@ -114,8 +114,7 @@ def ask_a_worker(request: HttpRequest, meter: Meter) -> None:
 
     def ask() -> None:
         try:
-            for job in Backfill.objects.filter(meter=meter, status__in=backfill_leases.IN_WORK):
-                tasks.work_backfill.apply_async((job.pk,), expires=tasks.HINT_EXPIRES_SECONDS)
+            tasks.ask_for(meter)
         except BrokerAway:
             messages.warning(request, "The queue (Redis) cannot be reached; beat takes up the work when it is back.")
 

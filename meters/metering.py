@@ -1,6 +1,7 @@
 """Meters are made and changed here; the events that are there are counted by `backfilling`, not while one waits."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -108,6 +109,16 @@ def change(meter: Meter, draft: MeterDraft, by: Any = None) -> Meter:
     return meter
 
 
+def change_some(meter: Meter, changes: Mapping[str, Any], by: Any = None) -> Meter:
+    """Change those fields of a meter's draft that are given. Two that change different ones both have their way."""
+    with transaction.atomic():
+        registry.lock()
+        held = Meter.objects.filter(pk=meter.pk).first()
+        if held is None:
+            raise Refused(Fault("meter_gone_conflict", f"The meter “{meter.code}” was deleted just now."))
+        return change(held, replace(draft_of(held), **changes), by)
+
+
 def recount(meter: Meter, by: Any = None) -> None:
     """Count the meter anew by the limit of series that it has now: what was counted as `__other__` finds its place.
 
@@ -126,7 +137,9 @@ def delete(meter: Meter) -> None:
     """Delete a meter that nothing has counted by. Raises Refused."""
     with transaction.atomic():
         registry.lock()
-        meter = Meter.objects.select_for_update().get(pk=meter.pk)
+        if (held := Meter.objects.select_for_update().filter(pk=meter.pk).first()) is None:
+            raise Refused(Fault("meter_gone_conflict", f"The meter “{meter.code}” was deleted just now."))
+        meter = held
         if meter.frozen_at is not None:
             raise Refused(Fault("meter_frozen_conflict", FROZEN.format(code=meter.code)))
         if meter.series.exists():

@@ -6,6 +6,7 @@ The tables say what is to be done; a message is only a hint: a lost or a late on
 from celery import Task, shared_task
 
 from meters import backfill_leases, backfill_work, day_totals, upload_leases, upload_work
+from meters.models import Backfill, Meter
 
 # A hint that nobody took in a minute is dropped: beat has long given another.
 HINT_EXPIRES_SECONDS = 60
@@ -43,4 +44,10 @@ def find_backfills() -> None:
 def work_backfill(self: Task, job: int) -> None:
     """One turn; whoever has time next goes on."""
     if backfill_work.work(job, worker=self.request.hostname or ""):
+        work_backfill.apply_async((job,), expires=HINT_EXPIRES_SECONDS)
+
+
+def ask_for(meter: Meter) -> None:
+    """Hand out the count of a meter's stored events, if there is one to do. Raises when the broker is away."""
+    for job in Backfill.objects.filter(meter=meter, status__in=backfill_leases.IN_WORK).values_list("pk", flat=True):
         work_backfill.apply_async((job,), expires=HINT_EXPIRES_SECONDS)

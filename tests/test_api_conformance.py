@@ -25,12 +25,16 @@ from schemathesis.specs.openapi import checks
 from billing_site.foundation.api_keys import create_key
 from billing_site.foundation.models import Scope
 from billing_site.wsgi import application
-from catalog import own_costs
+from catalog import documents, own_costs
+from catalog.importing import bring
 from catalog.own_costs import Entry
+from catalog.products import create_product
 from catalog.publishing import create_feature
 from customers import subscribing
 from invoicing.models import Invoice
+from meters.metering import define_meter
 from meters.models import Event
+from tests.catalog import plan_documents
 from tests.customers import making
 from tests.invoicing.running import plan_with, run, subscribed, utc
 
@@ -80,7 +84,10 @@ def _one_connection() -> Iterator[None]:
 
 @pytest.fixture
 def existing(db: None) -> Existing:
-    """A customer with usage, a subscription and an invoice; another one without; a plan to subscribe to; features."""
+    """A customer with usage, a subscription and an invoice; another one without; a plan to subscribe to; features.
+
+    And a catalogue: a product and a meter that nothing uses, a plan with a draft that can be published, one to retire.
+    """
     requests = making.meter("requests", dimensions=["model"], unit="request")
     create_feature(code="requests", name="Requests", kind="number", meter=requests, window="month")
     create_feature(code="unused", name="Unused", kind="switch")
@@ -92,11 +99,23 @@ def existing(db: None) -> Existing:
         cursor.execute("SET CONSTRAINTS ALL DEFERRED")  # as in a transaction that has finalized nothing
     subscribing.create_customer(reference="globex", name="Globex", currency="USD", timezone="UTC")
     own_costs.record_cost(Entry("acme", "acme-1", "input", Decimal("0.000001")), "dana")
+    define_meter(code="unused", name="Unused", event_type="none", aggregation="count", unit="one")
+    create_product(code="unused", name="Unused")
+    chatbot = plan_documents.chatbot()
+    draft = {"code": chatbot["code"], "number": 1}
+    bring(documents.from_json(chatbot))
     return {
         "/v1/model-costs/{name}": {"name": "acme/acme-1"},
+        "/v1/plans/{code}/versions/{number}/retire": {"code": version.plan.code, "number": version.number},
+        "/v1/plans/{code}/versions/{number}/charges/{charge}": {**draft, "charge": "tokens"},
+        "/v1/plans/{code}/versions/{number}/price-lists/{currency}": {**draft, "currency": "EUR"},
+        "/v1/plans/{code}/versions": draft,
+        "/v1/plans/{code}/document": draft,
+        "/v1/products/{code}": {"code": "unused"},
+        "/v1/meters/{code}": {"code": "unused"},
         "/v1/subscriptions/{reference}": {"reference": subscription.reference},
         "/v1/invoices/{id}": {"id": Invoice.objects.get().pk},
-        "/v1/plans/{code}": {"code": version.plan.code},
+        "/v1/plans/{code}": draft,
         "/v1/features/{code}": {"code": "unused"},
         "": {
             "customer": "acme",
@@ -112,6 +131,10 @@ def make_real(case: schemathesis.Case, existing: Existing) -> None:
     """Let a request that the document allows name what there is: at random it would not, and only ever be refused."""
     known = existing[""] | next((names for place, names in existing.items() if place and place in case.path), {})
     case.path_parameters.update({name: value for name, value in known.items() if name in case.path_parameters})
+    case.headers.pop("If-Match", None)
+    if case.path in CATALOGUE:
+        make_real_of_catalogue(case)
+        return
     asked = {"from": "2024-01-01", "to": "2024-02-01", "customer": "acme", "meter": "requests", "group_by": "model"}
     named = asked.keys() & case.query.keys()
     case.query.update({name: asked[name] for name in named})
@@ -123,6 +146,37 @@ def make_real(case: schemathesis.Case, existing: Existing) -> None:
         case.body.pop("version", None)
     elif isinstance(case.body, dict) and case.body.get("ends_on"):
         case.body = {"ends_on": "2030-01-01"}
+
+
+# What makes sense of what the document allows: codes that are there, sums that can be paid.
+CATALOGUE: dict[str, Any] = {
+    "/v1/products": {"code": "made", "name": "Made"},
+    "/v1/products/{code}": {"code": "changed"},
+    "/v1/meters": plan_documents.METERS["calls"] | {"code": "made"},
+    "/v1/meters/{code}": {"code": "changed", "rounding": "ceil", "rounding_places": 2},
+    "/v1/plans": {"code": "made", "name": "Made", "margin_floor": "5"},
+    "/v1/plans/{code}": {"code": "changed", "consumption": "metered"},
+    "/v1/plans/{code}/document": plan_documents.chatbot(interval="year"),
+    "/v1/plans/{code}/versions": {"clone_of": 1},
+    "/v1/plans/{code}/versions/{number}": {"interval": "week", "grace_seconds": 60},
+    "/v1/plans/{code}/versions/{number}/document": plan_documents.chatbot(interval="year"),
+    "/v1/plans/{code}/versions/{number}/price-lists/{currency}": {"cap": "5"},
+    "/v1/plans/{code}/versions/{number}/charges": {
+        "code": "made",
+        "name": "Made",
+        "kind": "flat",
+        "product": "api",
+        "amount": "5",
+    },
+    "/v1/plans/{code}/versions/{number}/charges/{charge}": {"rows": [{"unit_price": "1"}]},
+}
+
+
+def make_real_of_catalogue(case: schemathesis.Case) -> None:
+    """A body that does something: what was given of the fields that say nothing of others stays."""
+    if isinstance(case.body, dict):
+        kept = {name: value for name, value in case.body.items() if name in ("name", "description", "tax_category")}
+        case.body = CATALOGUE[case.path] | {name: value for name, value in kept.items() if 0 < len(value) < 200}
 
 
 @schema.parametrize()

@@ -66,7 +66,7 @@ def test_every_operation_says_what_it_needs(document: dict[str, Any]) -> None:
     for path, method, operation in operations(document):
         where = f"{method} {path}"
         assert operation["security"] == [{"ApiKey": []}], where
-        assert re.search(r"Scope: `(correct|ingest|read|write)`\.", operation["description"]), where
+        assert re.search(r"Scope: `(correct|ingest|publish|read|write)`\.", operation["description"]), where
         assert operation.get("summary"), where
         assert set(operation["tags"]) <= tags, where
         for status in ("401", "403", "503"):
@@ -110,7 +110,10 @@ def test_every_view_is_closed_to_who_has_no_scope() -> None:
         instance = view()
         for method in instance.allowed_methods:
             if method != "OPTIONS":
-                assert required_scope(instance, method) in ("correct", "ingest", "read", "write"), (view, method)
+                assert required_scope(instance, method) in ("correct", "ingest", "publish", "read", "write"), (
+                    view,
+                    method,
+                )
             if method in WRITES and view.__module__ != "meters.api":
                 assert issubclass(view, IdempotentWrites), (view, method)
 
@@ -138,7 +141,9 @@ def test_the_page_needs_no_other_host(client: Client) -> None:
     assert '"validatorUrl": null' in page
 
 
-@pytest.mark.parametrize("path", ["/v1/customers", "/v1/subscriptions", "/v1/plans", "/v1/invoices"])
+@pytest.mark.parametrize(
+    "path", ["/v1/customers", "/v1/subscriptions", "/v1/plans", "/v1/products", "/v1/meters", "/v1/invoices"]
+)
 def test_lists_tell_how_to_read_on(document: dict[str, Any], path: str) -> None:
     operation = document["paths"][path]["get"]
 

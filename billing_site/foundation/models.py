@@ -12,7 +12,8 @@ from billing_site.foundation.history import HISTORY_KEPT, tracked
 class Scope(models.TextChoices):
     INGEST = "ingest", "Ingest: send usage events"
     READ = "read", "Read: customers, plans, usage, invoices"
-    WRITE = "write", "Write: create and change customers and subscriptions"
+    WRITE = "write", "Write: create and change customers, subscriptions, and drafts of the catalogue"
+    PUBLISH = "publish", "Publish: publish and retire plan versions"
     BACKFILL = "backfill", "Backfill: send events older than the usual limit"
     CORRECT = "correct", "Correct: void and amend events"
 

@@ -7,19 +7,20 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
 from billing_site.foundation.errors import Fault
 from billing_site.foundation.money import plain
-from catalog.pricing.price import Model, Price
+from billing_site.foundation.shapes import NUMBER, YES_OR_NO, Unreadable, number, yes_or_no
+from catalog.pricing.price import MAX_EVENTS, Model, Price
 from catalog.pricing.tiers import Tier
+
+__all__ = ["FIELDS", "PROPERTIES", "Unreadable", "from_json", "number", "to_json"]
 
 _DEFAULTS = {field.name: field.default for field in fields(Price)}
 FIELDS = tuple(_DEFAULTS)
 TIER_FIELDS = ("up_to", "unit_price", "flat_price", "package")
-# Longer texts are no price; reading them as numbers would take time for nothing.
-MAX_DIGITS = 80
 
 
 def to_json(price: Price) -> dict[str, Any]:
@@ -39,14 +40,6 @@ def _tier_to_json(tier: Tier) -> dict[str, str]:
     if tier.up_to is not None:
         said = {"up_to": plain(tier.up_to), **said}
     return said if tier.package is None else {**said, "package": plain(tier.package)}
-
-
-class Unreadable(Exception):
-    """What was sent is no price; `faults` say why, each with the field under the one that was given."""
-
-    def __init__(self, faults: list[Fault]) -> None:
-        super().__init__("; ".join(fault.message for fault in faults))
-        self.faults = faults
 
 
 def from_json(given: Mapping[str, Any], field: str) -> Price:
@@ -76,28 +69,10 @@ def _model(given: Any, field: str) -> Model:
         raise Unreadable([Fault("model_unknown", f"“{given}” is no price model: {known}.", field)]) from None
 
 
-def number(given: Any, field: str) -> Decimal:
-    """A decimal that was sent as text, or as a number without an exponent. Raises Unreadable."""
-    text = str(given).strip() if isinstance(given, (str, int, Decimal)) and not isinstance(given, bool) else ""
-    try:
-        if text and len(text) <= MAX_DIGITS and "_" not in text:
-            return Decimal(text)
-    except InvalidOperation:
-        pass
-    message = f"“{str(given)[:60]}” is not a number: send one as text, for example “0.00001”."
-    raise Unreadable([Fault("number_invalid", message, field)])
-
-
 def _count(given: Any, field: str) -> int:
     if isinstance(given, bool) or not isinstance(given, int):
         message = f"“{str(given)[:60]}” is not a whole number: send one, for example 100."
         raise Unreadable([Fault("number_invalid", message, field)])
-    return given
-
-
-def _yes_or_no(given: Any, field: str) -> bool:
-    if not isinstance(given, bool):
-        raise Unreadable([Fault("boolean_invalid", f"“{str(given)[:60]}” is neither true nor false.", field)])
     return given
 
 
@@ -149,5 +124,52 @@ _READERS = {
     "fixed": number,
     "free_events": _count,
     "tiers": _tiers,
-    "flat_at_zero": _yes_or_no,
+    "flat_at_zero": yes_or_no,
 }
+
+
+def _nullable(schema: dict[str, Any]) -> dict[str, Any]:
+    """A field of a price that is null is one that is left out."""
+    if "oneOf" in schema:
+        first, *others = schema["oneOf"]
+        return {**schema, "oneOf": [{**first, "nullable": True}, *others]}
+    return {**schema, "nullable": True}
+
+
+_NUMBER = _nullable(NUMBER.schema())
+_TIER = {
+    "type": "object",
+    "additionalProperties": False,
+    "properties": {
+        "up_to": {**_NUMBER, "description": "The tier ends here, included; the last one has none."},
+        "unit_price": {**_NUMBER, "description": "Of one unit, or of one package; 0 when left out."},
+        "flat_price": {**_NUMBER, "description": "Once the tier is entered (graduated), or reached; 0 when left out."},
+        "package": {**_NUMBER, "description": "Units of a package; begun ones count in full."},
+    },
+}
+PROPERTIES: Mapping[str, Mapping[str, Any]] = {
+    "model": {
+        "type": "string",
+        "enum": [*(each.value for each in Model), None],
+        "nullable": True,
+        "description": "How a quantity becomes an amount; per_unit when left out.",
+    },
+    "unit_price": {**_NUMBER, "description": "Of one unit, of one package, or the flat amount."},
+    "size": {**_NUMBER, "description": "Units of a package."},
+    "free": {**_NUMBER, "description": "Units that cost nothing."},
+    "percent": {**_NUMBER, "description": "2.5 is 2.5 %: of the quantity, or the margin on cost."},
+    "fixed": {**_NUMBER, "description": "For each event."},
+    "free_events": {
+        "type": "integer",
+        "nullable": True,
+        "minimum": 0,
+        "maximum": MAX_EVENTS,
+        "description": "Events that have no fixed fee.",
+    },
+    "tiers": {"type": "array", "nullable": True, "items": _TIER},
+    "flat_at_zero": {
+        **_nullable(YES_OR_NO.schema()),
+        "description": "Whether the first tier's flat price is due without usage; true when left out.",
+    },
+}
+"""What a price is in a schema of OpenAPI 3.0."""

@@ -383,7 +383,7 @@ def test_a_plan_is_cloned_under_another_name(alice: Client) -> None:
     shown = text(alice.get(page("plan_clone", version.plan_id)))
     assert "Nothing changes for Chatbot" in shown
     taken = {"name": "Chatbot", "code": version.plan.code}
-    assert "already exists" in text(alice.post(page("plan_clone", version.plan_id), taken))
+    assert "choose another code" in text(alice.post(page("plan_clone", version.plan_id), taken))
     alice.post(page("plan_clone", version.plan_id), {"name": "Chatbot 2", "code": "chatbot-2"})
     made = PlanVersion.objects.exclude(pk=version.pk).get()
     assert (made.plan.name, made.status, made.charges.count()) == ("Chatbot 2", "draft", 3)

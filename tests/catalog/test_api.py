@@ -38,19 +38,33 @@ def test_a_plan_with_every_price(reader: APIClient) -> None:
     assert answer.status_code == 200
     plan: Any = answer.json()
     base, calls, tokens = plan.pop("versions")[0]["charges"]
-    assert plan == {"code": version.plan.code, "name": "Chatbot", "description": ""}
+    assert plan == {
+        "code": version.plan.code,
+        "name": "Chatbot",
+        "description": "",
+        "consumption": "metered",
+        "margin_floor": None,
+    }
     assert base == {
         "code": "base",
         "name": "Base",
         "kind": "flat",
         "product": "chatbot-api",
+        "position": 0,
         "timing": "advance",
         "amount": "20.00",
         "meter": None,
         "unit": None,
         "dimensions": [],
         "unmatched": "hold",
+        "included": None,
+        "minimum": None,
+        "cap": None,
+        "cost_model": "",
+        "cost_token_type": "",
+        "cost_context": "",
         "rows": [],
+        "lists": {},
     }
     assert (calls["meter"], calls["unit"], calls["dimensions"]) == ("api_calls", "call", [])
     assert [(row["match"], row["unit_price"]) for row in calls["rows"]] == [({}, "0.01")]
@@ -75,10 +89,12 @@ def test_only_published_versions_the_newest_first(reader: APIClient) -> None:
             "id": version.pk,
             "number": version.number,
             "name": f"Chatbot v{version.number}",
+            "status": "published",
             "currency": "USD",
             "interval": "month",
             "grace_seconds": 3600,
             "published_at": version.published_at.isoformat().replace("+00:00", "Z"),
+            "retired_at": None,
         }
         for version in (third, first)
         if version.published_at
@@ -122,7 +138,7 @@ def test_who_may_read(client_of: Callable[..., APIClient]) -> None:
         assert APIClient().get(address).status_code == 401
         refused = client_of("ingest", "write", "backfill").get(address)
         assert (refused.status_code, refused.json()["errors"][0]["code"]) == (403, "scope_missing")
-        assert client_of("read").post(address, {}).status_code == 405
+        assert client_of("read").put(address, {}).status_code == 405
 
 
 @pytest.mark.parametrize("code", ["nothing", "UPPER", "%00", "a%20b", "ü"])

@@ -71,7 +71,7 @@ def test_a_code_is_taken_once() -> None:
     create_plan(code="a", name="A")
     with pytest.raises(Refused) as error:
         create_plan(code="a", name="Another")
-    assert refusal(error) == [("unique", "code")]
+    assert refusal(error) == [("code_taken", "code")]
     with pytest.raises(Refused) as error:
         create_plan(code="Not A Code", name="A")
     assert error.value.faults[0].field == "code"

@@ -1,0 +1,208 @@
+"""The API's versions of a plan: made, changed and thrown away as drafts; reviewed, published, retired."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+from django.db.models import Prefetch
+from django.urls import path
+from drf_spectacular.utils import extend_schema
+from rest_framework import status
+from rest_framework.exceptions import NotFound
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from billing_site.foundation import etags
+from billing_site.foundation.errors import Refused
+from billing_site.foundation.models import Scope
+from billing_site.foundation.shaped_bodies import body, json_body
+from billing_site.foundation.shapes import Field, Shape, whole_number
+from catalog import exporting, filling, publishing
+from catalog.document_shapes import PRICE_LIST, TERMS
+from catalog.models import Plan, PlanVersion, Product
+from catalog.plan_api import CHARGES
+from catalog.serializers import (
+    PriceListSerializer,
+    PublishedSerializer,
+    ReviewSerializer,
+    VersionSerializer,
+    WholeVersionSerializer,
+)
+from catalog.view_api import MAX_NUMBER, VersionView, View, find, version_of
+
+CLONE_OF = Field(whole_number(1, MAX_NUMBER), "Begin with what this version charges.", default=None, nullable=True)
+NEW_VERSION = Shape("A version", {"clone_of": CLONE_OF, **TERMS.fields}, TERMS.only_read)
+SHOWN = PlanVersion.objects.select_related("plan", "commitment_product").prefetch_related(
+    "price_lists", Prefetch("charges", CHARGES)
+)
+
+
+class Versions(View):
+    """Versions are numbered 1, 2, 3 … within their plan. `GET /v1/plans/{code}?status=draft` shows drafts."""
+
+    queryset = PlanVersion.objects.all()
+    serializer_class = WholeVersionSerializer
+
+    @extend_schema(
+        operation_id="create_version",
+        summary="Begin a draft: empty, or a clone of another version",
+        request=json_body(NEW_VERSION, whole=False),
+        responses={201: WholeVersionSerializer},
+    )
+    def post(self, request: Request, code: str) -> Response:
+        plan = find(Plan.objects.select_for_update(no_key=True), code, "plan")
+        given = body(NEW_VERSION.read_some, request)
+        original, terms = given.pop("clone_of", None), terms_of(given)
+        if original is None:
+            draft = publishing.draft_version(plan, **terms)
+        else:
+            draft = publishing.clone_version(version_of(PlanVersion.objects.select_related("plan"), code, original))
+            publishing.change_version(draft, **terms)
+        shown = SHOWN.get(pk=draft.pk)
+        return Response(self.get_serializer(shown).data, status=status.HTTP_201_CREATED)
+
+
+class OneVersion(VersionView):
+    """One version with its charges and every price. A published one never changes: clone it."""
+
+    serializer_class = WholeVersionSerializer
+
+    @extend_schema(
+        operation_id="retrieve_version",
+        summary="Retrieve a version, whatever its status",
+        parameters=etags.ANSWERED,
+    )
+    def get(self, request: Request, code: str, number: int) -> Response:
+        version = version_of(SHOWN, code, number)
+        return Response(self.get_serializer(version).data, headers=etags.header(exporting.tag_of(version)))
+
+    @extend_schema(
+        operation_id="change_version",
+        summary="Change the terms of a draft: the fields that are given",
+        request=json_body(TERMS, whole=False),
+        parameters=etags.ASKED,
+    )
+    def patch(self, request: Request, code: str, number: int) -> Response:
+        version = self.held(request, code, number)
+        publishing.change_version(version, **terms_of(body(TERMS.read_some, request)))
+        return Response(self.get_serializer(SHOWN.get(pk=version.pk)).data)
+
+    @extend_schema(
+        operation_id="delete_version", summary="Throw a draft away", responses={204: None}, parameters=etags.ASKED
+    )
+    def delete(self, request: Request, code: str, number: int) -> Response:
+        publishing.delete_version(self.held(request, code, number))
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+class Review(VersionView):
+    """What somebody should read before publishing."""
+
+    serializer_class = ReviewSerializer
+
+    @extend_schema(
+        operation_id="review_version",
+        summary="What forbids to publish a version, what is worth a look, and what changes",
+        parameters=etags.ANSWERED,
+    )
+    def get(self, request: Request, code: str, number: int) -> Response:
+        version = self.version(code, number)
+        review = publishing.review(version)
+        previous = None if review.previous is None else review.previous.number
+        said = {"faults": review.faults, "warnings": review.warnings, "changes": review.changes, "previous": previous}
+        return Response(ReviewSerializer(said).data, headers=etags.header(exporting.tag_of(version)))
+
+
+class Publish(VersionView):
+    """The one way from a draft to prices that never change again."""
+
+    serializer_class = PublishedSerializer
+    required_scopes = {"POST": Scope.PUBLISH.value}
+
+    @extend_schema(
+        operation_id="publish_version",
+        summary="Publish a draft, and freeze the meters that it uses",
+        description="Refused with everything that forbids it; each `field` is a place in the version's document.",
+        request=None,
+        responses=PublishedSerializer,
+        parameters=etags.ASKED,
+    )
+    def post(self, request: Request, code: str, number: int) -> Response:
+        published = publishing.publish(self.held(request, code, number))
+        review = publishing.review(published)
+        said = {"version": published, "warnings": review.warnings, "changes": review.changes}
+        return Response(PublishedSerializer(said).data)
+
+
+class Retire(VersionView):
+    """Out of the offer: those that are subscribed keep it."""
+
+    serializer_class = VersionSerializer
+    required_scopes = {"POST": Scope.PUBLISH.value}
+
+    @extend_schema(
+        operation_id="retire_version",
+        summary="Let no new subscription be made on a published version",
+        request=None,
+        responses=VersionSerializer,
+        parameters=etags.ASKED,
+    )
+    def post(self, request: Request, code: str, number: int) -> Response:
+        return Response(VersionSerializer(publishing.retire(self.held(request, code, number))).data)
+
+
+class OnePriceList(VersionView):
+    """A further currency of a draft. Its charges then need their prices in it."""
+
+    serializer_class = PriceListSerializer
+
+    @extend_schema(
+        operation_id="put_price_list",
+        summary="Offer a draft in a further currency, or change that currency's sums",
+        request=json_body(PRICE_LIST),
+        parameters=etags.ASKED,
+    )
+    def put(self, request: Request, code: str, number: int, currency: str) -> Response:
+        version = self.held(request, code, number)
+        listed = publishing.set_price_list(version, currency, **body(PRICE_LIST.read, request))
+        return Response(self.get_serializer(listed).data)
+
+    @extend_schema(
+        operation_id="delete_price_list",
+        summary="Take a further currency away from a draft, with all its prices",
+        responses={204: None},
+        parameters=etags.ASKED,
+    )
+    def delete(self, request: Request, code: str, number: int, currency: str) -> Response:
+        version = self.held(request, code, number)
+        currencies = [each.currency for each in version.price_lists.all()]
+        if currency not in currencies:
+            has = f"it has {', '.join(currencies)}" if currencies else "it has none"
+            message = f"{version} has no price list in “{currency[:20]}”; {has}."
+            raise NotFound(message, code="price_list_unknown")
+        publishing.remove_price_list(version, currency)
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+def terms_of(given: Mapping[str, Any]) -> dict[str, Any]:
+    """What a shape has read, as the verbs take it. Raises Refused for a product that is not there."""
+    terms = dict(given)
+    if "grace_seconds" in terms:
+        terms["grace"] = timedelta(seconds=terms.pop("grace_seconds"))
+    if (code := terms.get("commitment_product")) is not None:
+        product = Product.objects.filter(code=code).first()
+        if product is None:
+            raise Refused(filling.unknown("product", code, "commitment_product"))
+        terms["commitment_product"] = product
+    return terms
+
+
+at = "plans/<str:code>/versions"
+urlpatterns = [
+    path(at, Versions.as_view(), name="versions"),
+    path(f"{at}/<int:number>", OneVersion.as_view(), name="version"),
+    path(f"{at}/<int:number>/review", Review.as_view(), name="version-review"),
+    path(f"{at}/<int:number>/publish", Publish.as_view(), name="version-publish"),
+    path(f"{at}/<int:number>/retire", Retire.as_view(), name="version-retire"),
+    path(f"{at}/<int:number>/price-lists/<str:currency>", OnePriceList.as_view(), name="price-list"),
+]
