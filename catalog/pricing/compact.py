@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from billing_site.foundation.errors import Fault
 from billing_site.foundation.money import EXACT, ZERO, plain
-from catalog.pricing.documents import MAX_DIGITS, Unreadable, number
+from billing_site.foundation.shapes import MAX_DIGITS, Unreadable, number
 from catalog.pricing.price import TIERED, Model, Price
 from catalog.pricing.tiers import Tier
 
