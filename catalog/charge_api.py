@@ -105,7 +105,7 @@ def _check(given: dict[str, Any], kind: str | None) -> None:
 
 def _filling(version: PlanVersion, wanted: documents.ChargeDocument, gathered: Gathered) -> Filling:
     lists = {each.currency: each for each in version.price_lists.all()}
-    return Filling(filling.known([wanted], None), lists, lists.keys(), gathered)
+    return Filling(filling.known_of([wanted]), lists, lists.keys(), gathered)
 
 
 def _change(version: PlanVersion, charge: Charge, given: dict[str, Any]) -> None:

@@ -18,8 +18,11 @@ from catalog.models import PlanVersion
 from catalog.serializers import ImportedSerializer
 from catalog.view_api import VersionView, View, find_plan
 
-METERS = OpenApiParameter(
-    "meters", str, enum=["true", "false"], description="Whether the definitions of its meters are part of it."
+DEFINITIONS = OpenApiParameter(
+    "definitions",
+    str,
+    enum=["true", "false"],
+    description="Whether the definitions of its meters and features are part of it.",
 )
 EXAMPLE = {
     "format": 1,
@@ -72,7 +75,7 @@ PUT: dict[str, Any] = {
     "examples": [OpenApiExample("A chatbot", EXAMPLE, request_only=True)],
 }
 GET: dict[str, Any] = {
-    "parameters": [METERS, *etags.ANSWERED],
+    "parameters": [DEFINITIONS, *etags.ANSWERED],
     "responses": {(200, "application/json"): DOCUMENT.schema()},
 }
 
@@ -81,7 +84,7 @@ class OfVersion(VersionView):
     """The document of one version. Made true, it changes that draft."""
 
     serializer_class = ImportedSerializer
-    query_parameters = ("meters",)
+    query_parameters = ("definitions",)
 
     @extend_schema(operation_id="retrieve_version_document", summary="Export a version as a plan document", **GET)
     def get(self, request: Request, code: str, number: int) -> Response:
@@ -90,8 +93,8 @@ class OfVersion(VersionView):
     @extend_schema(
         operation_id="put_version_document",
         summary="Make a draft what a plan document says",
-        description="Its plan, its products and the meters that it defines, too. Nothing is changed when anything is"
-        " refused. The same document again changes nothing.",
+        description="Its plan, its products, and the meters and features that it defines, too. Nothing is changed when"
+        " anything is refused. The same document again changes nothing.",
         parameters=etags.ASKED,
         **PUT,
     )
@@ -103,7 +106,7 @@ class OfPlan(View):
     """The document that stands for a plan: of its newest published version, else of its newest draft."""
 
     serializer_class = ImportedSerializer
-    query_parameters = ("meters",)
+    query_parameters = ("definitions",)
 
     @extend_schema(operation_id="retrieve_plan_document", summary="Export a plan as a document", **GET)
     def get(self, request: Request, code: str) -> Response:
@@ -125,10 +128,10 @@ class OfPlan(View):
 
 
 def _answer(request: Request, version: PlanVersion) -> Response:
-    asked = request.query_params.get("meters", "false")
+    asked = request.query_params.get("definitions", "false")
     if asked not in ("true", "false"):
-        raise ValidationError({"meters": f"“{asked[:50]}” is neither true nor false."}, code="boolean_invalid")
-    said = documents.to_json(exporting.export(version, meters=asked == "true"))
+        raise ValidationError({"definitions": f"“{asked[:50]}” is neither true nor false."}, code="boolean_invalid")
+    said = documents.to_json(exporting.export(version, definitions=asked == "true"))
     return Response(said, headers=etags.header(exporting.tag_of(version)))
 
 

@@ -15,6 +15,7 @@ from billing_site.foundation.shapes import (
     Field,
     Gathering,
     Shape,
+    Simple,
     Unreadable,
     at,
     by_name,
@@ -22,8 +23,10 @@ from billing_site.foundation.shapes import (
     list_of,
     shown,
     storable,
+    text,
     whole_number,
 )
+from catalog.feature_values import Kind, Several, Window
 from catalog.pricing import documents as prices
 from catalog.pricing.book import Timing, Unmatched
 from catalog.pricing.draft_row import DraftRow
@@ -192,6 +195,44 @@ CHARGE = Shape(
 FORMAT = 1
 
 
+def _value(given: Any, place: str) -> bool | int | str | list[str]:
+    """What a version gives of a feature, as it is written; whether it fits is for `feature_values.read`."""
+    if isinstance(given, list):
+        return [text(each, at(place, index)) for index, each in enumerate(given)]
+    if isinstance(given, bool | int):
+        return given
+    if isinstance(given, str):
+        return text(given, place)
+    message = f"{shown(given)} is no value of a feature: write true or false, a number as text, or a list of texts."
+    raise Unreadable([Fault("value_invalid", message, place)])
+
+
+_VALUES = ({"type": "boolean"}, {"type": "string"}, {"type": "integer"}, {"type": "array", "items": {"type": "string"}})
+VALUE = Field(
+    Simple(_value, {"oneOf": _VALUES}),
+    "Of a switch true or false; of a number “1000” or “unlimited”; of a list its texts, or “any”.",
+)
+FEATURE = Shape(
+    "A feature",
+    {
+        "name": Field(TEXT, "As people know it."),
+        "description": DESCRIPTION,
+        "kind": Field(choice(Kind), "It stays as it is."),
+        "meter": Field(TEXT, "The meter whose usage a number counts.", default=None, nullable=True),
+        "filters": Field(by_name(list_of(TEXT), "lists by dimension"), "Of its usage only that at these values.", {}),
+        "window": Field(choice(("", *Window)), "How long use is added up before it begins anew.", ""),
+        "several": Field(choice(Several), "What counts when several subscriptions give it.", Several.HIGHEST.value),
+        "allowed": Field(list_of(TEXT), "The values that a list can have.", ()),
+    },
+    {"code": "stands before it already"},
+)
+GIVEN = Shape("What is given of a feature", {"value": VALUE})
+GIVEN_IN_A_DOCUMENT = Shape(
+    GIVEN.what,
+    {"value": VALUE, "definition": Field(FEATURE, "To make or change the feature.", default=None, nullable=True)},
+)
+
+
 def _shared(shape: Shape, what: str) -> Shape:
     """As it stands in a document, under its code."""
     return Shape(what, shape.fields).without("code", only_read={"code": "stands before it already"})
@@ -211,5 +252,6 @@ DOCUMENT = Shape(
         **TERMS.fields,
         "lists": Field(by_name(PRICE_LIST, "price lists by currency"), "Further currencies.", {}),
         "charges": Field(by_name(CHARGE_IN_A_DOCUMENT, "charges by code"), "What it charges.", {}),
+        "features": Field(by_name(GIVEN_IN_A_DOCUMENT, "features by code"), "What it gives.", {}),
     },
 )

@@ -61,22 +61,24 @@ class ChargeDocument:
 @dataclass(frozen=True)
 class VersionDocument:
     """What a version says; two that are equal charge the same. `terms`: its `grace_seconds` and `commitment_product`
-    are a number and a code. By currency and by code.
+    are a number and a code. `lists`: by currency; `charges`, `features`: by code, those as they are written.
     """
 
     terms: Mapping[str, Any]
     lists: Mapping[str, Mapping[str, Any]]
     charges: Mapping[str, ChargeDocument]
+    features: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class PlanDocument:
-    """`plan`: code, name and what else is the same for all versions. `products`: by code. `meters`: by code."""
+    """`plan`: code, name and what else is the same for all versions. Products and definitions stand by code."""
 
     plan: Mapping[str, Any]
     products: Mapping[str, Mapping[str, Any]]
     meters: Mapping[str, MeterDraft]
     version: VersionDocument
+    features: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 def from_json(given: Any) -> PlanDocument:
@@ -98,8 +100,10 @@ def from_json(given: Any) -> PlanDocument:
                 terms={name: read[name] for name in TERMS.fields},
                 lists=read["lists"],
                 charges={code: charge_document(charge) for code, charge in read["charges"].items()},
+                features={code: given["value"] for code, given in read["features"].items()},
             )
         ),
+        features={code: given["definition"] for code, given in read["features"].items() if given["definition"]},
     )
 
 
@@ -170,16 +174,24 @@ def to_json(document: PlanDocument) -> dict[str, Any]:
             code: _said(shapes.PRODUCT_IN_A_DOCUMENT, each) for code, each in sorted(document.products.items())
         },
         "meters": {code: _meter_to_json(draft) for code, draft in sorted(document.meters.items())},
-        **version_to_json(document.version),
+        **version_to_json(document.version, document.features),
     }
     return {name: value for name, value in said.items() if value != {}}
 
 
-def version_to_json(version: VersionDocument) -> dict[str, Any]:
+def version_to_json(
+    version: VersionDocument, definitions: Mapping[str, Mapping[str, Any]] | None = None
+) -> dict[str, Any]:
+    """`definitions`: of the features, by code."""
+    features = {}
+    for code, value in sorted(version.features.items()):
+        defined = (definitions or {}).get(code)
+        features[code] = {"value": value, **({"definition": _feature_to_json(defined)} if defined else {})}
     said = {
         **_said(TERMS, version.terms),
         "lists": {currency: _said(PRICE_LIST, each) for currency, each in sorted(version.lists.items())},
         "charges": {code: _charge_to_json(charge) for code, charge in sorted(version.charges.items())},
+        "features": features,
     }
     return {name: value for name, value in said.items() if value != {}}
 
@@ -212,6 +224,18 @@ def _meter_to_json(draft: MeterDraft) -> dict[str, Any]:
         for name, value in said.items()
         if name != "code" and value not in ([], fields[name].default if fields[name].default is not REQUIRED else [])
     }
+
+
+def _feature_to_json(definition: Mapping[str, Any]) -> dict[str, Any]:
+    said = _said(shapes.FEATURE, definition)
+    for name in ("filters", "allowed"):
+        if name in said:
+            said[name] = (
+                {key: list(values) for key, values in sorted(said[name].items())}
+                if name == "filters"
+                else list(said[name])
+            )
+    return said
 
 
 # They are what a reader looks for first, so they are written even where they are as by default.

@@ -4,34 +4,36 @@ from collections.abc import Collection, Mapping
 from hashlib import sha256
 from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from catalog import documents
 from catalog.cell_prices import price_of
-from catalog.document_shapes import PLAN, PRICE_LIST, PRODUCT_IN_A_DOCUMENT, TERMS
+from catalog.document_shapes import FEATURE, PLAN, PRICE_LIST, PRODUCT_IN_A_DOCUMENT, TERMS
 from catalog.documents import ChargeDocument, ListedCharge, PlanDocument, VersionDocument, ranked
-from catalog.models import Cell, Charge, Plan, PlanVersion, Product
+from catalog.feature_values import Kind, written
+from catalog.models import Cell, Charge, Feature, Plan, PlanVersion, Product
 from catalog.pricing.draft_row import DraftRow
 from meters.drafts import MeterDraft
 from meters.metering import draft_of
 from meters.models import Meter
 
-# Seven queries, however much there is of anything.
+# Nine queries, however much there is of anything.
 WHOLE: QuerySet[PlanVersion] = PlanVersion.objects.select_related("plan", "commitment_product").prefetch_related(
-    "price_lists", "charges__amounts", "charges__cells", "charges__product", "charges__meter"
+    *("price_lists", "charges__amounts", "charges__cells", "charges__product", "charges__meter"),
+    "feature_values__feature__meter",
 )
 
 
-def export(version: PlanVersion, *, meters: bool = False) -> PlanDocument:
-    """The document of one version; `meters`: with the definitions of the meters that it uses."""
-    return exported([version], meters=meters)[version.pk]
+def export(version: PlanVersion, *, definitions: bool = False) -> PlanDocument:
+    """The document of one version; `definitions`: with those of the meters and features that it uses."""
+    return exported([version], definitions=definitions)[version.pk]
 
 
-def exported(versions: Collection[PlanVersion], *, meters: bool = False) -> dict[int, PlanDocument]:
-    """The documents of versions, by id: seven queries, and with the definitions of meters five more."""
+def exported(versions: Collection[PlanVersion], *, definitions: bool = False) -> dict[int, PlanDocument]:
+    """The documents of versions, by id. With definitions it takes five queries more."""
     read = _versions(versions)
-    drafts = _drafts(versions) if meters else {}
-    return {pk: _document(version, drafts) for pk, version in read.items()}
+    drafts = _drafts(versions) if definitions else {}
+    return {pk: _document(version, drafts, definitions=definitions) for pk, version in read.items()}
 
 
 def content(version: PlanVersion) -> VersionDocument:
@@ -67,14 +69,16 @@ def _versions(versions: Collection[PlanVersion]) -> dict[int, PlanVersion]:
 
 
 def _drafts(versions: Collection[PlanVersion]) -> dict[str, MeterDraft]:
-    used = Meter.objects.filter(charges__version__in=[version.pk for version in versions]).distinct()
-    meters = used.prefetch_related("values", "dimensions", "filters", "bands")
+    wanted = [version.pk for version in versions]
+    used = Q(charges__version__in=wanted) | Q(features__values__version__in=wanted)
+    meters = Meter.objects.filter(used).distinct().prefetch_related("values", "dimensions", "filters", "bands")
     return {meter.code: draft_of(meter) for meter in meters}
 
 
-def _document(version: PlanVersion, drafts: Mapping[str, MeterDraft]) -> PlanDocument:
-    charges = list(version.charges.all())
+def _document(version: PlanVersion, drafts: Mapping[str, MeterDraft], *, definitions: bool) -> PlanDocument:
+    charges, given = list(version.charges.all()), list(version.feature_values.all())
     products: list[Product | None] = [version.commitment_product, *(charge.product for charge in charges)]
+    meters = [*(charge.meter for charge in charges), *(each.feature.meter for each in given)]
     return PlanDocument(
         plan={name: getattr(version.plan, name) for name in PLAN.fields},
         products={
@@ -82,9 +86,20 @@ def _document(version: PlanVersion, drafts: Mapping[str, MeterDraft]) -> PlanDoc
             for product in products
             if product is not None
         },
-        meters={code: drafts[code] for code in {each.meter.code for each in charges if each.meter} & drafts.keys()},
+        meters={code: drafts[code] for code in {meter.code for meter in meters if meter} & drafts.keys()},
         version=content_of(version),
+        features={each.feature.code: definition_of(each.feature) for each in given} if definitions else {},
     )
+
+
+def definition_of(feature: Feature) -> dict[str, Any]:
+    """A feature as documents say it: its meter is a code. Reads the meter."""
+    said: dict[str, Any] = {
+        "meter": feature.meter.code if feature.meter else None,
+        "filters": {name: tuple(values) for name, values in feature.filters.items()},
+        "allowed": tuple(feature.allowed),
+    }
+    return {name: said.get(name, getattr(feature, name)) for name in FEATURE.fields}
 
 
 def content_of(version: PlanVersion) -> VersionDocument:
@@ -94,7 +109,10 @@ def content_of(version: PlanVersion) -> VersionDocument:
         each.currency: {name: getattr(each, name) for name in PRICE_LIST.fields} for each in version.price_lists.all()
     }
     charges = {charge.code: _charge(charge, currencies) for charge in version.charges.all()}
-    return ranked(VersionDocument(_terms(version), lists, charges))
+    features = {
+        given.feature.code: written(Kind(given.feature.kind), given.value) for given in version.feature_values.all()
+    }
+    return ranked(VersionDocument(_terms(version), lists, charges, features))
 
 
 def _terms(version: PlanVersion) -> dict[str, Any]:

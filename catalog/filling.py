@@ -1,7 +1,7 @@
 """A draft made to say exactly what a document says, by the verbs that people's clicks end in. What is equal is left."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from decimal import Decimal
 from difflib import get_close_matches
@@ -9,9 +9,9 @@ from typing import Any, cast
 
 from billing_site.foundation.errors import Fault
 from billing_site.foundation.shapes import at
-from catalog import charging, drafting
+from catalog import charging, drafting, featuring
 from catalog.documents import FLAT, ChargeDocument, ListedCharge, VersionDocument
-from catalog.models import Charge, PlanVersion, PriceList, Product
+from catalog.models import Charge, Feature, PlanVersion, PriceList, Product
 from catalog.pricing.draft_row import DraftRow
 from catalog.pricing.price import Price
 from catalog.writing import Gathered
@@ -23,19 +23,29 @@ SUMS = ("amount", "minimum", "cap")
 
 @dataclass(frozen=True)
 class Known:
-    """Products and meters by code. `told`: codes of those whose faults are told already, as “product.code”."""
+    """Each by code. `told`: codes of those whose faults are told already, as “product.code”."""
 
     products: Mapping[str, Product]
     meters: Mapping[str, Meter]
+    features: Mapping[str, Feature] = field(default_factory=dict)
     told: Collection[str] = ()
 
 
-def known(charges: Collection[ChargeDocument], product: str | None, told: Collection[str] = ()) -> Known:
-    """Those that are named and that are there. Two queries, and what pricing reads of meters."""
+def known(version: VersionDocument, told: Collection[str] = ()) -> Known:
+    """Those that a document names and that are there. Three queries, and what pricing reads of meters."""
+    given = Feature.objects.filter(code__in=version.features)
+    features = {each.code: each for each in given}
+    return replace(
+        known_of(list(version.charges.values()), version.terms["commitment_product"]), features=features, told=told
+    )
+
+
+def known_of(charges: Collection[ChargeDocument], product: str | None = None) -> Known:
+    """The same of some charges, and of one product more."""
     named = {str(charge.terms["product"]) for charge in charges} | {product or ""}
     counted = {charge.terms["meter"] for charge in charges if charge.kind != FLAT}
     meters = Meter.objects.filter(code__in=counted).prefetch_related("dimensions", "bands", "values")
-    return Known(known_products(named), {each.code: each for each in meters}, told)
+    return Known(known_products(named), {each.code: each for each in meters})
 
 
 def known_products(codes: Collection[str]) -> dict[str, Product]:
@@ -55,6 +65,11 @@ def fill(
         if standing.lists.get(currency) != sums:
             with gathered.at(at("lists", currency)):
                 drafting.set_price_list(version, currency, **sums)
+    if standing.features != wanted.features:
+        gone = Feature.objects.filter(code__in=standing.features.keys() - wanted.features.keys())
+        with gathered.at("features"):
+            values = {have.features[code]: value for code, value in wanted.features.items()}
+            featuring.set_feature_values(version, {**dict.fromkeys(gone), **values})
     lists = {each.currency: each for each in version.price_lists.all()}
     _fill_charges(version, standing, wanted, Filling(have, lists, wanted.lists.keys(), gathered))
 
@@ -186,8 +201,9 @@ def no_list(currency: str) -> Fault:
 
 
 def unknown(what: str, code: str, field: str) -> Fault:
-    """A product or a meter that is named and is not there."""
-    codes = (Product if what == "product" else Meter).objects.order_by("code").values_list("code", flat=True)
+    """A product, a meter or a feature that is named and is not there."""
+    models: Mapping[str, type[Any]] = {"product": Product, "meter": Meter, "feature": Feature}
+    codes = models[what].objects.order_by("code").values_list("code", flat=True)
     close = get_close_matches(code[:100], list(codes[:1_000]), n=1)
     mend = f"did you mean “{close[0]}”?" if close else "make it first."
     return Fault(f"{what}_unknown", f"There is no {what} “{code[:100]}”: {mend}", field)

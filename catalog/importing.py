@@ -4,8 +4,7 @@ What was published never changes: a document that says something else makes a ne
 there. The same document again changes nothing. All in one transaction. Raises Refused with every fault at its place.
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -13,15 +12,13 @@ from django.db import connection, transaction
 
 from billing_site.foundation.errors import Fault
 from billing_site.foundation.shapes import at
-from catalog import exporting, filling, publishing
+from catalog import defining, exporting, filling, publishing
 from catalog.documents import PlanDocument, VersionDocument
 from catalog.drafting import change_plan, create_plan, draft_version
-from catalog.models import Plan, PlanVersion, Product
-from catalog.products import change_product, create_product
+from catalog.feature_values import Kind, read, written
+from catalog.filling import Known
+from catalog.models import Plan, PlanVersion
 from catalog.writing import Gathered, locked_draft, refuse
-from meters import metering
-from meters.metering import draft_of
-from meters.models import Meter
 
 Status = PlanVersion.Status
 # Advisory lock of this database under which documents are brought in, one after the other: two of them may name the
@@ -72,12 +69,14 @@ def bring(
             cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", IMPORT_LOCK)
         gathered, notes = Gathered(), list[str]()
         plan = Plan.objects.filter(code=document.plan["code"]).first()
-        # The version before its plan, and the plan before meters: in the order in which publishing locks them.
-        version = None if plan is None else _target(plan, document.version, into)
+        # The version before its plan, and both before features and meters: in the order in which publishing locks them.
+        draft = None if plan is None else _locked(plan, into)
         plan = _plan(document, plan, gathered, notes)
-        told = [*_products(document, gathered, notes), *_meters(document, gathered, notes, by)]
-        wanted = document.version
-        have = filling.known(list(wanted.charges.values()), wanted.terms["commitment_product"], told)
+        told = defining.define(document, gathered, notes, by)
+        have = filling.known(document.version, told)
+        wanted = _normal(document.version, have, gathered)
+        version = _sold(plan, wanted) if into is None else None
+        version = draft if version is None else version
         did, standing = Did.UNCHANGED, None if version is None else exporting.content(version)
         if version is None or standing != wanted:
             did = Did.CREATED if version is None else Did.CHANGED
@@ -90,18 +89,10 @@ def bring(
         return outcome
 
 
-def _target(plan: Plan, wanted: VersionDocument, into: PlanVersion | None) -> PlanVersion | None:
-    """The version that is compared with the document, locked: None when it takes a new one."""
+def _locked(plan: Plan, into: PlanVersion | None) -> PlanVersion | None:
+    """The version that may have to change, locked: that of the address, or the newest draft."""
     if into is not None:
         return PlanVersion.objects.select_for_update(no_key=True).get(pk=into.pk)
-    draft = _newest_draft(plan)
-    published = PlanVersion.objects.filter(plan=plan, status=Status.PUBLISHED).order_by("-number").first()
-    if published is not None and exporting.content(published) == wanted:
-        return published
-    return draft
-
-
-def _newest_draft(plan: Plan) -> PlanVersion | None:
     while True:
         newest = PlanVersion.objects.filter(plan=plan, status=Status.DRAFT).order_by("-number").first()
         if newest is None:
@@ -111,65 +102,37 @@ def _newest_draft(plan: Plan) -> PlanVersion | None:
             return locked
 
 
+def _sold(plan: Plan, wanted: VersionDocument) -> PlanVersion | None:
+    """The newest published version, when it is what is wanted: there is nothing to do then."""
+    published = PlanVersion.objects.filter(plan=plan, status=Status.PUBLISHED).order_by("-number").first()
+    return published if published is not None and exporting.content(published) == wanted else None
+
+
 def _plan(document: PlanDocument, plan: Plan | None, gathered: Gathered, notes: list[str]) -> Plan:
     if plan is None:
         plan = create_plan(**document.plan)  # without it there is nothing else to tell
         notes.append(f"The plan “{plan}” ({plan.code}) is new.")
         return plan
-    changes = _changes(plan, document.plan)
+    changes = defining.changes(plan, document.plan)
     if changes:
         with gathered.at(""):
             change_plan(plan, **changes)
-            notes += _told(f"The plan “{plan}”", plan, changes)
+            notes += defining.told(f"The plan “{plan}”", plan, changes)
     return plan
 
 
-def _products(document: PlanDocument, gathered: Gathered, notes: list[str]) -> Iterator[str]:
-    """Make and change those that the document has; yields those that could not be."""
-    there = {product.code: product for product in Product.objects.filter(code__in=document.products)}
-    for code, terms in sorted(document.products.items()):
-        before = len(gathered.faults)
-        with gathered.at(at("products", code)):
-            if code not in there:
-                product = create_product(code=code, **terms)
-                notes.append(f"The product “{product}” ({code}) is new.")
-            elif changes := _changes(there[code], terms):
-                change_product(there[code], **changes)
-                notes += _told(f"The product “{there[code]}”", there[code], changes)
-        if len(gathered.faults) > before:
-            yield f"product.{code}"
-
-
-def _meters(document: PlanDocument, gathered: Gathered, notes: list[str], by: Any) -> Iterator[str]:
-    """Make and change those that the document defines; yields those that could not be."""
-    rows = Meter.objects.filter(code__in=document.meters).prefetch_related("values", "dimensions", "bands", "filters")
-    there = {meter.code: meter for meter in rows}
-    for code, draft in sorted(document.meters.items()):
-        before = len(gathered.faults)
-        with gathered.at(at("meters", code)):
-            if code not in there:
-                metering.create(draft, by)
-                notes.append(f"The meter “{draft.name}” ({code}) is new.")
-            elif draft_of(there[code]) != draft:
-                changed = metering.change(there[code], draft, by)
-                anew = changed.generation != there[code].generation
-                notes.append(f"The meter “{draft.name}” ({code}) is changed{', and counts anew' if anew else ''}.")
-        if len(gathered.faults) > before:
-            yield f"meter.{code}"
-
-
-def _changes(instance: Plan | Product, wanted: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in wanted.items() if getattr(instance, name) != value}
-
-
-def _told(about: str, before: Plan | Product, changes: Mapping[str, Any]) -> Iterator[str]:
-    for name, value in changes.items():
-        was, now = getattr(before, name), value
-        yield f"{about}: its {name.replace('_', ' ')} changes from {_shown(was)} to {_shown(now)}."
-
-
-def _shown(value: Any) -> str:
-    return "nothing" if value in (None, "") else f"“{str(value)[:200]}”"
+def _normal(wanted: VersionDocument, have: Known, gathered: Gathered) -> VersionDocument:
+    """With the values of features as they are written once they are read: “1000.0” is “1000”."""
+    features = {}
+    for code, value in wanted.features.items():
+        feature, place = have.features.get(code), at("features", code)
+        if feature is not None:
+            kind = Kind(feature.kind)
+            with gathered.at(place):
+                features[code] = written(kind, read(kind, value, feature.allowed))
+        elif f"feature.{code}" not in have.told:
+            gathered.add(filling.unknown("feature", code, ""), place)
+    return replace(wanted, features=features)
 
 
 def _outcome(did: Did, version: PlanVersion, notes: list[str], *, publish: bool) -> Outcome:

@@ -76,7 +76,7 @@ class OnePlan(View):
     )
     def get(self, request: Request, code: str) -> Response:
         whole = _asked(request).select_related("commitment_product")
-        versions = whole.prefetch_related("price_lists", Prefetch("charges", CHARGES))
+        versions = whole.prefetch_related("price_lists", Prefetch("charges", CHARGES), "feature_values__feature")
         plan = find(self.get_queryset().prefetch_related(Prefetch("versions", versions)), code, "plan")
         return Response(self.get_serializer(plan).data)
 

@@ -7,6 +7,8 @@ from rest_framework import serializers
 
 from billing_site.foundation.money import plain, round_amount
 from catalog.cell_prices import price_of
+from catalog.document_shapes import GIVEN
+from catalog.feature_values import Kind, written
 from catalog.models import Cell, Charge, ChargeAmount, Plan, PlanVersion, PriceList, Product
 from catalog.priceable import priceable
 from catalog.pricing.documents import to_json
@@ -160,17 +162,25 @@ class WholeVersionSerializer(VersionSerializer):
     credit_price = Sum(help_text="Of one credit beyond those that were there.")
     lists = serializers.SerializerMethodField(help_text="Its further currencies.")
     charges = ChargeSerializer(many=True)
+    features = serializers.SerializerMethodField(help_text="What it gives of features, by code.")
 
     class Meta(VersionSerializer.Meta):
         fields = [
             *VersionSerializer.Meta.fields,
             *("minimum", "cap", "commitment_product", "when_empty", "included_credits", "credit_price"),
-            *("created_at", "lists", "charges"),
+            *("created_at", "lists", "charges", "features"),
         ]
 
     @extend_schema_field(serializers.DictField(child=PriceListSerializer()))
     def get_lists(self, version: PlanVersion) -> Any:
         return {each.currency: PriceListSerializer(each).data for each in version.price_lists.all()}
+
+    @extend_schema_field({"type": "object", "additionalProperties": GIVEN.schema()})
+    def get_features(self, version: PlanVersion) -> Any:
+        return {
+            given.feature.code: {"value": written(Kind(given.feature.kind), given.value)}
+            for given in version.feature_values.all()
+        }
 
     def get_commitment_product(self, version: PlanVersion) -> str | None:
         return None if version.commitment_product is None else version.commitment_product.code

@@ -16,10 +16,10 @@ from billing_site.foundation import etags
 from billing_site.foundation.errors import Refused
 from billing_site.foundation.models import Scope
 from billing_site.foundation.shaped_bodies import body, json_body
-from billing_site.foundation.shapes import Field, Shape, whole_number
+from billing_site.foundation.shapes import Field, Shape, Simple, at, by_name, whole_number
 from catalog import exporting, filling, publishing
-from catalog.document_shapes import PRICE_LIST, TERMS
-from catalog.models import Plan, PlanVersion, Product
+from catalog.document_shapes import GIVEN, PRICE_LIST, TERMS
+from catalog.models import Feature, Plan, PlanVersion, Product
 from catalog.plan_api import CHARGES
 from catalog.serializers import (
     PriceListSerializer,
@@ -29,11 +29,19 @@ from catalog.serializers import (
     WholeVersionSerializer,
 )
 from catalog.view_api import MAX_NUMBER, VersionView, View, find, version_of
+from catalog.writing import Gathered, refuse
 
 CLONE_OF = Field(whole_number(1, MAX_NUMBER), "Begin with what this version charges.", default=None, nullable=True)
-NEW_VERSION = Shape("A version", {"clone_of": CLONE_OF, **TERMS.fields}, TERMS.only_read)
+GIVEN_OR_NOT = Simple(
+    lambda given, place: None if given is None else GIVEN.read(given, place), {**GIVEN.schema(), "nullable": True}
+)
+FEATURES = Field(
+    by_name(GIVEN_OR_NOT, "features by code"), "What it gives of those that are named; null: nothing of that one.", {}
+)
+VERSION = Shape(TERMS.what, {**TERMS.fields, "features": FEATURES}, TERMS.only_read)
+NEW_VERSION = Shape(TERMS.what, {"clone_of": CLONE_OF, **VERSION.fields}, TERMS.only_read)
 SHOWN = PlanVersion.objects.select_related("plan", "commitment_product").prefetch_related(
-    "price_lists", Prefetch("charges", CHARGES)
+    "price_lists", Prefetch("charges", CHARGES), "feature_values__feature"
 )
 
 
@@ -52,12 +60,15 @@ class Versions(View):
     def post(self, request: Request, code: str) -> Response:
         plan = find(Plan.objects.select_for_update(no_key=True), code, "plan")
         given = body(NEW_VERSION.read_some, request)
-        original, terms = given.pop("clone_of", None), terms_of(given)
+        original, features = given.pop("clone_of", None), given.pop("features", {})
+        terms, gathered = terms_of(given), Gathered()
         if original is None:
             draft = publishing.draft_version(plan, **terms)
         else:
             draft = publishing.clone_version(version_of(PlanVersion.objects.select_related("plan"), code, original))
             publishing.change_version(draft, **terms)
+        give(draft, features, gathered)
+        refuse(gathered.faults)
         shown = SHOWN.get(pk=draft.pk)
         return Response(self.get_serializer(shown).data, status=status.HTTP_201_CREATED)
 
@@ -79,12 +90,17 @@ class OneVersion(VersionView):
     @extend_schema(
         operation_id="change_version",
         summary="Change the terms of a draft: the fields that are given",
-        request=json_body(TERMS, whole=False),
+        request=json_body(VERSION, whole=False),
         parameters=etags.ASKED,
     )
     def patch(self, request: Request, code: str, number: int) -> Response:
         version = self.held(request, code, number)
-        publishing.change_version(version, **terms_of(body(TERMS.read_some, request)))
+        given, gathered = body(VERSION.read_some, request), Gathered()
+        features = given.pop("features", {})
+        with gathered.at(""):
+            publishing.change_version(version, **terms_of(given))
+        give(version, features, gathered)
+        refuse(gathered.faults)
         return Response(self.get_serializer(SHOWN.get(pk=version.pk)).data)
 
     @extend_schema(
@@ -184,6 +200,18 @@ class OnePriceList(VersionView):
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
+def give(version: PlanVersion, features: Mapping[str, Any], gathered: Gathered) -> None:
+    """What a draft gives of features, by code; None: nothing."""
+    there = {each.code: each for each in Feature.objects.filter(code__in=features)}
+    for code in features:
+        if code not in there:
+            gathered.add(filling.unknown("feature", code, ""), at("features", code))
+    values = {there[code]: given and given["value"] for code, given in features.items() if code in there}
+    if values:
+        with gathered.at("features"):
+            publishing.set_feature_values(version, values)
+
+
 def terms_of(given: Mapping[str, Any]) -> dict[str, Any]:
     """What a shape has read, as the verbs take it. Raises Refused for a product that is not there."""
     terms = dict(given)
@@ -197,12 +225,12 @@ def terms_of(given: Mapping[str, Any]) -> dict[str, Any]:
     return terms
 
 
-at = "plans/<str:code>/versions"
+of_plan = "plans/<str:code>/versions"
 urlpatterns = [
-    path(at, Versions.as_view(), name="versions"),
-    path(f"{at}/<int:number>", OneVersion.as_view(), name="version"),
-    path(f"{at}/<int:number>/review", Review.as_view(), name="version-review"),
-    path(f"{at}/<int:number>/publish", Publish.as_view(), name="version-publish"),
-    path(f"{at}/<int:number>/retire", Retire.as_view(), name="version-retire"),
-    path(f"{at}/<int:number>/price-lists/<str:currency>", OnePriceList.as_view(), name="price-list"),
+    path(of_plan, Versions.as_view(), name="versions"),
+    path(f"{of_plan}/<int:number>", OneVersion.as_view(), name="version"),
+    path(f"{of_plan}/<int:number>/review", Review.as_view(), name="version-review"),
+    path(f"{of_plan}/<int:number>/publish", Publish.as_view(), name="version-publish"),
+    path(f"{of_plan}/<int:number>/retire", Retire.as_view(), name="version-retire"),
+    path(f"{of_plan}/<int:number>/price-lists/<str:currency>", OnePriceList.as_view(), name="price-list"),
 ]

@@ -93,6 +93,28 @@ def charges(draw: st.DrawFn, currencies: list[str]) -> dict[str, Any]:
     return said
 
 
+FEATURES: dict[str, Any] = {
+    "sso": {"name": "Single sign-on", "kind": "switch"},
+    "tokens": {
+        "name": "Tokens",
+        "description": "Of large models",
+        "kind": "number",
+        "meter": "tokens",
+        "filters": {"model": ["large", ""]},
+        "window": "month",
+        "several": "sum",
+    },
+    "seats": {"name": "Seats", "kind": "number"},
+    "models": {"name": "Models", "kind": "list", "allowed": ["small", "large", "ü"]},
+}
+VALUES: dict[str, st.SearchStrategy[Any]] = {
+    "sso": st.booleans(),
+    "tokens": st.one_of(st.just("unlimited"), st.integers(0, 10**9), st.decimals(0, 10**9, places=3).map(str)),
+    "seats": st.integers(0, 99).map(str),
+    "models": st.one_of(st.just("any"), st.lists(st.sampled_from(["large", "small", "ü"]), unique=True)),
+}
+
+
 @st.composite
 def plans(draw: st.DrawFn) -> dict[str, Any]:
     """As somebody could write one; its version is a draft, so prices may be missing."""
@@ -113,6 +135,11 @@ def plans(draw: st.DrawFn) -> dict[str, Any]:
         "commitment_product": "support",
         "lists": {currency: {"cap": draw(MAYBE)} for currency in currencies},
         "charges": {code: draw(charges(currencies)) for code in codes},
+        "features": {
+            code: {"value": draw(value), "definition": FEATURES[code]}
+            for code, value in VALUES.items()
+            if draw(st.booleans())
+        },
     }
 
 

@@ -31,8 +31,8 @@ def test_a_whole_plan_in_one_request(writer: Caller) -> None:
     exported = writer.get(PATH).json()
     assert exported == documents.to_json(exporting.export(version))
     assert "meters" not in exported
-    whole = writer.get(PATH, meters="true").json()
-    assert whole == documents.to_json(exporting.export(version, meters=True))
+    whole = writer.get(PATH, definitions="true").json()
+    assert whole == documents.to_json(exporting.export(version, definitions=True))
     again = writer.put(PATH, whole).json()
     assert (again["did"], again["notes"]) == ("unchanged", [])
     assert writer.post(f"{V1}/publish", None).status_code == 200
@@ -83,7 +83,7 @@ def test_what_is_wrong_is_named_and_nothing_is_changed(writer: Caller) -> None:
     create_plan(code="chatbot", name="Chatbot")
     assert faults(writer.get(PATH)) == [("", "version_unknown")]
     brought()
-    assert faults(writer.get(PATH, meters="yes")) == [("meters", "boolean_invalid")]
+    assert faults(writer.get(PATH, definitions="yes")) == [("definitions", "boolean_invalid")]
 
 
 def test_a_repeated_write_happens_once(writer: Caller) -> None:

@@ -14,9 +14,9 @@ from billing_site.foundation.shapes import REQUIRED, Unreadable
 from catalog import document_shapes as shapes
 from catalog import documents, exporting
 from catalog.importing import Did, bring
-from catalog.models import Charge, Plan, PlanVersion, PriceList, Product
+from catalog.models import Charge, Feature, Plan, PlanVersion, PriceList, Product
 from catalog.pricing import documents as prices
-from catalog.publishing import delete_plan, publish
+from catalog.publishing import delete_feature, delete_plan, publish
 from meters import metering
 from meters.models import Meter
 from tests.catalog.plan_documents import chatbot, plans
@@ -26,6 +26,11 @@ pytestmark = pytest.mark.django_db
 
 def read(said: dict[str, Any]) -> documents.PlanDocument:
     return documents.from_json(said)
+
+
+def charged(version: documents.VersionDocument) -> tuple[Any, ...]:
+    """All but the values of features, which are known by their kinds alone."""
+    return version.terms, version.lists, version.charges
 
 
 def changed(place: str, value: Any) -> dict[str, Any]:
@@ -122,18 +127,20 @@ def test_a_tier_is_a_line() -> None:
 def test_what_is_exported_is_imported_elsewhere_as_the_same(said: dict[str, Any]) -> None:
     document = read(said)
     first = bring(document)
-    exported = exporting.export(first.version, meters=True)
-    assert exported.version == document.version
+    exported = exporting.export(first.version, definitions=True)
+    assert charged(exported.version) == charged(document.version)
     written = documents.write(exported)
     assert bring(read(json.loads(written))).did == Did.UNCHANGED
 
     delete_plan(Plan.objects.get(code="any.plan"))
     Product.objects.all().delete()
+    for feature in Feature.objects.all():
+        delete_feature(feature)
     for meter in Meter.objects.all():
         metering.delete(meter)
     again = bring(read(json.loads(written)))
 
-    assert documents.write(exporting.export(again.version, meters=True)) == written
+    assert documents.write(exporting.export(again.version, definitions=True)) == written
     delete_plan(Plan.objects.get(code="any.plan"))
 
 
@@ -144,7 +151,9 @@ def test_what_is_exported_is_imported_elsewhere_as_the_same(said: dict[str, Any]
 def test_a_draft_becomes_any_other(one: dict[str, Any], other: dict[str, Any]) -> None:
     bring(read(one))
     outcome = bring(read(other))
-    assert exporting.content(outcome.version) == read(other).version
+    assert charged(exporting.content(outcome.version)) == charged(read(other).version)
+    assert exporting.content(outcome.version).features.keys() == other["features"].keys()
+    assert bring(read(other)).did == Did.UNCHANGED
     assert PlanVersion.objects.filter(plan__code="any.plan").count() == 1
     delete_plan(Plan.objects.get(code="any.plan"))
 
@@ -193,6 +202,17 @@ def test_a_draft_becomes_any_other(one: dict[str, Any], other: dict[str, Any]) -
         ("charges/tokens/rows/1/price", "1", "charges.tokens.rows.1.price", "field_unknown"),
         ("charges/tokens/lists/EUR/rows/0/model", "x", "charges.tokens.lists.EUR.rows.0.model", "model_unknown"),
         ("charges/tokens/lists/E\0", {}, "charges.tokens.lists.E\0", "text_invalid"),
+        ("features", {"a": {}}, "features.a.value", "required"),
+        ("features", {"a": {"value": 1.5}}, "features.a.value", "value_invalid"),
+        ("features", {"a": {"value": None}}, "features.a.value", "null"),
+        ("features", {"a": {"value": ["x", 1]}}, "features.a.value.1", "text_invalid"),
+        ("features", {"a": {"value": "\0"}}, "features.a.value", "text_invalid"),
+        (
+            "features",
+            {"a": {"value": 1, "definition": {"name": "A", "kind": "numbr"}}},
+            "features.a.definition.kind",
+            "choice_unknown",
+        ),
     ],
 )
 def test_what_cannot_be_read_is_named(place: str, value: Any, field: str, code: str) -> None:
@@ -228,6 +248,9 @@ def test_defaults_and_choices_are_those_of_the_tables() -> None:
     for name in ("kind", "timing", "unmatched"):
         known = [value for value, _ in Charge._meta.get_field(name).flatchoices]
         assert shapes.CHARGE.fields[name].kind.schema()["enum"] == known
+    for name in ("kind", "window", "several"):
+        known = [value for value, _ in Feature._meta.get_field(name).flatchoices]
+        assert [value for value in shapes.FEATURE.fields[name].kind.schema()["enum"] if value] == known
     assert shapes.TERMS.fields["interval"].kind.schema()["enum"] == list(Interval)
     assert set(shapes.PRICE_LIST.fields) <= {field.name for field in PriceList._meta.fields}
     assert tuple(prices.PROPERTIES) == prices.FIELDS
@@ -255,10 +278,10 @@ def test_equal_is_what_says_the_same() -> None:
 def test_the_number_of_queries_does_not_grow() -> None:
     def queries(versions: list[PlanVersion]) -> int:
         with CaptureQueriesContext(connection) as captured:
-            exporting.exported(versions, meters=True)
+            exporting.exported(versions, definitions=True)
         return len(captured)
 
     one = publish(bring(read(chatbot())).version)
     few = queries([one])
     many = [bring(read(chatbot(code=f"c{number}", name="C"))).version for number in range(4)]
-    assert queries([one, *many]) == few == 12
+    assert queries([one, *many]) == few == 13

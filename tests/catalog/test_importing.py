@@ -15,7 +15,7 @@ from catalog.importing import Did, Outcome, bring
 from catalog.models import Cell, Charge, Plan, PlanVersion, Product
 from catalog.publishing import change_charge, change_version, clone_version, publish, retire
 from meters.models import Backfill, Meter
-from tests.catalog.plan_documents import METERS, chatbot
+from tests.catalog.plan_documents import FEATURES, METERS, chatbot
 from tests.meters.making import event, send
 
 pytestmark = pytest.mark.django_db
@@ -215,6 +215,58 @@ def test_a_meter_that_counts_otherwise_counts_anew_and_a_frozen_one_refuses() ->
     Backfill.objects.all().delete()
     publish(version)
     assert refusal(chatbot()) == [("meters.tokens", "meter_frozen_conflict")]
+
+
+def with_features(**given: Any) -> dict[str, Any]:
+    """By code: what is given; all of them are defined."""
+    return chatbot(features={code: {"value": value, "definition": FEATURES[code]} for code, value in given.items()})
+
+
+def test_features_come_with_it_and_are_given() -> None:
+    said = with_features(sso=True, tokens="1000.0", models=["large", "small"])
+    outcome = brought(said)
+    assert outcome.notes[3:] == [
+        "The feature “Models” (models) is new.",
+        "The feature “Single sign-on” (sso) is new.",
+        "The feature “Tokens” (tokens) is new.",
+    ]
+    given = {each.feature.code: each.value for each in outcome.version.feature_values.select_related("feature")}
+    assert given == {"sso": True, "tokens": 1000, "models": ("small", "large")}
+    assert (brought(said).did, brought(said).notes) == (Did.UNCHANGED, [])
+    publish(outcome.version)
+    other = with_features(tokens="unlimited", seats=3)
+    other["features"]["tokens"]["definition"] = {**FEATURES["tokens"], "name": "Large tokens"}
+    outcome = brought(other)
+    assert outcome.notes == ["The feature “Seats” (seats) is new.", "The feature “Large tokens” (tokens) is changed."]
+    assert outcome.changes == [
+        "Feature “Seats” is given: 3.",
+        "Feature “Large tokens” changes from 1,000 token in each month to unlimited in each month.",
+        "Feature “Models” is no longer given (small, large).",
+        "Feature “Single sign-on” is no longer given (on).",
+    ]
+    assert exporting.content(outcome.version).features == {"tokens": "unlimited", "seats": "3"}
+
+
+def test_what_is_wrong_with_features_is_told_at_its_place() -> None:
+    said = with_features(sso="yes", tokens=-1, models=["larg"])
+    said["features"]["nothing"] = {"value": True}
+    said["features"]["broken"] = {"value": 1, "definition": {"name": "B", "kind": "number", "window": "day"}}
+    said["features"]["lost"] = {"value": 1, "definition": {**FEATURES["tokens"], "meter": "token"}}
+    assert sorted(refusal(said)) == [
+        ("features.broken.definition.window", "window_unused"),
+        ("features.lost.definition.meter", "meter_unknown"),
+        ("features.models.value", "value_unknown"),
+        ("features.nothing", "feature_unknown"),
+        ("features.sso.value", "value_invalid"),
+        ("features.tokens.value", "value_negative"),
+    ]
+    said = with_features(tokens=1)
+    said["meters"]["tokens"] = {**METERS["tokens"], "unit": ""}
+    assert ("features.tokens.definition.meter", "meter_unknown") in refusal(said)
+    publish(brought(with_features(tokens="5")).version)
+    said = with_features(tokens="5")
+    said["features"]["tokens"]["definition"] = {**FEATURES["tokens"], "window": "day"}
+    assert refusal(said) == [("features.tokens.definition.window", "feature_frozen_conflict")]
 
 
 def test_how_usage_is_paid_for_stays_once_published() -> None:

@@ -65,7 +65,7 @@ def test_which_version_is_written(tmp_path: Path) -> None:
     bring(documents.from_json(chatbot(interval="year")), into=clone_version(first))
     assert '"interval": "month"' in run("export", "chatbot")
     assert '"interval": "year"' in run("export", "chatbot", "--version", 2)
-    assert '"meters": {' in run("export", "chatbot", "--with-meters")
+    assert '"meters": {' in run("export", "chatbot", "--with-definitions")
     run("export", "--every-version", "--to", tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["chatbot.v1.json", "chatbot.v2.json"]
     brought(code="other")
@@ -128,7 +128,7 @@ def test_much_is_cut_short(tmp_path: Path) -> None:
 def test_many_plans_are_written_in_a_few_statements(tmp_path: Path) -> None:
     def statements() -> int:
         with CaptureQueriesContext(connection) as captured:
-            run("export", "--to", tmp_path, "--with-meters")
+            run("export", "--to", tmp_path, "--with-definitions")
         return len(captured)
 
     brought()

@@ -29,7 +29,7 @@ class Command(BaseCommand):
         export.add_argument("codes", nargs="*", metavar="CODE", help="these plans; all of them without any")
         export.add_argument("--version", type=int, metavar="N", dest="number", help="this version of the one plan")
         export.add_argument("--every-version", action="store_true", help="a file CODE.vN.json for each version")
-        export.add_argument("--with-meters", action="store_true", help="the definitions of their meters, too")
+        export.add_argument("--with-definitions", action="store_true", help="those of their meters and features, too")
         export.add_argument("--to", type=Path, metavar="DIR", help="write DIR/CODE.json for each plan")
         bring_in = actions.add_parser("import", help="make the plans' drafts what files say; exit with 1 when refused")
         bring_in.add_argument("files", nargs="+", metavar="FILE", help="as export writes them; - is standard input")
@@ -46,7 +46,7 @@ class Command(BaseCommand):
         versions = _wanted(options["codes"], options["number"], every=options["every_version"])
         if options["to"] is None and len(versions) > 1:
             raise CommandError("Standard output takes one plan: name it by its code, or give a folder with --to.")
-        read = exporting.exported(list(versions.values()), meters=options["with_meters"])
+        read = exporting.exported(list(versions.values()), definitions=options["with_definitions"])
         for name, version in versions.items():
             written = documents.write(read[version.pk])
             if options["to"] is None:
