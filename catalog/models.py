@@ -10,10 +10,22 @@ from django.db.models.functions import Now
 from billing_site.foundation.history import tracked
 from billing_site.foundation.periods import Interval
 from catalog import triggers
+from catalog.coupon_models import Coupon, CouponPlan, CouponProduct
 from catalog.price_models import Cell, ChargeAmount, PriceList, sum_of_money
 from meters.models import CODE, Meter
 
-__all__ = ["Cell", "Charge", "ChargeAmount", "Plan", "PlanVersion", "PriceList", "Product"]
+__all__ = [
+    "Cell",
+    "Charge",
+    "ChargeAmount",
+    "Coupon",
+    "CouponPlan",
+    "CouponProduct",
+    "Plan",
+    "PlanVersion",
+    "PriceList",
+    "Product",
+]
 
 
 @tracked()

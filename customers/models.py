@@ -16,10 +16,22 @@ from billing_site.foundation.money import is_currency
 from billing_site.foundation.periods import Alignment, timezones
 from catalog.models import PlanVersion
 from customers import triggers
+from customers.override_models import Override, Redemption
 from customers.plan_move_models import PlanMove, PlanMoveItem
 from meters.models import Meter, Stream
 
-__all__ = ["Alias", "Contact", "Customer", "MeterClaim", "PlanMove", "PlanMoveItem", "Subscription", "UnknownCustomer"]
+__all__ = [
+    "Alias",
+    "Contact",
+    "Customer",
+    "MeterClaim",
+    "Override",
+    "PlanMove",
+    "PlanMoveItem",
+    "Redemption",
+    "Subscription",
+    "UnknownCustomer",
+]
 
 COUNTRIES = frozenset(
     code for code in map(str, Locale("en").territories) if len(code) == 2 and code not in {"EU", "EZ", "UN", "ZZ"}

@@ -11,16 +11,21 @@ from billing_site.foundation.periods import Period
 from catalog.pricing.allowance import places_of, prorated_allowance
 from catalog.pricing.matrix import Matrix
 from catalog.pricing.proration import prorate
+from customers.negotiated import Negotiated
 
 
 @dataclass(frozen=True)
 class Segment:
-    """A charge as it holds in `period`: `used_days` local days of the `full_days` of its billing period."""
+    """A charge as it holds in `period`: `used_days` local days of the `full_days` of its billing period.
+
+    `negotiated`: what of it holds for this subscription alone; the matrix has it already.
+    """
 
     period: Period
     matrix: Matrix
     used_days: int
     full_days: int
+    negotiated: tuple[Negotiated, ...] = ()
 
     def included(self) -> Decimal:
         """The units that cost nothing, at the places of the meter, or else of what the charge says."""

@@ -6,9 +6,10 @@ from decimal import Decimal
 from billing_site.foundation.money import ZERO, grouped, minor_unit, round_amount
 from billing_site.foundation.periods import Period
 from catalog.pricing.allowance import places_of
-from catalog.pricing.book import PriceBook, Unmatched, UsageCharge
+from catalog.pricing.book import PriceBook, Row, Unmatched, UsageCharge
 from catalog.pricing.matrix import Combination, Measured, Part, PricedRow
 from catalog.pricing.sharing import share
+from customers.negotiated import What, named
 from customers.rated import LineKind, RatedLine, explain
 from customers.segments import Segment
 
@@ -23,7 +24,7 @@ def usage_lines(book: PriceBook, segment: Segment, usage: Iterable[Measured]) ->
     """
     charge, service = segment.matrix.charge, segment.period
     priced = segment.matrix.price(usage, segment.included())
-    lines = [line for row in priced.rows for line in _row_lines(book, charge, row, service)]
+    lines = [line for row in priced.rows for line in _row_lines(book, segment, row)]
     problems = [_costless(book, charge, combination) for combination in priced.unknown_cost if combination.quantity]
     unmatched = [combination for combination in priced.unmatched if combination.quantity]
     if charge.unmatched == Unmatched.HOLD:
@@ -31,9 +32,12 @@ def usage_lines(book: PriceBook, segment: Segment, usage: Iterable[Measured]) ->
     return [*lines, *(_free_line(book, charge, combination, service) for combination in unmatched)], problems
 
 
-def _row_lines(book: PriceBook, charge: UsageCharge, row: PricedRow, service: Period) -> Iterator[RatedLine]:
+def _row_lines(book: PriceBook, segment: Segment, row: PricedRow) -> Iterator[RatedLine]:
+    charge, service = segment.matrix.charge, segment.period
     amount = round_amount(row.priced.amount, book.currency)
-    explanation = explain(book, charge.code, {"id": row.row.id, "match": dict(row.row.match)}, row.priced, amount)
+    explanation = explain(book, charge.code, _row(row.row), row.priced, amount)
+    if segment.negotiated:
+        explanation |= named(segment.negotiated, What.PRICE, What.INCLUDED, row=row.row.id)
     # Without a quantity there is something to pay only for a fee of tiers, or for events of no value.
     used = [part for part in row.parts if part.quantity] or [*row.parts[: bool(row.priced.amount)]]
     if len(used) == 1:
@@ -46,6 +50,11 @@ def _row_lines(book: PriceBook, charge: UsageCharge, row: PricedRow, service: Pe
             f" {part_amount} of {amount}, by largest remainder"
         )
         yield _part_line(charge, part, part_amount, service, {**explanation, "share": text})
+
+
+def _row(row: Row) -> dict[str, object]:
+    """A negotiated row has no id in the plan."""
+    return {"id": row.id if row.id > 0 else None, "match": dict(row.match)}
 
 
 def _part_line(
