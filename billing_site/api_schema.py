@@ -33,6 +33,7 @@ SETTINGS: dict[str, Any] = {
         {"name": "customers", "description": "Who is billed, and what they used."},
         {"name": "usage", "description": "How much was used, by window of time and dimension."},
         {"name": "plans", "description": "What is sold, and its price lists."},
+        {"name": "coupons", "description": "What customers may have taken off their invoices."},
         {
             "name": "subscriptions",
             "description": "Which customer is on which price list, and since when.",

@@ -52,6 +52,7 @@ GROUPS: dict[str, list[Item]] = {
             "catalog.planversion",
         ),
         Item("Charges", "payments", "catalog_charge_changelist", "catalog.charge"),
+        Item("Coupons", "local_offer", "catalog_coupon_changelist", "catalog.coupon"),
     ],
     "Customers": [
         Item("Customers", "group", "customers_customer_changelist", "customers.customer"),
@@ -62,6 +63,8 @@ GROUPS: dict[str, list[Item]] = {
             "customers.subscription",
         ),
         Item("Moves of subscriptions", "move_up", "customers_planmove_changelist", "customers.planmove"),
+        Item("Negotiated terms", "handshake", "customers_override_changelist", "customers.override"),
+        Item("Redeemed coupons", "redeem", "customers_redemption_changelist", "customers.redemption"),
         Item(
             "Unknown customers",
             "person_search",

@@ -1,8 +1,9 @@
 """The operator's pages of the catalogue, one module each."""
 
 from catalog.charge_admin import ChargeAdmin
+from catalog.coupon_admin import CouponAdmin
 from catalog.plan_admin import PlanAdmin
 from catalog.product_admin import ProductAdmin
 from catalog.version_admin import PlanVersionAdmin
 
-__all__ = ["ChargeAdmin", "PlanAdmin", "PlanVersionAdmin", "ProductAdmin"]
+__all__ = ["ChargeAdmin", "CouponAdmin", "PlanAdmin", "PlanVersionAdmin", "ProductAdmin"]

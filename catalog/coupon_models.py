@@ -91,13 +91,14 @@ class Coupon(models.Model):
             ),
             models.CheckConstraint(condition=Q(code__regex=r"^[A-Z0-9][A-Z0-9_-]*$"), name="coupon_code_is_capital"),
             models.CheckConstraint(
-                condition=Q(percent__gt=0, percent__lte=HUNDRED, amount=None, currency="")
-                | Q(percent=None, amount__gt=0, currency__regex=r"^[A-Z]{3}$"),
+                condition=Q(percent__isnull=False, percent__gt=0, percent__lte=HUNDRED, amount=None, currency="")
+                | Q(percent=None, amount__isnull=False, amount__gt=0, currency__regex=r"^[A-Z]{3}$"),
                 name="coupon_percent_or_amount",
                 violation_error_message="A coupon takes off either a percentage, or an amount in a currency.",
             ),
             models.CheckConstraint(
-                condition=Q(duration="periods", periods__gte=1) | Q(duration__in=["once", "forever"], periods=None),
+                condition=Q(duration="periods", periods__isnull=False, periods__gte=1)
+                | Q(duration__in=["once", "forever"], periods=None),
                 name="coupon_periods_fit_duration",
                 violation_error_message="Say for how many invoices, or choose once or for ever.",
             ),

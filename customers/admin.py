@@ -1,8 +1,16 @@
 """The operator's pages, one module each."""
 
 from customers.customer_admin import CustomerAdmin
+from customers.deal_admin import OverrideAdmin, RedemptionAdmin
 from customers.plan_move_admin import PlanMoveAdmin
 from customers.subscription_admin import SubscriptionAdmin
 from customers.unknown_admin import UnknownCustomerAdmin
 
-__all__ = ["CustomerAdmin", "PlanMoveAdmin", "SubscriptionAdmin", "UnknownCustomerAdmin"]
+__all__ = [
+    "CustomerAdmin",
+    "OverrideAdmin",
+    "PlanMoveAdmin",
+    "RedemptionAdmin",
+    "SubscriptionAdmin",
+    "UnknownCustomerAdmin",
+]

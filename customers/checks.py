@@ -16,7 +16,7 @@ from catalog.models import Charge, Plan, PlanVersion
 from customers.models import Alias, Contact, Customer, MeterClaim, Subscription
 
 # An address of the API ends in this word, so a reference that ends in it could not be told from it.
-RESERVED_ENDINGS = ("/usage", "/aliases")
+RESERVED_ENDINGS = {"customer": ("/usage", "/aliases"), "subscription": ("/overrides", "/coupons", "/end")}
 FIRST_DAY, LAST_DAY = date(1970, 1, 2), date(2199, 12, 31)
 CUSTOMER_FIELDS = ("reference", "name", "currency", "timezone", "email", "tax_id", "address", "country")
 
@@ -119,7 +119,7 @@ def reference_faults(reference: str, whose: str) -> Iterator[Fault]:
     """Why a reference could not be addressed: `/v1/customers/{reference}` has to mean one thing."""
     if not reference:
         yield Fault("reference_missing", f"Give the {whose} a reference: your own id of it.", "reference")
-    if whose == "customer" and reference.endswith(RESERVED_ENDINGS):
+    if reference.endswith(RESERVED_ENDINGS[whose]):
         message = f"“{reference}” ends in a word that the API's addresses end in; choose a reference without it."
         yield Fault("reference_reserved", message, "reference")
     if reference != reference.strip() or any(unicodedata.category(character) == "Cc" for character in reference):

@@ -26,6 +26,12 @@ from customers.negotiated import What
 _NO_PRICE = Q(model="", unit_price=None, size=None, free=0, fixed=0, free_events=0, unit_prices=[], match={})
 
 
+_NO_PERCENT = _NO_PRICE & Q(percent=None)
+_HAS_PERCENT = Q(percent__isnull=False, percent__gt=0, percent__lte=100)
+_HAS_AMOUNT = Q(amount__isnull=False, amount__gte=0)
+_OF_CHARGE = ~Q(charge="")
+
+
 def _only_of(column: str) -> Func:
     """An id as a range of one: btree_gist, which could compare ids, is not everywhere."""
     return Func(F(column), F(column), Value("[]"), function="int8range")
@@ -89,16 +95,13 @@ class Override(PriceColumns):
                 ],
             ),
             models.CheckConstraint(
-                condition=Q(what="price", quantity=None, amount=None)
-                & ~Q(charge="")
-                & PRICE_FITS_MODEL
-                & TIERS_FIT_MODEL
-                | Q(what="included", quantity__gte=0, amount=None, percent=None) & ~Q(charge="") & _NO_PRICE
-                | Q(what="minimum", quantity=None, amount__gte=0, percent=None) & _NO_PRICE
-                | Q(what="cap", quantity=None, percent=None) & (Q(amount=None) | Q(amount__gte=0)) & _NO_PRICE
-                | Q(what="fee", quantity=None, amount__gte=0, percent=None) & ~Q(charge="") & _NO_PRICE
-                | Q(what="discount", quantity=None, amount=None, percent__gt=0, percent__lte=100) & _NO_PRICE
-                | Q(what="discount", quantity=None, amount__gt=0, percent=None) & ~Q(charge="") & _NO_PRICE,
+                condition=Q(what="price", quantity=None, amount=None) & _OF_CHARGE & PRICE_FITS_MODEL & TIERS_FIT_MODEL
+                | Q(what="included", quantity__isnull=False, quantity__gte=0, amount=None) & _OF_CHARGE & _NO_PERCENT
+                | Q(what="minimum", quantity=None) & _HAS_AMOUNT & _NO_PERCENT
+                | Q(what="cap", quantity=None) & (Q(amount=None) | _HAS_AMOUNT) & _NO_PERCENT
+                | Q(what="fee", quantity=None) & _HAS_AMOUNT & _OF_CHARGE & _NO_PERCENT
+                | Q(what="discount", quantity=None, amount=None) & _HAS_PERCENT & _NO_PRICE
+                | Q(what="discount", quantity=None) & ~Q(amount=0) & _HAS_AMOUNT & _OF_CHARGE & _NO_PERCENT,
                 name="override_fields_fit_what",
             ),
             models.CheckConstraint(condition=PRICE_NOT_NEGATIVE, name="override_price_not_negative"),
