@@ -9,7 +9,7 @@ from unfold.decorators import display
 
 from catalog import coupons
 from catalog.admin_pages import CataloguePage
-from catalog.coupon_forms import CouponForm
+from catalog.coupon_forms import CouponForm, RedeemedCouponForm
 from catalog.coupon_words import takes_off, uses
 from catalog.models import Coupon
 
@@ -26,6 +26,17 @@ class CouponAdmin(CataloguePage):
     search_help_text = "Code or name"
     conditional_fields = {"periods": "duration == 'periods'"}
     readonly_fields = ("takes_off", "of_what", "shown_plans", "uses")
+
+    def get_form(
+        self,
+        request: HttpRequest,
+        obj: Coupon | None = None,
+        change: bool = False,  # noqa: FBT001
+        **kwargs: Any,
+    ) -> Any:
+        if obj is not None and obj.redeemed:
+            kwargs["form"] = RedeemedCouponForm
+        return super().get_form(request, obj, change=change, **kwargs)
 
     def get_fieldsets(self, request: HttpRequest, obj: Coupon | None = None) -> Any:
         limits = ("Limits", {"fields": ("active", ("max_redemptions", "max_per_customer"), "redeem_by")})

@@ -76,7 +76,7 @@ class CouponForm(forms.ModelForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        if self.instance.pk:
+        if self.instance.pk and "products" in self.fields:
             self.initial |= {
                 "products": [each.pk for each in coupons.products_of(self.instance)],
                 "plans": [each.pk for each in coupons.plans_of(self.instance)],
@@ -88,7 +88,8 @@ class CouponForm(forms.ModelForm):
 
     def clean(self) -> dict[str, Any]:
         given: dict[str, Any] = super().clean() or self.cleaned_data
-        given["code"] = coupons.as_code(given.get("code", ""))
+        if "code" in self.fields:
+            given["code"] = coupons.as_code(given.get("code", ""))
         wanted = Coupon(pk=self.instance.pk, redeemed=self.instance.redeemed)
         for name in self.fields:
             if name in given and name not in ("products", "plans"):
@@ -102,3 +103,12 @@ class CouponForm(forms.ModelForm):
                 field = place if place in self.fields else None
                 self.add_error(field, ValidationError(fault.message, code=fault.code))
         return given
+
+
+class RedeemedCouponForm(CouponForm):
+    """What of a coupon changes once it was redeemed."""
+
+    code = currency = charges = products = plans = None  # type: ignore[assignment]
+
+    class Meta(CouponForm.Meta):
+        fields = ("name", "max_redemptions", "max_per_customer", "redeem_by", "active")  # type: ignore[assignment]

@@ -94,7 +94,8 @@ def plans_of(coupon: Coupon) -> list[Plan]:
 
 def coupon_faults(coupon: Coupon) -> list[Fault]:
     """What is wrong with it as it would be saved; fields and constraints are looked at when it is."""
-    return [*_reduction_faults(coupon), *_duration_faults(coupon), *_charge_faults(coupon), *_limit_faults(coupon)]
+    found = [*_code_faults(coupon), *_reduction_faults(coupon), *_duration_faults(coupon)]
+    return [*found, *_charge_faults(coupon), *_limit_faults(coupon)]
 
 
 def _put(coupon: Coupon, terms: Any) -> Coupon:
@@ -125,6 +126,13 @@ def _kept_faults(coupon: Coupon, changed: Collection[str]) -> list[Fault]:
         " limits and whether it is active do: make another coupon."
     )
     return [Fault("coupon_redeemed_conflict", message, name) for name in sorted(changed - LOOSE)]
+
+
+def _code_faults(coupon: Coupon) -> Iterator[Fault]:
+    other = None if coupon.code == "" else find(coupon.code)
+    if other is not None and other.pk != coupon.pk:
+        message = f"Another coupon, “{other.name}”, has the code {other.code}: choose another one."
+        yield Fault("code_conflict", message, "code")
 
 
 def _reduction_faults(coupon: Coupon) -> Iterator[Fault]:

@@ -17,7 +17,6 @@ from billing_site.foundation.periods import Period, Schedule, local_date, midnig
 from catalog import coupons
 from catalog.models import Charge, Coupon
 from customers import checks, closed
-from customers.closed import Closed
 from customers.models import Redemption, Subscription
 from customers.registering import lock
 from customers.subscribing import schedule_of
@@ -28,7 +27,7 @@ FIRST = "first_invoice_on"
 def redeem(subscription: Subscription, code: str, *, first_invoice_on: date | None = None) -> Redemption:
     """Let the coupon take off the first invoice that is due on `first_invoice_on` or later, and those that follow.
 
-    The day is a local one of the subscription; None: the invoice that comes next. A draft of that day counts.
+    The day is a local one of the subscription, and a draft of it counts; None: the invoice that comes next.
     """
     with transaction.atomic():
         lock(subscription.customer_id)
@@ -79,16 +78,18 @@ def first_boundary(subscription: Subscription, day: date | None) -> datetime | N
     A boundary is where a full billing period ends, or where the subscription begins with an invoice of its own.
     """
     schedule, known = schedule_of(subscription), closed.of(subscription.pk)
-    zone = subscription.timezone
-    lower = midnight(local_date(clock.now(), zone) if day is None else day, zone)
-    for each in sorted(_coming(subscription, schedule, known)):
-        if each >= lower:
-            return each
-    if subscription.due_at is None:
-        return None
+    drafts = [_nominal(schedule, each) for each in known.drafts]
+    coming = _next(subscription, schedule)
+    if day is None:
+        today = midnight(local_date(clock.now(), subscription.timezone), subscription.timezone)
+        return min([*(each for each in drafts if each >= today), *coming], default=None)
+    lower = midnight(day, subscription.timezone)
+    found = [each for each in (*drafts, *coming) if each >= lower]
+    if found or not coming:
+        return min(found, default=None)
     period = schedule.period_at(lower)
     first = lower if period.start == lower else period.end
-    begins = schedule.period_at(_just_before(first)).start
+    begins = schedule.period_at(first - datetime.resolution).start
     return None if subscription.ends_at is not None and begins >= subscription.ends_at else first
 
 
@@ -102,17 +103,16 @@ def until(schedule: Schedule, first: datetime, coupon: Coupon) -> datetime | Non
     return boundary
 
 
-def _coming(subscription: Subscription, schedule: Schedule, known: Closed) -> Iterator[datetime]:
-    """The boundaries of its drafts, and the next one."""
-    periods = list(known.drafts)
-    if subscription.due_from is not None and subscription.due_at is not None:
-        periods.append(Period(subscription.due_from, subscription.due_at))
-    for each in periods:
-        yield each.start if each.start == each.end else schedule.period_at(each.start).end
+def _next(subscription: Subscription, schedule: Schedule) -> list[datetime]:
+    """The boundary of which there is no draft yet; none when all is invoiced."""
+    if subscription.due_from is None or subscription.due_at is None:
+        return []
+    return [_nominal(schedule, Period(subscription.due_from, subscription.due_at))]
 
 
-def _just_before(instant: datetime) -> datetime:
-    return instant - datetime.resolution
+def _nominal(schedule: Schedule, period: Period) -> datetime:
+    """Where a period ends by the schedule; one of no length opens the subscription."""
+    return period.start if period.start == period.end else schedule.period_at(period.start).end
 
 
 def _unknown(code: str) -> Fault:
