@@ -52,7 +52,7 @@ GROUPS: dict[str, list[Item]] = {
             "catalog.planversion",
         ),
         Item("Charges", "payments", "catalog_charge_changelist", "catalog.charge"),
-        Item("Coupons", "local_offer", "catalog_coupon_changelist", "catalog.coupon"),
+        Item("Coupons", "confirmation_number", "catalog_coupon_changelist", "catalog.coupon"),
     ],
     "Customers": [
         Item("Customers", "group", "customers_customer_changelist", "customers.customer"),

@@ -1,6 +1,7 @@
 """The forms in which operators negotiate terms and redeem coupons. What is wrong is said by the checks of the verbs."""
 
 from collections.abc import Iterable, Mapping
+from datetime import date
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -8,7 +9,6 @@ from django import forms
 from django.core.exceptions import ValidationError
 from unfold.widgets import (
     UnfoldAdminSelectWidget,
-    UnfoldAdminSingleDateWidget,
     UnfoldAdminTextareaWidget,
     UnfoldAdminTextInputWidget,
 )
@@ -33,14 +33,23 @@ TIERS_HELP = (
 )
 
 
+class DayWidget(UnfoldAdminTextInputWidget):
+    """The browser's own calendar."""
+
+    input_type = "date"
+
+    def format_value(self, value: Any) -> Any:
+        return value.isoformat() if isinstance(value, date) else value
+
+
 class NegotiateForm(forms.Form):
     """One term: the fields that it has, then from when until when, and why."""
 
-    starts_on = forms.DateField(label="From", widget=UnfoldAdminSingleDateWidget)
+    starts_on = forms.DateField(label="From", widget=DayWidget)
     ends_on = forms.DateField(
         label="Until, not included",
         required=False,
-        widget=UnfoldAdminSingleDateWidget,
+        widget=DayWidget,
         help_text="The day after the last. Empty: until somebody ends it.",
     )
     reason = forms.CharField(
@@ -200,7 +209,7 @@ def _price(given: Mapping[str, Any]) -> Price:
 class EndTermForm(forms.Form):
     ends_on = forms.DateField(
         label="Until, not included",
-        widget=UnfoldAdminSingleDateWidget,
+        widget=DayWidget,
         help_text="The day after the last on which it holds. The day on which it begins: it never holds.",
     )
 
@@ -215,7 +224,7 @@ class RedeemForm(forms.Form):
     first_invoice_on = forms.DateField(
         label="First invoice due on or after",
         required=False,
-        widget=UnfoldAdminSingleDateWidget,
+        widget=DayWidget,
         help_text="Empty: the next invoice. The day of a draft: that draft, too.",
     )
 
