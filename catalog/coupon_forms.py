@@ -77,10 +77,11 @@ class CouponForm(forms.ModelForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         if self.instance.pk and "products" in self.fields:
-            self.initial |= {
+            kept: dict[str, Any] = {
                 "products": [each.pk for each in coupons.products_of(self.instance)],
                 "plans": [each.pk for each in coupons.plans_of(self.instance)],
             }
+            self.initial.update(kept)
 
     def terms(self) -> dict[str, Any]:
         """What was written; what the page did not offer is left out."""

@@ -118,7 +118,7 @@ def _set_parts(coupon: Coupon, products: Collection[Product] | None, plans: Coll
         CouponPlan.objects.bulk_create([CouponPlan(coupon=coupon, plan=each) for each in plans])
 
 
-def _kept_faults(coupon: Coupon, changed: Collection[str]) -> list[Fault]:
+def _kept_faults(coupon: Coupon, changed: set[str]) -> list[Fault]:
     if not coupon.redeemed:
         return []
     message = (

@@ -266,8 +266,14 @@ urlpatterns = [
     path("customers/<reference:reference>", OneCustomer.as_view(), name="customer"),
     path("subscriptions", Subscriptions.as_view(), name="subscriptions"),
     path("subscriptions/<reference:reference>/overrides", Overrides.as_view(), name="overrides"),
-    path("subscriptions/<reference:reference>/overrides/<int:number>/end", EndOverride.as_view(), name="end-override"),
+    path(
+        "subscriptions/<reference:reference>/overrides/<reference:number>/end",
+        EndOverride.as_view(),
+        name="end-override",
+    ),
     path("subscriptions/<reference:reference>/coupons", Redemptions.as_view(), name="redemptions"),
-    path("subscriptions/<reference:reference>/coupons/<int:number>/end", EndRedemption.as_view(), name="end-coupon"),
+    path(
+        "subscriptions/<reference:reference>/coupons/<reference:number>/end", EndRedemption.as_view(), name="end-coupon"
+    ),
     path("subscriptions/<reference:reference>", OneSubscription.as_view(), name="subscription"),
 ]

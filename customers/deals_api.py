@@ -3,7 +3,7 @@
 from typing import Any
 
 from django.db.models import QuerySet
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import status
 from rest_framework.exceptions import NotFound
 from rest_framework.generics import GenericAPIView
@@ -24,7 +24,9 @@ from customers.deals_serializers import (
 from customers.models import Override, Redemption, Subscription
 
 SCOPES = {"GET": "read", "POST": "write"}
-MAX_ID = 2**63
+# More of them make a number that is no id.
+DIGITS = 19
+NUMBER = OpenApiParameter("number", int, OpenApiParameter.PATH, description="Its id.")
 
 
 class View(IdempotentWrites, GenericAPIView[Any]):
@@ -74,9 +76,12 @@ class EndOverride(View):
     pagination_class = None  # type: ignore[assignment]
 
     @extend_schema(
-        operation_id="end_override", summary="End a negotiated term", responses={200: OverrideAnswerSerializer}
+        operation_id="end_override",
+        summary="End a negotiated term",
+        parameters=[NUMBER],
+        responses={200: OverrideAnswerSerializer},
     )
-    def post(self, request: Request, reference: str, number: int) -> Response:
+    def post(self, request: Request, reference: str, number: str) -> Response:
         override = _one(_of(self.get_queryset(), reference), number, "negotiated term")
         body = OverrideEndSerializer(data=request.data)
         body.is_valid(raise_exception=True)
@@ -113,15 +118,17 @@ class EndRedemption(View):
     """A redeemed coupon takes off nothing more of invoices that are not finalized."""
 
     queryset = Redemption.objects.select_related("subscription", "coupon")
+    serializer_class = RedemptionSerializer
     pagination_class = None  # type: ignore[assignment]
 
     @extend_schema(
         operation_id="end_redemption",
         summary="End a redeemed coupon",
+        parameters=[NUMBER],
         request=None,
         responses={200: RedemptionSerializer},
     )
-    def post(self, request: Request, reference: str, number: int) -> Response:
+    def post(self, request: Request, reference: str, number: str) -> Response:
         redemption = _one(_of(self.get_queryset(), reference), number, "redeemed coupon")
         return Response(RedemptionSerializer(redeeming.end_redemption(redemption)).data)
 
@@ -139,8 +146,9 @@ def _of(rows: "QuerySet[Any]", reference: str) -> "QuerySet[Any]":
     return rows.filter(subscription=find_subscription(reference))
 
 
-def _one(rows: "QuerySet[Any]", number: int, what: str) -> Any:
-    found = rows.filter(pk=number).first() if number < MAX_ID else None
+def _one(rows: "QuerySet[Any]", number: str, what: str) -> Any:
+    known = number.isascii() and number.isdigit() and len(number) < DIGITS
+    found = rows.filter(pk=number).first() if known else None
     if found is None:
-        raise NotFound(f"The subscription has no {what} {number}.", code=f"{what.replace(' ', '_')}_unknown")
+        raise NotFound(f"The subscription has no {what} {number[:50]}.", code=f"{what.replace(' ', '_')}_unknown")
     return found

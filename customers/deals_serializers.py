@@ -14,13 +14,20 @@ from billing_site.foundation.periods import local_date
 from catalog.cell_prices import price_of
 from catalog.charging import as_match
 from catalog.pricing.documents import Unreadable, from_json, to_json
+from catalog.pricing.price import Model
 from catalog.serializers import PriceSerializer
 from customers.models import Override, Redemption
 from customers.negotiated import What
 from customers.override_days import Wanted
 
 
-@extend_schema_field(PriceSerializer)
+class GivenPriceSerializer(PriceSerializer):
+    """A price to write: per unit unless it says otherwise."""
+
+    model = serializers.ChoiceField([each.value for each in Model], required=False, help_text="per_unit when absent.")
+
+
+@extend_schema_field(GivenPriceSerializer)
 class PriceField(serializers.DictField):
     """A price as `catalog.pricing.documents` reads it."""
 

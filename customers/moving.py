@@ -18,7 +18,7 @@ _FITTING: dict[str, set[Charge.Kind]] = {
     What.FEE: _FEE,
     What.DISCOUNT: _USAGE | _FEE,
 }
-_KINDS: dict[str, str] = dict.fromkeys(What, "charge") | {What.FEE: "fee"}
+_KINDS: dict[str, str] = {each.value: "fee" if each == What.FEE else "charge" for each in What}
 
 
 def move_to_version(subscription: Subscription, version: PlanVersion) -> Subscription:

@@ -8,6 +8,7 @@ import gzip
 import io
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from datetime import date
 from typing import Any
 
 import pytest
@@ -24,10 +25,11 @@ from schemathesis.specs.openapi import checks
 from billing_site.foundation.api_keys import create_key
 from billing_site.foundation.models import Scope
 from billing_site.wsgi import application
-from customers import subscribing
+from customers import redeeming, subscribing
 from invoicing.models import Invoice
 from meters.models import Event
 from tests.customers import making
+from tests.customers.dealing import coupon, override
 from tests.invoicing.running import plan_with, run, subscribed, utc
 
 pytestmark = pytest.mark.django_db
@@ -85,8 +87,16 @@ def existing(db: None) -> Existing:
     with connection.cursor() as cursor:
         cursor.execute("SET CONSTRAINTS ALL DEFERRED")  # as in a transaction that has finalized nothing
     subscribing.create_customer(reference="globex", name="Globex", currency="USD", timezone="UTC")
+    coupon("SPRING", max_per_customer=None)
+    coupon("OTHER")
+    term = override(subscription, "fee", date(2024, 2, 1), charge="charge-0", amount="4")
+    redemption = redeeming.redeem(subscription, "SPRING")
+    named = {"reference": subscription.reference}
     return {
-        "/v1/subscriptions/{reference}": {"reference": subscription.reference},
+        "/v1/subscriptions/{reference}/overrides": {**named, "number": term.pk},
+        "/v1/subscriptions/{reference}/coupons": {**named, "number": redemption.pk},
+        "/v1/subscriptions/{reference}": named,
+        "/v1/coupons": {"code": "OTHER"},
         "/v1/invoices/{id}": {"id": Invoice.objects.get().pk},
         "/v1/plans/{code}": {"code": version.plan.code},
         "": {
@@ -98,6 +108,21 @@ def existing(db: None) -> Existing:
     }
 
 
+BODIES = {
+    "POST /v1/coupons": {"code": "new", "name": "New", "percent": "10"},
+    "PATCH /v1/coupons/{code}": {"name": "Other name"},
+    "POST /v1/subscriptions/{reference}/overrides": {
+        "what": "price",
+        "charge": "charge-1",
+        "price": {"unit_price": "0.5"},
+        "starts_on": "2024-02-01",
+        "reason": "Deal",
+    },
+    "POST /v1/subscriptions/{reference}/overrides/{number}/end": {"ends_on": "2024-03-01"},
+    "POST /v1/subscriptions/{reference}/coupons": {"code": "spring", "first_invoice_on": "2030-01-01"},
+}
+
+
 def make_real(case: schemathesis.Case, existing: Existing) -> None:
     """Let a request that the document allows name what there is: at random it would not, and only ever be refused."""
     known = existing[""] | next((names for place, names in existing.items() if place and place in case.path), {})
@@ -105,7 +130,9 @@ def make_real(case: schemathesis.Case, existing: Existing) -> None:
     asked = {"from": "2024-01-01", "to": "2024-02-01", "customer": "acme", "meter": "requests", "group_by": "model"}
     named = asked.keys() & case.query.keys()
     case.query.update({name: asked[name] for name in named})
-    if isinstance(case.body, dict) and "plan" in case.body:
+    if isinstance(case.body, dict) and f"{case.method} {case.path}" in BODIES:
+        case.body = {**BODIES[f"{case.method} {case.path}"]}
+    elif isinstance(case.body, dict) and "plan" in case.body:
         case.body |= {"customer": "globex", "plan": known["plan"], "starts_on": "2026-03-01"}
         case.body.pop("version", None)
     elif isinstance(case.body, dict) and case.body.get("ends_on"):

@@ -1,4 +1,4 @@
-"""Terms are negotiated and coupons redeemed in a real browser, on a desk and on a phone, under names that break pages."""
+"""Terms are negotiated and coupons redeemed in a real browser, on a desk and on a phone, under hostile names."""
 
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
