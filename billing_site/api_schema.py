@@ -34,6 +34,8 @@ SETTINGS: dict[str, Any] = {
         {"name": "usage", "description": "How much was used, by window of time and dimension."},
         {"name": "plans", "description": "What is sold, and its price lists."},
         {"name": "coupons", "description": "What customers may have taken off their invoices."},
+        {"name": "model-costs", "description": "What the providers of models charge, by model and token type."},
+        {"name": "features", "description": "What customers may, and how much of it."},
         {
             "name": "subscriptions",
             "description": "Which customer is on which price list, and since when.",
@@ -44,9 +46,10 @@ SETTINGS: dict[str, Any] = {
         },
     ],
     "SCHEMA_PATH_PREFIX": "/v1",
-    # Two models have a `kind`: each list of choices is named after what it tells apart.
+    # Several models have a `kind`: each list of choices is named after what it tells apart.
     "ENUM_NAME_OVERRIDES": {
         "ChargeKind": "catalog.models.Charge.Kind",
+        "FeatureKind": "catalog.feature_models.Feature.Kind",
         "InvoiceKind": "invoicing.models.Invoice.Kind",
     },
     "COMPONENT_SPLIT_REQUEST": True,

@@ -37,10 +37,12 @@ if __name__ == "__main__":
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "billing_site.settings")
     django.setup()
     from billing_site import demo_operator
+    from catalog import cost_reading
 
     if reason := away():
         sys.stderr.write(f"{reason}\n")
         sys.exit(AWAY)
     call_command("migrate", interactive=False, verbosity=1)
+    cost_reading.fill_if_empty()
     demo_operator.create_if_first()
     sys.exit(0 if demo_operator.may_sign_in() else OWN_USERS)

@@ -243,6 +243,10 @@ DAY_TOTALS_BEAT_SECONDS = decimal("DAY_TOTALS_BEAT_SECONDS", 30.0)
 BACKFILL_CHUNK_EVENTS = whole("BACKFILL_CHUNK_EVENTS", 5_000)
 BACKFILL_LEASE = seconds("BACKFILL_LEASE_SECONDS", 60)
 BACKFILL_BEAT_SECONDS = decimal("BACKFILL_BEAT_SECONDS", 5.0)
+# None: where the package's publisher keeps it. Empty: nowhere is asked.
+MODEL_COSTS_URL: str | None = env.str("MODEL_COSTS_URL", default=None)
+MODEL_COSTS_REFRESH = seconds("MODEL_COSTS_REFRESH_SECONDS", 86_400)
+MODEL_COSTS_BEAT_SECONDS = decimal("MODEL_COSTS_BEAT_SECONDS", 600.0)
 INVOICE_CHUNK_SIZE = whole("INVOICE_CHUNK_SIZE", 1_000)
 INVOICE_LEASE = seconds("INVOICE_LEASE_SECONDS", 30)
 INVOICE_BEAT_SECONDS = decimal("INVOICE_BEAT_SECONDS", 5.0)
@@ -278,6 +282,11 @@ CELERY_BEAT_SCHEDULE["meters.find_backfills"] = {
     "task": "meters.find_backfills",
     "schedule": BACKFILL_BEAT_SECONDS,
     "options": {"expires": max(BACKFILL_BEAT_SECONDS, 5)},
+}
+CELERY_BEAT_SCHEDULE["catalog.refresh_model_costs"] = {
+    "task": "catalog.refresh_model_costs",
+    "schedule": MODEL_COSTS_BEAT_SECONDS,
+    "options": {"expires": max(MODEL_COSTS_BEAT_SECONDS, 5)},
 }
 
 # The largest body of any address is a batch of events; a price matrix is a form of many fields.

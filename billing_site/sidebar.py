@@ -53,6 +53,8 @@ GROUPS: dict[str, list[Item]] = {
         ),
         Item("Charges", "payments", "catalog_charge_changelist", "catalog.charge"),
         Item("Coupons", "confirmation_number", "catalog_coupon_changelist", "catalog.coupon"),
+        Item("Model costs", "price_change", "catalog_providermodel_changelist", "catalog.providermodel"),
+        Item("Features", "checklist", "catalog_feature_changelist", "catalog.feature"),
     ],
     "Customers": [
         Item("Customers", "group", "customers_customer_changelist", "customers.customer"),
@@ -65,6 +67,12 @@ GROUPS: dict[str, list[Item]] = {
         Item("Moves of subscriptions", "move_up", "customers_planmove_changelist", "customers.planmove"),
         Item("Negotiated terms", "handshake", "customers_override_changelist", "customers.override"),
         Item("Redeemed coupons", "redeem", "customers_redemption_changelist", "customers.redemption"),
+        Item(
+            "Overrides",
+            "key",
+            "customers_entitlementoverride_changelist",
+            "customers.entitlementoverride",
+        ),
         Item(
             "Unknown customers",
             "person_search",

@@ -10,7 +10,7 @@ from rest_framework.response import Response
 
 from billing_site.foundation.pagination import KeysetPagination
 from billing_site.foundation.parameters import PAGE
-from catalog.coupon_api import urlpatterns as coupon_addresses
+from catalog import cost_api, coupon_api, feature_api
 from catalog.models import Charge, Plan, PlanVersion
 from catalog.serializers import PlanSerializer, WholePlanSerializer
 
@@ -55,7 +55,9 @@ class OnePlan(GenericAPIView[Plan]):
 
 
 urlpatterns = [
+    *cost_api.urlpatterns,
+    *coupon_api.urlpatterns,
+    *feature_api.urlpatterns,
     path("plans", Plans.as_view(), name="plans"),
     path("plans/<str:code>", OnePlan.as_view(), name="plan"),
-    *coupon_addresses,
 ]

@@ -12,7 +12,7 @@ from catalog.priceable import priceable
 from catalog.pricing.price import MAX_WHOLE_DIGITS, Model, quantity_faults
 from catalog.row_checks import DraftRow, row_faults
 from meters import drafts
-from meters.metering import draft_of
+from meters.metering import adds_up, draft_of
 from meters.models import Meter
 
 SUMS = {"amount": "fee", "minimum": "minimum", "cap": "cap"}
@@ -113,6 +113,11 @@ def cost_plus_faults(charge: Charge, currency: str, field: str) -> Iterator[Faul
     if not charge.cost_model:
         message = "A price by cost needs to know the model: say which dimension holds it."
         yield Fault("cost_model_missing", message, field)
+    if charge.meter is not None and not adds_up(charge.meter):
+        message = (
+            f"The quantities of the meter “{charge.meter.code}” do not add up, so a cost that changes cannot cut them."
+        )
+        yield Fault("cost_of_no_sum", message, field)
     if charge.version.plan.consumption == Plan.Consumption.CREDITS:
         yield Fault("cost_in_credits", "A plan in credits cannot price by cost, which is money.", field)
     elif currency != COST_CURRENCY:

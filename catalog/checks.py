@@ -6,8 +6,10 @@ from itertools import combinations
 
 from billing_site.foundation.errors import Fault
 from billing_site.foundation.money import is_currency
+from catalog import feature_checks
 from catalog.cell_prices import price_of
 from catalog.charge_checks import charge_code_faults, charge_faults, fee_faults, term_faults
+from catalog.margin_checks import floor_faults, unchecked
 from catalog.models import Charge, Plan, PlanVersion, PriceList
 from catalog.priceable import priceable
 from catalog.row_checks import DraftRow, counted_twice, leaves_gap, overlap
@@ -26,15 +28,16 @@ def faults(version: PlanVersion) -> list[Fault]:
     if not charges:
         found.append(Fault("charges_missing", "The version charges nothing: add a charge.", "charges"))
     for charge in charges:
-        for fault in charge_faults(charge):
+        for fault in (*charge_faults(charge), *floor_faults(charge)):
             message = f"Charge “{charge.name}”: {fault.message}"
             found.append(replace(fault, message=message, field=f"charges.{charge.code}.{fault.field}"))
-    return found
+    return [*found, *feature_checks.version_faults(version)]
 
 
 def warnings(version: PlanVersion) -> list[str]:
     """What may be meant, and may be not."""
-    found, charges = [], _charges(_read(version))
+    charges = _charges(_read(version))
+    found = [why for charge in charges if (why := unchecked(charge))]
     for charge in charges:
         if charge.meter is not None and leaves_gap(
             priceable(charge.meter), [c.match for c in charge.cells.all() if c.price_list_id is None]
@@ -48,7 +51,8 @@ def warnings(version: PlanVersion) -> list[str]:
                 f"Charge “{charge.name}” has no row of only *: when usage comes that no row matches, {happens}."
             )
     found += [text for charge in charges for text in _totals_beside_parts(charge)]
-    return found + [_charged_twice(one, other) for one, other in combinations(charges, 2) if _price_alike(one, other)]
+    found += [_charged_twice(one, other) for one, other in combinations(charges, 2) if _price_alike(one, other)]
+    return found + feature_checks.version_warnings(version)
 
 
 def _totals_beside_parts(charge: Charge) -> Iterator[str]:

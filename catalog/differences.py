@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from decimal import Decimal
 
 from billing_site.foundation.money import grouped, show
+from catalog import feature_differences
 from catalog.cell_prices import price_of
 from catalog.models import Cell, Charge, PlanVersion, PriceList
 from catalog.pricing.words import in_words
@@ -24,9 +25,14 @@ _COSTS = {
 
 
 def diff(old: PlanVersion, new: PlanVersion) -> list[str]:
-    """Sentences in the order of the new version's charges; none when both charge the same."""
+    """Sentences in the order of the new version's charges, then those of features; none when both are the same."""
     old, new = _with_lists(old), _with_lists(new)
-    return [*_terms(old, new), *_lists(old, new), *_charges(old, new)]
+    return [
+        *_terms(old, new),
+        *_lists(old, new),
+        *_charges(old, new),
+        *feature_differences.differences(old, new),
+    ]
 
 
 def _terms(old: PlanVersion, new: PlanVersion) -> Iterator[str]:

@@ -10,7 +10,7 @@ from django.db.models import Max
 from billing_site.foundation.errors import Fault, Refused
 from billing_site.foundation.periods import Interval
 from catalog import checks
-from catalog.models import Cell, ChargeAmount, Plan, PlanVersion, PriceList, Product
+from catalog.models import Cell, ChargeAmount, FeatureValue, Plan, PlanVersion, PriceList, Product
 from catalog.writing import Saved, locked_draft, refuse, save
 
 
@@ -118,7 +118,7 @@ def delete_version(version: PlanVersion) -> None:
 
 
 def clone_version(version: PlanVersion) -> PlanVersion:
-    """A draft under the plan's next number that charges what `version` charges: the way to change a published price."""
+    """A draft under the plan's next number that charges and gives the same: the way to change a published price."""
     with transaction.atomic():
         return _copied(version, version.plan)
 
@@ -157,6 +157,8 @@ def _copied(version: PlanVersion, plan: Plan) -> PlanVersion:
         ChargeAmount.objects.bulk_create(
             _copy(each, charge=charge_copy, price_list=lists[each.price_list_id]) for each in charge.amounts.all()
         )
+    given = version.feature_values.order_by("feature_id")  # in one order: each write holds its feature
+    FeatureValue.objects.bulk_create(_copy(each, version=copy) for each in given)
     return copy
 
 

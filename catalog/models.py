@@ -9,8 +9,10 @@ from django.db.models.functions import Now
 
 from billing_site.foundation.history import tracked
 from billing_site.foundation.periods import Interval
-from catalog import triggers
+from catalog import feature_triggers, triggers
+from catalog.cost_models import CostClock, CostReading, ModelAlias, ModelCost, ProviderModel
 from catalog.coupon_models import Coupon, CouponPlan, CouponProduct
+from catalog.feature_models import Feature, FeatureRevision, FeatureValue
 from catalog.price_models import Cell, ChargeAmount, PriceList, sum_of_money
 from meters.models import CODE, Meter
 
@@ -18,13 +20,21 @@ __all__ = [
     "Cell",
     "Charge",
     "ChargeAmount",
+    "CostClock",
+    "CostReading",
     "Coupon",
     "CouponPlan",
     "CouponProduct",
+    "Feature",
+    "FeatureRevision",
+    "FeatureValue",
+    "ModelAlias",
+    "ModelCost",
     "Plan",
     "PlanVersion",
     "PriceList",
     "Product",
+    "ProviderModel",
 ]
 
 
@@ -162,7 +172,7 @@ class PlanVersion(models.Model):
     class Meta:
         ordering = ["plan__code", "-number"]
         permissions = [("publish_planversion", "Can publish and retire plan versions")]
-        triggers = [triggers.VERSION_STATES, triggers.NO_TRUNCATE]
+        triggers = [feature_triggers.FREEZE_FEATURES, triggers.VERSION_STATES, triggers.NO_TRUNCATE]
         constraints = [
             models.UniqueConstraint(fields=["plan", "number"], name="plan_version_number_once"),
             models.CheckConstraint(

@@ -8,8 +8,9 @@ from billing_site.foundation.periods import Interval
 from catalog.cell_prices import price_of
 from catalog.models import Charge, ChargeAmount, Plan, PlanVersion, PriceList
 from catalog.priceable import priceable
-from catalog.pricing.book import FlatCharge, PriceBook, Row, Timing, Unmatched, UsageCharge
+from catalog.pricing.book import CostDimensions, FlatCharge, PriceBook, Row, Timing, Unmatched, UsageCharge
 from catalog.pricing.models import computing
+from meters.bands import band_names
 from meters.metering import adds_up
 from meters.models import Meter, Rounding
 
@@ -117,7 +118,18 @@ def _usage(charge: Charge, price_list: PriceList | None, *, in_credits: bool) ->
         minimum=amounts.minimum,
         cap=amounts.cap,
         places=_places(charge.meter),
+        cost=cost_dimensions(charge),
     )
+
+
+def cost_dimensions(charge: Charge) -> CostDimensions | None:
+    """What tells the cost of a unit of the charge's usage. No query when its meter's bands are prefetched."""
+    if not charge.cost_model or charge.meter is None:
+        return None
+    band = next((each for each in charge.meter.bands.all() if each.name == charge.cost_context), None)
+    lower = [] if band is None else [0, *(int(each) for each in band.thresholds)]
+    above = {} if band is None else dict(zip(band_names(band.thresholds), lower, strict=True))
+    return CostDimensions(charge.cost_model, charge.cost_token_type, charge.cost_context, above)
 
 
 def _amounts(charge: Charge, price_list: PriceList | None) -> Charge | ChargeAmount:

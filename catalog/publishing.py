@@ -7,6 +7,7 @@ meters it uses; the database keeps both from then on. Each verb raises Refused, 
 from dataclasses import dataclass
 
 from django.db import transaction
+from django.db.models import Q
 
 from billing_site.foundation import clock
 from billing_site.foundation.errors import Fault, Refused
@@ -31,7 +32,15 @@ from catalog.drafting import (
     remove_price_list,
     set_price_list,
 )
-from catalog.models import PlanVersion
+from catalog.featuring import (
+    change_feature,
+    create_feature,
+    delete_feature,
+    remove_feature_value,
+    set_feature_value,
+    set_feature_values,
+)
+from catalog.models import Feature, PlanVersion
 from meters.models import Meter
 
 __all__ = [
@@ -39,20 +48,26 @@ __all__ = [
     "add_flat_charge",
     "add_usage_charge",
     "change_charge",
+    "change_feature",
     "change_plan",
     "change_version",
     "clone_plan",
     "clone_version",
+    "create_feature",
     "create_plan",
+    "delete_feature",
     "delete_version",
     "draft_version",
     "predecessor",
     "publish",
     "remove_charge",
+    "remove_feature_value",
     "remove_price_list",
     "retire",
     "review",
     "set_amounts",
+    "set_feature_value",
+    "set_feature_values",
     "set_price_list",
     "set_rows",
 ]
@@ -89,8 +104,8 @@ def predecessor(version: PlanVersion) -> PlanVersion | None:
 def publish(version: PlanVersion) -> PlanVersion:
     """Make a draft the prices that subscriptions can be made on; refused with every fault at once.
 
-    What is checked stays as it is until the transaction ends: the version's lock keeps its charges, its meters' locks
-    keep their dimensions and values.
+    What is checked stays as it is until the transaction ends: the version's lock keeps its charges and what it
+    gives, the features' locks keep what those are, its meters' locks their dimensions and values.
     """
     with transaction.atomic():
         locked = (
@@ -98,8 +113,10 @@ def publish(version: PlanVersion) -> PlanVersion:
         )
         if locked.status != Status.DRAFT:
             raise _not_in(locked, "Only a draft can be published")
-        meters = Meter.objects.filter(pk__in=locked.charges.values("meter"))
-        list(meters.select_for_update(no_key=True).order_by("pk"))
+        given = Feature.objects.filter(pk__in=locked.feature_values.values("feature"))
+        list(given.select_for_update(no_key=True).order_by("pk"))
+        used = Q(pk__in=locked.charges.values("meter")) | Q(pk__in=locked.feature_values.values("feature__meter"))
+        list(Meter.objects.filter(used).select_for_update(no_key=True).order_by("pk"))
         faults = checks.faults(locked)
         if faults:
             raise Refused(*faults)

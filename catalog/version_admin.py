@@ -19,6 +19,7 @@ from billing_site.foundation.errors import Refused
 from catalog import publishing
 from catalog.admin_pages import CataloguePage, charge_text, is_draft, price_list
 from catalog.drafting import TERMS
+from catalog.given_admin import GivesFeatures
 from catalog.models import Plan, PlanVersion, PriceList
 from catalog.version_forms import PriceListForm, PriceListFormSet, VersionForm
 
@@ -63,7 +64,7 @@ class PriceListInline(TabularInline):  # type: ignore[misc]
 
 
 @admin.register(PlanVersion)
-class PlanVersionAdmin(CataloguePage):
+class PlanVersionAdmin(GivesFeatures, CataloguePage):
     """A draft's terms are changed here; a version that was published is only looked at."""
 
     form = VersionForm
@@ -138,6 +139,7 @@ class PlanVersionAdmin(CataloguePage):
             "draft": is_draft(version),
             "charges": [(charge, charge_text(charge)) for charge in _charges(version)] if version else [],
             "may_charge": is_draft(version) and request.user.has_perm("catalog.add_charge"),
+            **self.given_context(request, version),
         }
         answer: HttpResponse = super().change_view(request, object_id, form_url, {**context, **(extra_context or {})})
         return answer

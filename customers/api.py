@@ -21,6 +21,7 @@ from customers import moving, periodic, subscribing
 from customers.bounds import period_between
 from customers.corrections_api import AmendEvent, VoidEvent
 from customers.deals_api import EndOverride, EndRedemption, Overrides, Redemptions, find_subscription
+from customers.entitlements_api import CheckEntitlement, CustomerEntitlements
 from customers.models import Alias, Customer, Subscription
 from customers.serializers import (
     AliasSerializer,
@@ -263,6 +264,12 @@ urlpatterns = [
     path("customers/<reference:reference>/aliases", CustomerAliases.as_view(), name="customer-aliases"),
     path("customers/<reference:reference>/events/<reference:event>/void", VoidEvent.as_view(), name="void-event"),
     path("customers/<reference:reference>/events/<reference:event>/amend", AmendEvent.as_view(), name="amend-event"),
+    path(
+        "customers/<reference:reference>/entitlements/<str:feature>/check",
+        CheckEntitlement.as_view(),
+        name="check-entitlement",
+    ),
+    path("customers/<reference:reference>/entitlements", CustomerEntitlements.as_view(), name="entitlements"),
     path("customers/<reference:reference>", OneCustomer.as_view(), name="customer"),
     path("subscriptions", Subscriptions.as_view(), name="subscriptions"),
     path("subscriptions/<reference:reference>/overrides", Overrides.as_view(), name="overrides"),

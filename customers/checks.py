@@ -16,7 +16,10 @@ from catalog.models import Charge, Plan, PlanVersion
 from customers.models import Alias, Contact, Customer, MeterClaim, Subscription
 
 # An address of the API ends in this word, so a reference that ends in it could not be told from it.
-RESERVED_ENDINGS = {"customer": ("/usage", "/aliases"), "subscription": ("/overrides", "/coupons", "/end")}
+RESERVED_ENDINGS = {
+    "customer": ("/usage", "/aliases", "/entitlements", "/check"),
+    "subscription": ("/overrides", "/coupons", "/end"),
+}
 FIRST_DAY, LAST_DAY = date(1970, 1, 2), date(2199, 12, 31)
 CUSTOMER_FIELDS = ("reference", "name", "currency", "timezone", "email", "tax_id", "address", "country")
 
@@ -46,10 +49,16 @@ CONSTRAINTS = {
         "version",
     ),
     "subscription_ends_after_start": Fault("ends_too_early", "The end is not after the start.", "ends_on"),
+    "override_no_overlap": Fault(
+        "override_conflict", "The customer has another override of this feature on some of these days.", "starts_on"
+    ),
+    "feature_value_fits_kind": Fault("value_invalid", "The value is of another kind than the feature.", "value"),
+    "feature_value_allowed": Fault("value_unknown", "The list has no such value.", "value"),
+    "override_ends_only": Fault("override_conflict", "An override that has ended stays as it is.", "ends_on"),
     "meter_claim_no_overlap": Fault(
         "meter_conflict", "Another subscription of this customer reads the same meter at that time.", "starts_on"
     ),
-    "override_one_at_a_time": Fault(
+    "term_one_at_a_time": Fault(
         "override_conflict", "The same was negotiated for that time by somebody else just now.", "starts_on"
     ),
     "redemption_one_at_a_time": Fault(
@@ -69,7 +78,7 @@ CONSTRAINTS = {
 
 
 # Of these the database knows the day that is possible, and says it.
-CLOSED = {"override_after_closed": "starts_on", "redemption_after_closed": "first_invoice_on"}
+CLOSED = {"term_after_closed": "starts_on", "redemption_after_closed": "first_invoice_on"}
 
 
 def refusal(error: IntegrityError) -> Refused:
@@ -267,6 +276,12 @@ def _field_faults(instance: models.Model, name: str) -> Iterator[Fault]:
     except ValidationError as error:
         for each in error.error_list:
             yield Fault(each.code or "invalid", _message(label, value, field, each), name)
+
+
+def text_faults(label: str, field: str, text: str) -> list[Fault]:
+    """Whether a text of any length can be stored."""
+    message = f"{label} holds a character that cannot be stored; leave it out."
+    return [] if storable(text) else [Fault("text_invalid", message, field)]
 
 
 def storable(text: str) -> bool:

@@ -19,6 +19,7 @@ from billing_site.foundation.admin_base import ConfigurationAdmin
 from billing_site.foundation.money import grouped
 from billing_site.foundation.periods import Alignment, Interval, Schedule, local_date
 from customers import checks, periodic, subscribing
+from customers.entitled_admin import OverrideInline, ShowsEntitlements
 from customers.forms import AliasForm, CustomerForm, RefusalsShown
 from customers.models import Alias, Contact, Customer, Subscription
 from customers.registering import remove_alias
@@ -87,23 +88,29 @@ class SubscriptionInline(TabularInline):
 
 
 @admin.register(Customer)
-class CustomerAdmin(RefusalsShown, ConfigurationAdmin):
+class CustomerAdmin(ShowsEntitlements, RefusalsShown, ConfigurationAdmin):
     empty_text = "Whoever is billed: by the reference that usage events carry, in one currency."
     form = CustomerForm
-    inlines = (SubscriptionInline, AliasInline, ContactInline)
+    inlines = (SubscriptionInline, OverrideInline, AliasInline, ContactInline)
     list_display = ("name", "reference", "currency", "timezone", "running", "created_at")
     list_filter = ("currency", "country")
     ordering = ("reference",)  # the model's own is not applied to rows that are grouped to be counted
     search_fields = ("name", "reference", "aliases__reference", "email")
     search_help_text = "Name, reference, alias or e-mail"
     show_full_result_count = False
-    actions_detail = ("usage_chart", "subscribe")
-    readonly_fields = ("usage_this_month",)
+    actions_detail = ("usage_chart", "subscribe", "grant")
+    readonly_fields = ("usage_this_month", "entitlements")
+
+    class Media:
+        css = {"all": ["catalog/features.css"]}
 
     def get_fieldsets(self, request: HttpRequest, obj: Customer | None = None) -> Any:
         who = (None, {"fields": ("name", "reference", ("currency", "timezone"))})
         bill = ("On the invoice", {"fields": ("email", "tax_id", "address", "country")})
-        return [who, bill] if obj is None else [who, ("Usage this month", {"fields": ("usage_this_month",)}), bill]
+        if obj is None:
+            return [who, bill]
+        used = ("Usage this month", {"fields": ("usage_this_month",)})
+        return [who, used, ("What it may", {"fields": ("entitlements",)}), bill]
 
     def get_inlines(self, request: HttpRequest, obj: Customer | None) -> Any:
         return self.inlines if obj is not None else (AliasInline, ContactInline)

@@ -40,7 +40,7 @@ class DealAdmin(ConfigurationAdmin):
 
 
 @admin.register(Override)
-class OverrideAdmin(DealAdmin):
+class NegotiatedTermAdmin(DealAdmin):
     empty_text = "Terms of one subscription that are others than its plan's. Negotiate them on its page."
     list_display = ("__str__", "shown_subscription", "customer", "what", "charge", "days", "reason", "created_at")
     list_filter = ("what",)

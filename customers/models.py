@@ -16,6 +16,7 @@ from billing_site.foundation.money import is_currency
 from billing_site.foundation.periods import Alignment, timezones
 from catalog.models import PlanVersion
 from customers import triggers
+from customers.entitlement_models import EntitlementOverride
 from customers.override_models import Override, Redemption
 from customers.plan_move_models import PlanMove, PlanMoveItem
 from meters.models import Meter, Stream
@@ -24,6 +25,7 @@ __all__ = [
     "Alias",
     "Contact",
     "Customer",
+    "EntitlementOverride",
     "MeterClaim",
     "Override",
     "PlanMove",

@@ -138,7 +138,7 @@ def _rows(rows: Sequence[Row], prices: Sequence[Negotiated]) -> tuple[Row, ...]:
 
 def _row(term: Negotiated, position: int) -> Row:
     """Its id is below nothing, which no row of a plan has."""
-    assert term.price is not None  # the database holds it: override_fields_fit_what
+    assert term.price is not None  # the database holds it: term_fields_fit_what
     return Row(-term.id, position, term.match, computing(term.price))
 
 

@@ -87,7 +87,7 @@ class Override(PriceColumns):
         ]
         constraints = [
             ExclusionConstraint(
-                name="override_one_at_a_time",
+                name="term_one_at_a_time",
                 expressions=[
                     (_only_of("subscription_id"), RangeOperators.OVERLAPS),
                     (_SUBJECT, RangeOperators.OVERLAPS),
@@ -102,17 +102,17 @@ class Override(PriceColumns):
                 | Q(what="fee", quantity=None) & _HAS_AMOUNT & _OF_CHARGE & _NO_PERCENT
                 | Q(what="discount", quantity=None, amount=None) & _HAS_PERCENT & _NO_PRICE
                 | Q(what="discount", quantity=None) & ~Q(amount=0) & _HAS_AMOUNT & _OF_CHARGE & _NO_PERCENT,
-                name="override_fields_fit_what",
+                name="term_fields_fit_what",
             ),
-            models.CheckConstraint(condition=PRICE_NOT_NEGATIVE, name="override_price_not_negative"),
+            models.CheckConstraint(condition=PRICE_NOT_NEGATIVE, name="term_price_not_negative"),
             models.CheckConstraint(
                 condition=Q(IS_OBJECT) & ~Q(match__has_key="") & ~Q(HAS_UNFIT_VALUE),
-                name="override_match_is_names_and_texts",
+                name="term_match_is_names_and_texts",
             ),
             models.CheckConstraint(
-                condition=Q(ends_at=None) | Q(ends_at__gte=F("starts_at")), name="override_ends_after_start"
+                condition=Q(ends_at=None) | Q(ends_at__gte=F("starts_at")), name="term_ends_after_start"
             ),
-            models.CheckConstraint(condition=~Q(reason=""), name="override_has_reason"),
+            models.CheckConstraint(condition=~Q(reason=""), name="term_has_reason"),
         ]
 
     def __str__(self) -> str:

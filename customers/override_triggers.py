@@ -44,7 +44,7 @@ OVERRIDE_ONLY_ENDS = _only_ends(
     "starts_at",
     "A negotiated term",
     "A negotiated term never changes, it only ends earlier: make another one from a later day.",
-    "override_only_ends",
+    "term_only_ends",
 )
 REDEMPTION_ONLY_ENDS = _only_ends(
     "a_only_ends",

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
@@ -59,12 +60,14 @@ class RatedLine:
 class Rated:
     """The lines of one request, in the order of the invoice.
 
-    `problems` not empty: it must not be finalized, and why.
+    `problems` not empty: it must not be finalized, and why. `costs_known_at`: when something is priced by cost, the
+    instant up to which what was recorded of costs was known.
     """
 
     key: int
     lines: Sequence[RatedLine]
     problems: Sequence[str] = field(default=())
+    costs_known_at: datetime | None = None
 
 
 def explain(

@@ -8,6 +8,7 @@ The number of queries does not grow with the requests. What goes wrong for one s
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from decimal import Decimal, localcontext
 from itertools import chain
 
@@ -17,12 +18,12 @@ from billing_site.foundation.money import EXACT, ZERO
 from billing_site.foundation.periods import Period
 from catalog.pricing.book import FlatCharge, Timing, UsageCharge
 from catalog.pricing.matrix import Combination, combine
-from customers import commitments, discounting, negotiated
+from customers import commitments, costing, discounting, negotiated
 from customers.commitments import Contradictory
 from customers.fees import fee_line, once_line
 from customers.negotiated import Negotiated
 from customers.rated import LineKind, Rated, RatedLine, Request
-from customers.segments import Segment
+from customers.segments import WHEN, Segment, name_of
 from customers.terms import Terms, failed, gather
 from customers.usage_lines import usage_lines
 from meters import backfills, usage
@@ -53,10 +54,12 @@ def rate(requests: Sequence[Request]) -> dict[int, Rated]:
     terms, rated = gather(requests)
     counting = _counting(terms)
     measured = _measure(terms, counting)
+    terms, known_at = costing.bind(terms, measured)
+    measured = _by_parts(terms, measured)
     with localcontext(EXACT):
         for each in terms:
             try:
-                rated[each.key] = _rated(each, measured[each.key], counting)
+                rated[each.key] = _rated(each, measured[each.key], counting, known_at)
             except TooLarge as error:
                 message = f"{error} No invoice can hold that; look at the events it comes from."
                 rated[each.key] = Rated(each.key, (), (message,))
@@ -160,7 +163,29 @@ def _window(terms: Terms, charge: UsageCharge, segment: Segment, key: int) -> us
     )
 
 
-def _rated(terms: Terms, measured: Measured, counting: Mapping[int, Counting]) -> Rated:
+def _by_parts(terms: Iterable[Terms], measured: dict[int, Measured]) -> dict[int, Measured]:
+    """With the usage of segments in which a cost changes read part by part. No query when there is none."""
+    windows: list[usage.Window] = []
+    places: list[tuple[int, tuple[int, int], str]] = []
+    for each in terms:
+        for charge_id, segments in each.segments.items():
+            for number, segment in enumerate(segments):
+                for part in segment.parts:
+                    places.append((each.key, (charge_id, number), name_of(part)))
+                    whole = _window(each, segment.matrix.charge, segment, len(windows))
+                    windows.append(replace(whole, period=part))
+    if not windows:
+        return measured
+    found = usage.read(windows)
+    cut: dict[int, dict[tuple[int, int], list[usage.Usage]]] = defaultdict(lambda: defaultdict(list))
+    for window, (key, place, name) in zip(windows, places, strict=True):
+        cut[key][place] += [
+            replace(each, dimensions={**each.dimensions, WHEN: name}) for each in found.get(window.key, ())
+        ]
+    return {key: {**by_segment, **cut.get(key, {})} for key, by_segment in measured.items()}
+
+
+def _rated(terms: Terms, measured: Measured, counting: Mapping[int, Counting], known_at: datetime | None) -> Rated:
     lines: list[RatedLine] = []
     problems: list[str] = []
     for charge in sorted(terms.book.charges, key=lambda charge: (charge.position, charge.id)):
@@ -178,7 +203,7 @@ def _rated(terms: Terms, measured: Measured, counting: Mapping[int, Counting]) -
         lines += commitments.of_book(together, of_usage)
     lines += discounting.discount_lines(terms.book, terms.schedule, lines, terms.deals.negotiated, terms.offers())
     _check_sizes(lines)
-    return Rated(terms.key, lines, problems)
+    return Rated(terms.key, lines, problems, known_at if costing.charges_by_cost(terms) else None)
 
 
 def _fees(terms: Terms, charge: FlatCharge) -> Iterator[RatedLine]:

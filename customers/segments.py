@@ -13,11 +13,20 @@ from catalog.pricing.matrix import Matrix
 from catalog.pricing.proration import prorate
 from customers.negotiated import Negotiated
 
+# A dimension that no meter can have: the part of a segment in which usage came.
+WHEN = "\0when"
+
+
+def name_of(part: Period) -> str:
+    """The value of WHEN, as explanations show it."""
+    return f"from {part.start:%Y-%m-%d %H:%M} UTC"
+
 
 @dataclass(frozen=True)
 class Segment:
     """A charge as it holds in `period`: `used_days` local days of the `full_days` of its billing period.
 
+    `parts`: of the period, when costs change within it: usage then says in which of them it came, by `WHEN`.
     `negotiated`: what of it holds for this subscription alone; the matrix has it already.
     """
 
@@ -25,6 +34,7 @@ class Segment:
     matrix: Matrix
     used_days: int
     full_days: int
+    parts: tuple[Period, ...] = ()
     negotiated: tuple[Negotiated, ...] = ()
 
     def included(self) -> Decimal:

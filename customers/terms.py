@@ -187,7 +187,7 @@ def _segment(matrix: Matrix, schedule: Schedule, part: Period, agreed: Sequence[
     charge = negotiated.usage_charge(matrix.charge, held)
     if charge is not matrix.charge:
         matrix = matrix.of(charge) if charge.rows is matrix.charge.rows else Matrix(charge)
-    return Segment(part, matrix, *days_of(schedule, part), held)
+    return Segment(part, matrix, *days_of(schedule, part), negotiated=held)
 
 
 def _together(book: PriceBook, schedule: Schedule, period: Period, agreed: Sequence[Negotiated]) -> list[Together]:

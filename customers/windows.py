@@ -62,6 +62,17 @@ def windows(period: Period, step: Step | None, timezone: str) -> Iterator[Period
         start = end
 
 
+def window_at(instant: datetime, step: Step, timezone: str) -> Period:
+    """The whole window that `instant` lies in."""
+    day = local_date(instant, timezone)
+    if step in _INTERVALS:
+        return Schedule(_INTERVALS[step], Alignment.CALENDAR, day, timezone).period_at(instant)
+    start = midnight(day, timezone)
+    if step is Step.HOUR:
+        start += (instant - start) // HOUR * HOUR
+    return Period(start, _end(instant, step, timezone))
+
+
 def _end(instant: datetime, step: Step, timezone: str) -> datetime:
     """The end of the window that `instant` lies in."""
     day = local_date(instant, timezone)

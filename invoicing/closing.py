@@ -116,7 +116,7 @@ def _write_totals(
             """
             UPDATE invoicing_invoice invoice
                SET version_id = result.version, total = result.total,
-                   hold_reason = result.held, rated_at = statement_timestamp(),
+                   hold_reason = result.held, rated_at = statement_timestamp(), costs_known_at = result.costs_known_at,
                    seller = %(seller)s::jsonb,
                    bill_to = jsonb_build_object(
                      'reference', customer.reference, 'name', customer.name, 'email', customer.email,
@@ -127,8 +127,8 @@ def _write_totals(
                    finalized_at = CASE WHEN %(closing)s AND result.held = '' AND result.lines = 0
                                        THEN statement_timestamp() END
               FROM unnest(%(ids)s::bigint[], %(totals)s::numeric[], %(held)s::text[], %(lines)s::int[],
-                          %(versions)s::bigint[])
-                     AS result(id, total, held, lines, version),
+                          %(versions)s::bigint[], %(costs)s::timestamptz[])
+                     AS result(id, total, held, lines, version, costs_known_at),
                    customers_customer customer
              WHERE invoice.id = result.id AND invoice.status = 'draft' AND customer.id = invoice.customer_id
             """,
@@ -140,6 +140,7 @@ def _write_totals(
                 "held": ["\n".join(held[each.key]) for each in results],
                 "versions": [versions[each.key] for each in results],
                 "lines": [len(each.lines) for each in results],
+                "costs": [each.costs_known_at for each in results],
             },
         )
         if cursor.rowcount != len(results):

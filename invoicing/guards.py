@@ -269,7 +269,7 @@ TERMS_AFTER_CLOSED = pgtrigger.Trigger(
     }
         IF (TG_OP = 'INSERT' AND NEW.starts_at < closed) OR (TG_OP = 'UPDATE' AND NEW.ends_at < closed) THEN
             RAISE EXCEPTION 'What is before % is invoiced: choose that day or a later one.', {_DAY}
-                USING ERRCODE = 'check_violation', CONSTRAINT = 'override_after_closed';
+                USING ERRCODE = 'check_violation', CONSTRAINT = 'term_after_closed';
         END IF;
         RETURN NEW;
     """,

@@ -166,6 +166,9 @@ class Invoice(models.Model):
         help_text="Your name, address and tax id as they stood at finalization.",
     )
     rated_at = models.DateTimeField(null=True)
+    costs_known_at = models.DateTimeField(
+        null=True, help_text="Priced by cost as far as costs were recorded by then; empty: nothing is priced by cost."
+    )
     finalized_at = models.DateTimeField(null=True)
     created_at = models.DateTimeField(db_default=Now())
 

@@ -56,10 +56,9 @@ def longs(values: Sequence[int]) -> Longs:
 
 
 def instants(values: Sequence[datetime]) -> Instants:
-    """As timestamptz[]."""
-    return Instants(
-        _header(Instants, len(values)) + _of_64_bits([(value - POSTGRES_EPOCH) // MICROSECOND for value in values])
-    )
+    """As timestamptz[]. Few of them differ."""
+    microseconds = {value: (value - POSTGRES_EPOCH) // MICROSECOND for value in set(values)}
+    return Instants(_header(Instants, len(values)) + _of_64_bits([microseconds[value] for value in values]))
 
 
 def _header(kind: type[Array], count: int) -> bytes:

@@ -91,7 +91,7 @@ def _count(held: Backfill, definition: Definition, closed_until: datetime | None
     """Count the next events; whether anything is left to do for the job."""
     events, received, cursor = _read(held, definition)
     added = add_up(events, {definition.event_type: [definition]}, strict=False)
-    counted = added.counted(interning.make(added.series(), ()), received)
+    counted = added.counted(added.located(interning.make(added.series(), ())), received)
     if counted.tallies:
         ingest.add(counted, closed_until)
     backfill_leases.counted(held, cursor, len(events))

@@ -1,11 +1,12 @@
 """What events add to buckets. Pure."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from operator import itemgetter
-from typing import Any, NamedTuple
+from functools import partial
+from operator import attrgetter, itemgetter
+from typing import Any, NamedTuple, cast
 
 from meters.aggregation import Aggregation, Hourly, Keeps, Kept
 from meters.decoding import Batch, Rejected, SentEvent, reject
@@ -47,6 +48,10 @@ class Tally(NamedTuple):
     events: int
 
 
+# The same as calling it, at a third of the cost: a batch may have one for each label of each event.
+_tally = cast("Callable[[tuple[Kept, int]], Tally]", partial(tuple.__new__, Tally))
+
+
 class Point(NamedTuple):
     """A value at its instant. Of two at one instant the one of the greater `event` came later."""
 
@@ -74,10 +79,10 @@ class Counted:
 
 Reading = tuple[Definition, Dimensions, list[Found]]
 """What one meter reads from one event."""
-_Place = tuple[int, str, str, Dimensions, int]
-"""Meter, customer, subscription, the dimension values that all labels share, hours since the epoch."""
-_Cell = tuple[SeriesKey, Definition, datetime, "list[Any]"]
-"""A series in an hour, and what is kept of its values and how many events went into it."""
+Where = tuple[int, str, str, Dimensions]
+"""Meter, customer, subscription, the dimension values that all labels share: with a label, it is a series."""
+Ids = Mapping[Where, Mapping[str, int]]
+"""The ids of series, by label."""
 
 
 @dataclass
@@ -88,21 +93,18 @@ class Added:
     time.
     """
 
-    _meters: dict[int, Definition] = field(default_factory=dict)
-    _tallies: dict[_Place, dict[str, list[Any]]] = field(default_factory=dict)
-    _points: list[tuple[SeriesKey, tuple[str, str], datetime, Decimal]] = field(default_factory=list)
-    _values: set[tuple[SeriesKey, datetime, str]] = field(default_factory=set)
-    _cells: list[_Cell] = field(default_factory=list)
+    meters: dict[int, Definition] = field(default_factory=dict)
+    # By where, hours since the epoch, and label: what is kept of the values, and how many events went into it.
+    tallies: dict[Where, dict[int, dict[str, list[Any]]]] = field(default_factory=dict)
+    points: list[tuple[Where, str, str, datetime, Decimal]] = field(default_factory=list)
+    values: set[tuple[Where, str, datetime, str]] = field(default_factory=set)
 
     def add(self, event: SentEvent, readings: Iterable[Reading]) -> None:
         """Fold in what the meters of its type read from an event."""
         hour = (event.timestamp - _EPOCH) // HOUR
         for definition, base, found in readings:
-            place = (definition.id, event.customer, event.subscription, base, hour)
-            labels = self._tallies.get(place)
-            if labels is None:
-                self._meters[definition.id] = definition
-                labels = self._tallies[place] = {}
+            where = (definition.id, event.customer, event.subscription, base)
+            labels = self._labels(where, hour, definition)
             fold = definition.aggregation.fold
             for label, number, _ in found:
                 tally = labels.get(label)
@@ -112,62 +114,92 @@ class Added:
                     tally[0] = fold(tally[0], number)
                     tally[1] += 1
             if definition.aggregation.keeps is not Keeps.NOTHING:
-                self._keep(event, definition, base, found)
+                self._keep(event, definition, where, found)
 
-    def _keep(self, event: SentEvent, definition: Definition, base: Dimensions, found: Iterable[Found]) -> None:
+    def _labels(self, where: Where, hour: int, definition: Definition) -> dict[str, list[Any]]:
+        hours = self.tallies.get(where)
+        if hours is None:
+            self.meters[definition.id] = definition
+            hours = self.tallies[where] = {}
+        labels = hours.get(hour)
+        if labels is None:
+            labels = hours[hour] = {}
+        return labels
+
+    def include(self, other: "Added") -> None:
+        """Fold in what other events add, read by the same definitions; `other` is used up."""
+        for where, hours in other.tallies.items():
+            definition = other.meters[where[0]]
+            fold = definition.aggregation.fold
+            for hour, theirs in hours.items():
+                labels = self._labels(where, hour, definition)
+                for label, tally in theirs.items():
+                    mine = labels.setdefault(label, tally)
+                    if mine is not tally:
+                        mine[0] = fold(mine[0], tally[0])
+                        mine[1] += tally[1]
+        self.points += other.points
+        self.values |= other.values
+
+    def _keep(self, event: SentEvent, definition: Definition, where: Where, found: Iterable[Found]) -> None:
         for label, number, text in found:
-            series = series_key(definition, event.customer, event.subscription, base, label)
             if definition.aggregation.keeps is Keeps.POINTS:
-                self._points.append((series, (event.customer, event.reference), event.timestamp, Decimal(number)))
+                self.points.append((where, label, event.reference, event.timestamp, Decimal(number)))
             else:
-                self._values.add((series, hour_of(event.timestamp), text))
+                self.values.add((where, label, hour_of(event.timestamp), text))
 
     def keeps_points(self) -> bool:
         """Whether any event gives a value that must be told from another at the same instant."""
-        return bool(self._points)
+        return bool(self.points)
 
-    def cells(self) -> list[_Cell]:
-        """Every series and hour. Not to be asked before all events are in."""
-        if not self._cells:
-            self._cells = list(self._every_cell())
-        return self._cells
+    def labels(self) -> Iterator[tuple[Where, Collection[str]]]:
+        """Every series, by where and label."""
+        for where, hours in self.tallies.items():
+            if len(hours) == 1:
+                yield where, next(iter(hours.values()))
+            else:
+                yield where, {label: None for labels in hours.values() for label in labels}
 
-    def _every_cell(self) -> Iterator[_Cell]:
-        hours = {hour: _EPOCH + hour * HOUR for hour in {place[-1] for place in self._tallies}}
-        for (meter, customer, subscription, base, hour), labels in self._tallies.items():
-            definition, instant = self._meters[meter], hours[hour]
-            for label, tally in labels.items():
-                yield series_key(definition, customer, subscription, base, label), definition, instant, tally
+    def key(self, where: Where, label: str) -> SeriesKey:
+        """The series of a label."""
+        meter, customer, subscription, base = where
+        return series_key(self.meters[meter], customer, subscription, base, label)
 
     def series(self) -> set[SeriesKey]:
-        return {cell[0] for cell in self.cells()}
+        return {self.key(where, label) for where, labels in self.labels() for label in labels}
 
-    def counted(self, ids: Mapping[SeriesKey, int], events: Mapping[tuple[str, str], int]) -> Counted:
+    def located(self, ids: Mapping[SeriesKey, int]) -> Ids:
+        """The ids of series by where and label, which `counted` asks for."""
+        return {where: {label: ids[self.key(where, label)] for label in labels} for where, labels in self.labels()}
+
+    def counted(self, ids: Ids, events: Mapping[tuple[str, str], int]) -> Counted:
         """The same with the ids of series and, where there are points, of events by (customer, reference)."""
         counted = Counted()
-        changes = counted.changes
-        for series, definition, hour, (kept, count) in self.cells():
-            tallies = counted.tallies.get(definition.aggregation.hourly)
-            if tallies is None:
-                tallies = counted.tallies[definition.aggregation.hourly] = {}
-            customer = series.customer
-            key = (customer, ids[series], hour)
-            other = tallies.get(key)
-            if other is None:
-                tallies[key] = Tally(kept, count)
-            else:  # beyond a limit several combinations are counted at one series
-                tallies[key] = Tally(definition.aggregation.fold(other.quantity, kept), other.events + count)
-            changed = (customer, definition.id)
-            if changed not in changes or changes[changed] > hour:
-                changes[changed] = hour
+        instants = {hour: _EPOCH + hour * HOUR for hours in self.tallies.values() for hour in hours}
+        for where, hours in self.tallies.items():
+            meter, customer, _, _ = where
+            aggregation, located = self.meters[meter].aggregation, ids[where]
+            tallies = counted.tallies.setdefault(aggregation.hourly, {})
+            for hour, labels in hours.items():
+                instant = instants[hour]
+                for label, (kept, count) in labels.items():
+                    key = (customer, located[label], instant)
+                    other = tallies.get(key)
+                    if other is None:
+                        tallies[key] = _tally((kept, count))
+                    else:  # beyond a limit several combinations are counted at one series
+                        tallies[key] = Tally(aggregation.fold(other.quantity, kept), other.events + count)
+            changed, first = (customer, meter), instants[min(hours)]
+            if changed not in counted.changes or counted.changes[changed] > first:
+                counted.changes[changed] = first
         counted.tallies = {
             kind: dict(sorted(of_kind.items(), key=itemgetter(0))) for kind, of_kind in sorted(counted.tallies.items())
         }
         counted.points = [
-            (series.customer, ids[series], Point(timestamp, events[event], number))
-            for series, event, timestamp, number in self._points
+            (where[1], ids[where][label], Point(timestamp, events[where[1], reference], number))
+            for where, label, reference, timestamp, number in self.points
         ]
-        counted.values = {(series.customer, ids[series], hour, text) for series, hour, text in self._values}
+        counted.values = {(where[1], ids[where][label], hour, text) for where, label, hour, text in self.values}
         return counted
 
 
@@ -175,19 +207,25 @@ class Added:
 class Prepared:
     """A batch ready to be stored: each reference once, in the order in which everybody locks; what all of them add.
 
-    `repeated`: how many events of the batch named a reference that an earlier one had.
+    `received`: the same events in the order in which they came. `repeated`: how many events of the batch named a
+    reference that an earlier one had. `several`: it was made of several batches.
     """
 
     events: list[SentEvent]
+    received: list[SentEvent]
     added: Added
     rejected: list[Rejected]
     repeated: int
+    several: bool = False
 
     def needs_order(self) -> bool:
         """Whether two events of a type at one instant were sent in another order than that of their references.
 
-        Which of them came later matters to the latest value, and also to a meter that is made after them.
+        Which of them came later matters to the latest value, and also to a meter that is made after them. Several
+        batches are always said to: they have no indexes in common.
         """
+        if self.several:
+            return True
         places: dict[tuple[str, datetime], int] = {}
         for event in self.events:
             instant = event.type, event.timestamp
@@ -196,8 +234,10 @@ class Prepared:
             places[instant] = event.index
         return False
 
-    def series(self) -> set[SeriesKey]:
-        return self.added.series()
+    def places(self) -> list[int]:
+        """The place of each of `events` among those received."""
+        found = {(event.customer, event.reference): place for place, event in enumerate(self.received)}
+        return [found[event.customer, event.reference] for event in self.events]
 
     def streams(self) -> set[tuple[str, str]]:
         return {(event.customer, event.type) for event in self.events}
@@ -218,7 +258,17 @@ def prepare(batch: Batch, by_type: Mapping[str, Sequence[Definition]]) -> Prepar
         else:
             repeated += 1
     rejected.sort(key=lambda each: each.index)
-    return Prepared([kept[key] for key in sorted(kept)], added, rejected, repeated)
+    return Prepared([kept[key] for key in sorted(kept)], list(kept.values()), added, rejected, repeated)
+
+
+def merge(several: Sequence[Prepared]) -> Prepared:
+    """Several batches as one, in the order in which they came; their references differ. What they add is used up."""
+    added = Added()
+    for each in several:
+        added.include(each.added)
+    received = [event for each in several for event in each.received]
+    events = sorted(received, key=attrgetter("customer", "reference"))
+    return Prepared(events, received, added, [], 0, several=True)
 
 
 def add_up(events: Iterable[SentEvent], by_type: Mapping[str, Sequence[Definition]], *, strict: bool = True) -> Added:

@@ -8,6 +8,7 @@ Locks are taken in one order by everybody: the definitions (shared), events by (
 buckets by (customer, series, hour), the totals of closed days by (customer, series, day), and the different values.
 """
 
+import os
 import random
 import time
 from collections.abc import Callable, Mapping
@@ -17,9 +18,9 @@ from uuid import UUID
 
 from django.db import IntegrityError, OperationalError, connection, transaction
 
-from meters import arrays, buckets, event_rows, interning, registry
-from meters.counting import Added, Counted, Prepared, add_up, prepare
-from meters.database import columns, copy, pipeline, rows, send
+from meters import arrays, buckets, combining, event_rows, interning, registry
+from meters.counting import Added, Counted, Ids, Prepared, Where, add_up, merge, prepare
+from meters.database import columns, copy, pipeline, rows, send, send_commit
 from meters.decoding import Batch, Rejected
 from meters.exact_json import to_text
 from meters.registry import Registry
@@ -30,13 +31,17 @@ SLOTS = 8
 ATTEMPTS = 8
 # A COPY is a round trip more, which fewer events than these do not win back.
 FEW = 5
+# Larger batches have a transaction of their own: who sends few events is not kept waiting for those of many.
+MOST_TOGETHER = 2_000
 _LOCKED_OUT = ("40P01", "40001")  # a deadlock, a serialization failure
 _FOREIGN_KEY = "23503"  # a meter and its series were deleted meanwhile
 _UNIQUE = "23505"
 
 _COPY_EVENTS = f"COPY meters_event ({event_rows.COLUMNS}) FROM STDIN (FORMAT BINARY)"
 _COPY_EVENTS_IN_ORDER = f"COPY meters_event (id, {event_rows.COLUMNS}) FROM STDIN (FORMAT BINARY)"
-_IDS = "SELECT nextval(pg_get_serial_sequence('meters_event', 'id')) FROM generate_series(1, %b)"
+# The name is looked up once: in the list of columns it would be again for each row, which costs five times the number.
+_NEXT_ID = "nextval((SELECT pg_get_serial_sequence('meters_event', 'id')::regclass))"
+_IDS = f"SELECT array_agg(id) FROM (SELECT {_NEXT_ID} AS id FROM generate_series(1, %b)) AS given"  # noqa: S608 - likewise
 
 # Uses the unique index event_once.
 _INSERT_EVENTS = """
@@ -50,11 +55,11 @@ _INSERT_EVENTS = """
 """
 # Likewise, when events at one instant must be told apart: ids are given in the order of the body, which is the order in
 # which events were received, and rows are locked in the order of references.
-_INSERT_EVENTS_IN_ORDER = """
+_INSERT_EVENTS_IN_ORDER = f"""
     INSERT INTO meters_event (id, customer, reference, type, timestamp, value, status, subscription, properties)
     SELECT id, customer, reference, type, timestamp, value, status, subscription, properties::jsonb
     FROM (
-        SELECT nextval(pg_get_serial_sequence('meters_event', 'id')) AS id, sent.*
+        SELECT {_NEXT_ID} AS id, sent.*
         FROM (
             SELECT * FROM unnest(
                 %b::text[], %b::text[], %b::text[], %b::timestamptz[], %b::numeric[], %b::text[], %b::text[],
@@ -66,7 +71,7 @@ _INSERT_EVENTS_IN_ORDER = """
     ORDER BY customer COLLATE "C", reference COLLATE "C"
     ON CONFLICT (customer, reference) WHERE replaces IS NULL DO NOTHING
     RETURNING customer, reference, id
-"""
+"""  # noqa: S608 - made of the constant above
 _INSERT_CHANGES = """
     INSERT INTO meters_usagechange (customer, meter_id, hour)
     SELECT * FROM unnest(%b::text[], %b::bigint[], %b::timestamptz[])
@@ -85,29 +90,42 @@ class Outcome:
 Note = Callable[[Outcome], None]
 
 
+@dataclass(frozen=True)
+class _Ready:
+    """A batch that was read by `definitions`, and the ids of its series."""
+
+    prepared: Prepared
+    ids: Ids
+    definitions: Registry
+
+
 def accept(batch: Batch, note: Note | None = None) -> Outcome:
     """Store and count a batch, each (customer, reference) once for ever; on return it is committed.
 
-    `note` writes down what became of it in the same transaction; it is called again when that is tried again.
+    `note` writes down what became of it in the same transaction; it is called again when that is tried again. Without
+    it, threads of a process that come at the same time share one transaction, whose failure is none of theirs: each is
+    then tried by itself.
 
     Raises Django's OperationalError or InterfaceError when the database is away or too busy: then the same batch may be
     sent again, whatever became of it.
     """
     if not batch.events:
         return _nothing(batch, note)
-    carefully = len(batch.events) < FEW
+    carefully = _few(len(batch.events))
+    together = note is None and len(batch.events) <= MOST_TOGETHER
     for attempt in range(1, ATTEMPTS + 1):
         try:
-            return _accept(batch, registry.cached(), note, carefully=carefully)
+            ready = _read(batch, registry.cached())
+            if together:
+                together = False
+                return _together(ready, len(batch.events))
+            return _outcome(ready.prepared, _store(ready, note, carefully=carefully))
+        except combining.Apart:
+            continue
         except registry.DefinitionsChanged:
             registry.load()
         except (OperationalError, IntegrityError) as error:
-            if attempt == ATTEMPTS or not _may_work_again(error, carefully=carefully):
-                raise
-            if _sqlstate(error) == _UNIQUE:
-                carefully = True
-            else:
-                time.sleep(random.uniform(0, 0.01 * 2**attempt))  # noqa: S311
+            carefully = _try_again(error, attempt, carefully=carefully)
     raise OperationalError("The meters were changed again and again while the events were counted.")
 
 
@@ -119,19 +137,66 @@ def _nothing(batch: Batch, note: Note | None) -> Outcome:
     return outcome
 
 
-def _accept(batch: Batch, definitions: Registry, note: Note | None, *, carefully: bool) -> Outcome:
+def _few(events: int) -> bool:
+    return events < FEW
+
+
+def _read(batch: Batch, definitions: Registry) -> _Ready:
     prepared = prepare(batch, definitions.by_type)
-    ids = interning.intern(prepared.series(), prepared.streams(), definitions.revision)
+    ids = interning.intern(prepared.added, prepared.streams(), definitions.revision)
+    return _Ready(prepared, ids, definitions)
+
+
+def _store(ready: _Ready, note: Note | None, *, carefully: bool) -> "Stored":
+    """Store, and count what was new, in one transaction."""
+    prepared, definitions = ready.prepared, ready.definitions
     with transaction.atomic(durable=True):
         stored, closed_until = (_store_new if carefully else _store_all)(prepared, definitions.revision)
-        duplicates = len(prepared.events) - len(stored) + prepared.repeated
-        outcome = Outcome(len(stored), duplicates, prepared.rejected)
         if note is not None:
-            note(outcome)
-        counted = _of_stored(prepared, stored, definitions).counted(ids, stored)
+            note(_outcome(prepared, stored))
+        counted = _of_stored(prepared, stored, definitions).counted(ready.ids, stored)
         if counted.tallies:
-            add(counted, closed_until)
-    return outcome
+            add(counted, closed_until, commit=note is None)
+    return stored
+
+
+def _outcome(prepared: Prepared, stored: "Stored", others: int = 0) -> Outcome:
+    """What became of a batch, of which together with `others` events `stored` were new."""
+    accepted = len(prepared.events)
+    if len(stored) < accepted + others:
+        accepted = sum((event.customer, event.reference) in stored for event in prepared.events)
+    return Outcome(accepted, len(prepared.events) - accepted + prepared.repeated, prepared.rejected)
+
+
+def _store_several(several: list[_Ready]) -> list[Outcome]:
+    """Store what threads have brought at the same time. Raises Apart where that would not be as if each came alone."""
+    if len(several) == 1:
+        [ready] = several
+        return [_outcome(ready.prepared, _store(ready, None, carefully=_few(len(ready.prepared.events))))]
+    first = several[0].definitions
+    keys = {(event.customer, event.reference) for ready in several for event in ready.prepared.events}
+    events = sum(len(ready.prepared.events) for ready in several)
+    if len(keys) < events or any(ready.definitions.revision != first.revision for ready in several):
+        raise combining.Apart
+    merged = merge([ready.prepared for ready in several])
+    stored = _store(_Ready(merged, _ids(several), first), None, carefully=_few(len(keys)))
+    return [_outcome(ready.prepared, stored, len(keys) - len(ready.prepared.events)) for ready in several]
+
+
+def _ids(several: list[_Ready]) -> Ids:
+    """All of them: of one place, different batches may know different labels."""
+    found: dict[Where, Mapping[str, int]] = {}
+    for ready in several:
+        for where, labels in ready.ids.items():
+            known = found.setdefault(where, labels)
+            if known is not labels:
+                found[where] = {**known, **labels}
+    return found
+
+
+_together = combining.Together(_store_several, MOST_TOGETHER)
+# Whoever was at work in another process is not in this one.
+os.register_at_fork(after_in_child=lambda: _together.__init__(_store_several, MOST_TOGETHER))  # type: ignore[misc]
 
 
 Stored = Mapping[tuple[str, str], int]
@@ -147,14 +212,15 @@ def _store_all(prepared: Prepared, revision: UUID | None) -> tuple[Stored, datet
     in_order = prepared.added.keeps_points() or prepared.needs_order()
     with pipeline():
         in_force = registry.send_shared_lock()
-        given = send(_IDS, len(keys)) if in_order else None
+        given = send(_IDS, len(keys), prepare=True) if in_order else None
     closed_until = registry.check(in_force, revision)
     if given is None:
         copy(_COPY_EVENTS, event_rows.rows(prepared.events))
         return dict.fromkeys(keys, 0), closed_until
     # Ids tell events at one instant apart: they are given in the order of the body, in which events were received.
-    received = sorted(prepared.events, key=lambda event: event.index)
-    ids = {(event.customer, event.reference): key for event, (key,) in zip(received, rows(given), strict=True)}
+    [(numbers,)] = rows(given)
+    received = ((event.customer, event.reference) for event in prepared.received)
+    ids = dict(zip(received, sorted(numbers), strict=True))
     copy(_COPY_EVENTS_IN_ORDER, event_rows.rows(prepared.events, ids))
     return ids, closed_until
 
@@ -177,7 +243,7 @@ def _store_new(prepared: Prepared, revision: UUID | None) -> tuple[Stored, datet
     with pipeline():
         in_force = registry.send_shared_lock()
         in_order = prepared.needs_order()
-        places = [[event.index for event in prepared.events]] if in_order else []
+        places = [prepared.places()] if in_order else []
         stored = send(
             _INSERT_EVENTS_IN_ORDER if in_order else _INSERT_EVENTS, *columns(table, 8), *places, prepare=True
         )
@@ -192,8 +258,8 @@ def _of_stored(prepared: Prepared, stored: Stored, definitions: Registry) -> Add
     return add_up(new, definitions.by_type)
 
 
-def add(counted: Counted, closed_until: datetime | None) -> None:
-    """Write what some events add, in the transaction that stores them or notes that they are counted.
+def add(counted: Counted, closed_until: datetime | None, *, commit: bool = False) -> None:
+    """Write what some events add, in the transaction that stores them or notes that they are counted; and commit it.
 
     The caller holds the definitions' lock, under which it read until when days are closed.
     """
@@ -205,14 +271,22 @@ def add(counted: Counted, closed_until: datetime | None) -> None:
         buckets.send_points(counted.points)
         buckets.send_tallies(counted.tallies, slot, closed_until)
         buckets.send_values(counted.values)
+        if commit:
+            send_commit()
 
 
-def _may_work_again(error: OperationalError | IntegrityError, *, carefully: bool) -> bool:
+def _try_again(error: OperationalError | IntegrityError, attempt: int, *, carefully: bool) -> bool:
+    """Whether to try again carefully, after a while where others are in the way. Raises what will not work again."""
     sqlstate = _sqlstate(error)
     if sqlstate == _FOREIGN_KEY:
         interning.forget()
         registry.load()
-    return sqlstate in (*_LOCKED_OUT, _FOREIGN_KEY) or (sqlstate == _UNIQUE and not carefully)
+    taken = sqlstate == _UNIQUE and not carefully
+    if attempt == ATTEMPTS or not (taken or sqlstate in (*_LOCKED_OUT, _FOREIGN_KEY)):
+        raise error
+    if not taken:
+        time.sleep(random.uniform(0, 0.01 * 2**attempt))  # noqa: S311
+    return carefully or taken
 
 
 def _sqlstate(error: OperationalError | IntegrityError) -> str | None:

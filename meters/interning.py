@@ -6,14 +6,14 @@ from uuid import UUID
 from django.db import transaction
 
 from meters import placing, registry
-from meters.counting import SeriesKey
+from meters.counting import Added, Ids, SeriesKey, Where
 from meters.database import columns, pipeline, send
 
 # Forgetting costs one more query, so what is kept is simply dropped when it grows beyond this.
 CACHE_LIMIT = 200_000
 
 
-_series: dict[SeriesKey, int] = {}
+_series: dict[Where, dict[str, int]] = {}
 _streams: set[tuple[str, str]] = set()
 
 
@@ -29,9 +29,7 @@ _INSERT_STREAMS = """
 """
 
 
-def intern(
-    keys: Collection[SeriesKey], streams: Collection[tuple[str, str]], revision: UUID | None
-) -> Mapping[SeriesKey, int]:
+def intern(added: Added, streams: Collection[tuple[str, str]], revision: UUID | None) -> Ids:
     """The id of every series, made if need be; streams are noted. No query when this process knows them already.
 
     Raises DefinitionsChanged when `revision`, by which the events were read, is no longer in force.
@@ -39,20 +37,25 @@ def intern(
     if revision != _Known.revision:
         forget()
         _Known.revision = revision
-    # One look-up each: another thread may forget all of it at any moment.
-    found = {key: _series.get(key) for key in keys}
-    known = {key: series for key, series in found.items() if series is not None}
-    unknown = [key for key in found if key not in known] if len(known) < len(found) else []
+    found: dict[Where, dict[str, int]] = {}
+    unknown: list[tuple[Where, str]] = []
+    for where, labels in added.labels():
+        # One look-up each: another thread may forget all of it at any moment.
+        known = found[where] = _series.get(where) or {}
+        unknown += [(where, label) for label in labels if label not in known]
     unseen = [stream for stream in streams if stream not in _streams]
     if not unknown and not unseen:
-        return known
+        return found
     with transaction.atomic(durable=True):
         with pipeline():
             in_force = registry.send_shared_lock()
         registry.check(in_force, revision)
-        made = make(unknown, unseen)
-    _remember(made, unseen)
-    return {**known, **made}
+        keys = {each: added.key(*each) for each in unknown}
+        made = make(set(keys.values()), unseen)
+    for (where, label), key in keys.items():
+        found[where] = {**found[where], label: made[key]}
+    _remember({where: found[where] for where, _ in unknown}, unseen)
+    return found
 
 
 def make(keys: Collection[SeriesKey], streams: Iterable[tuple[str, str]]) -> dict[SeriesKey, int]:
@@ -67,7 +70,7 @@ def forget() -> None:
     _streams.clear()
 
 
-def _remember(series: Mapping[SeriesKey, int], streams: Collection[tuple[str, str]]) -> None:
+def _remember(series: Mapping[Where, dict[str, int]], streams: Collection[tuple[str, str]]) -> None:
     if len(_series) > CACHE_LIMIT or len(_streams) > CACHE_LIMIT:
         forget()
     _series.update(series)

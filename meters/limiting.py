@@ -37,15 +37,15 @@ def _use(name: str, events: int) -> int:
     if time.monotonic() < _Pause.until:
         return 0
     try:
-        with _redis(settings.REDIS_URL).pipeline(transaction=False) as pipeline:
-            pipeline.incrby(name, events)
-            pipeline.expire(name, 2 * WINDOW_SECONDS)
-            used, _ = pipeline.execute()
+        redis = _redis(settings.REDIS_URL)
+        used = int(redis.incrby(name, events))
+        if used == events:  # the first of the window
+            redis.expire(name, 2 * WINDOW_SECONDS)
     except RedisError as error:
         _Pause.until = time.monotonic() + PAUSE_SECONDS
         logger.warning("ingest_limit_not_checked", error=type(error).__name__)
         return 0
-    return int(used)
+    return used
 
 
 @lru_cache(maxsize=4)

@@ -1,7 +1,7 @@
 """How calls went: succeeded, failed, and what the failed ones used. Failed events are kept and never billed."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
 
@@ -12,7 +12,7 @@ from meters import registry
 from meters.attribution import values_of
 from meters.extraction import Definition
 from meters.models import Event
-from meters.scanning import Part, in_time, scan
+from meters.scanning import Part, Scanned, in_time, scan
 
 # Each stream by the index event_customer_type_time; the aggregate keeps the planner from reading events otherwise.
 _COUNTS = """
@@ -32,6 +32,8 @@ _COUNTS = """
     ORDER BY counted.failed DESC, stream.customer, stream.type
 """
 _ADDED_UP = ("count", "sum")
+
+Note = Callable[[Scanned, Definition], None]
 
 
 @dataclass(frozen=True)
@@ -60,22 +62,23 @@ def error_rate(succeeded: int, failed: int) -> Decimal:
     return share.quantize(Decimal("0.01"), rounding=ROUND_HALF_UP)
 
 
-def outcomes(part: Part) -> tuple[list[Outcomes], list[Definition]]:
+def outcomes(part: Part, note: Note | None = None) -> tuple[list[Outcomes], list[Definition]]:
     """By customer and type, most failed first, and the meters that read something of a failed call, by code.
 
-    Two statements. Raises `meters.scanning.TooMuch`.
+    `note` is told of every failed call and meter that adds up of its type. Two statements. Raises
+    `meters.scanning.TooMuch`.
     """
     with in_time(), connection.cursor() as cursor:
         cursor.execute(_COUNTS, part.parameters())
         counts = cursor.fetchall()
-    failed, seen = _failed(part) if any(row[3] for row in counts) else ({}, {})
+    failed, seen = _failed(part, note) if any(row[3] for row in counts) else ({}, {})
     rows = [
         Outcomes(customer, kind, good, bad, failed.get((customer, kind), {})) for customer, kind, good, bad in counts
     ]
     return rows, sorted(seen.values(), key=lambda definition: definition.code)
 
 
-def _failed(part: Part) -> tuple[dict[tuple[str, str], dict[int, Decimal]], dict[int, Definition]]:
+def _failed(part: Part, note: Note | None) -> tuple[dict[tuple[str, str], dict[int, Decimal]], dict[int, Definition]]:
     by_type: Mapping[str, Sequence[Definition]] = registry.current().by_type
     sums: dict[tuple[str, str], dict[int, Decimal]] = defaultdict(dict)
     seen: dict[int, Definition] = {}
@@ -84,6 +87,8 @@ def _failed(part: Part) -> tuple[dict[tuple[str, str], dict[int, Decimal]], dict
         for definition in by_type.get(event.type, ()):
             if definition.aggregation.key not in _ADDED_UP:
                 continue
+            if note is not None:
+                note(event, definition)
             for quantity in values_of(definition, event):
                 seen[definition.id] = definition
                 row[definition.id] = EXACT.add(row.get(definition.id, ZERO), quantity)

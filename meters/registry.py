@@ -1,7 +1,7 @@
 """The definitions in force, cached per process and checked against the database's revision."""
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -20,8 +20,8 @@ from meters.triggers import DEFINITIONS_LOCK
 REVISION = "SELECT revision FROM meters_definitionrevision"
 _IN_FORCE = "SELECT revision, (SELECT closed_until FROM meters_dayclosing) FROM meters_definitionrevision"
 # By the unique index backfill_at_work_once.
-_STANDING = f"""
-    SELECT ({REVISION}), ARRAY(
+STANDING = f"""
+    ({REVISION}), ARRAY(
         SELECT meter_id FROM meters_backfill WHERE status IN ('counting', 'failed') AND counted_at IS NULL
     )
 """  # noqa: S608 - made of the constant above
@@ -54,12 +54,16 @@ def cached() -> Registry:
 
 def current() -> Registry:
     """What is in force now: one query, and a few more after a change."""
+    return standing(*_standing())
+
+
+def standing(in_force: UUID | None, counting: Collection[int]) -> Registry:
+    """The same for who has read the two columns of STANDING in a statement of its own. No query unless it changed."""
     known = _Cache.registry
-    in_force, counting = _standing()
     if in_force != known.revision:
         known = load()
         _, counting = _standing()
-    return replace(known, counting=counting)
+    return replace(known, counting=frozenset(counting))
 
 
 def load() -> Registry:
@@ -72,9 +76,9 @@ def load() -> Registry:
             return registry
 
 
-def _standing() -> tuple[UUID | None, frozenset[int]]:
-    [(in_force, counting)] = fetch(_STANDING)
-    return in_force, frozenset(counting)
+def _standing() -> tuple[UUID | None, Collection[int]]:
+    [(in_force, counting)] = fetch(f"SELECT {STANDING}")
+    return in_force, counting
 
 
 def revision() -> UUID | None:

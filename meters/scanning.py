@@ -5,6 +5,7 @@ themselves. What they cannot look through in time they say, instead of holding t
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from time import monotonic
 from typing import Any, NamedTuple
@@ -22,7 +23,8 @@ _CANCELED = "57014"
 # Each stream by the index event_customer_type_time. The inner LIMIT keeps the planner from reading events in any other
 # way, whatever it estimates.
 _EVENTS = """
-    SELECT event.id, event.customer, event.reference, event.type, event.status, event.value, event.properties::text
+    SELECT event.id, event.customer, event.reference, event.type, event.status, event.value, event.timestamp,
+        event.properties::text
     FROM meters_stream AS stream
     CROSS JOIN LATERAL (
         SELECT * FROM meters_event AS each
@@ -69,6 +71,7 @@ class Scanned(NamedTuple):
     type: str
     status: str
     value: Decimal | None
+    timestamp: datetime
     properties: dict[str, Any]
 
 

@@ -116,7 +116,9 @@ class StillCounting(Exception):
         self.meters = meters
 
 
-def read(windows: Sequence[Window], *, told: Collection[int] = ()) -> dict[int, list[Usage]]:
+def read(
+    windows: Sequence[Window], *, told: Collection[int] = (), current: Registry | None = None
+) -> dict[int, list[Usage]]:
     """Usage of every window, by its key, ordered by dimension values. The number of queries does not grow.
 
     Whole UTC hours come from buckets, whole closed days from their totals, the part of an hour at a bound from the raw
@@ -124,13 +126,16 @@ def read(windows: Sequence[Window], *, told: Collection[int] = ()) -> dict[int, 
     StillCounting for one that has not counted all stored events, unless it is one of those `told`: of them the caller
     shows beside their usage what `backfills.unfinished` said before.
 
+    `current`: the definitions in force, when the caller has just asked for them.
+
     What is kept of a meter that is changed meanwhile may be that of two definitions, or nothing: it is read again.
     """
     while True:
-        current = registry.current()
+        current = current or registry.current()
         found = _read(windows, current, told)
         if registry.revision() == current.revision:
             return found
+        current = None
 
 
 def _read(windows: Sequence[Window], current: Registry, told: Collection[int]) -> dict[int, list[Usage]]:
@@ -191,7 +196,7 @@ def _of_buckets(parts: Sequence[Part], definitions: Mapping[int, Definition]) ->
                 (ordinal, customer, meter, part.only, *hours, *days) for customer in customers
             )
     for kind, table in wanted.items():
-        rows = fetch(_MERGED_BY[kind], *columns(table, 8))
+        rows = fetch(_MERGED_BY[kind], *columns(table, 8), prepare=True)
         for ordinal, customer, series, subscription, dimensions, quantity, events in rows:
             part = parts[ordinal]
             place = part.place(subscription, from_text(dimensions))

@@ -9,6 +9,7 @@ import io
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from datetime import date
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -25,6 +26,9 @@ from schemathesis.specs.openapi import checks
 from billing_site.foundation.api_keys import create_key
 from billing_site.foundation.models import Scope
 from billing_site.wsgi import application
+from catalog import own_costs
+from catalog.own_costs import Entry
+from catalog.publishing import create_feature
 from customers import redeeming, subscribing
 from invoicing.models import Invoice
 from meters.models import Event
@@ -78,8 +82,10 @@ def _one_connection() -> Iterator[None]:
 
 @pytest.fixture
 def existing(db: None) -> Existing:
-    """A customer with usage, a subscription and an invoice; another one without; a plan to subscribe to."""
+    """A customer with usage, a subscription and an invoice; another one without; a plan to subscribe to; features."""
     requests = making.meter("requests", dimensions=["model"], unit="request")
+    create_feature(code="requests", name="Requests", kind="number", meter=requests, window="month")
+    create_feature(code="unused", name="Unused", kind="switch")
     version = plan_with(requests, arrears="5")
     subscription = subscribed(version, "acme")
     making.use("acme", requests, utc(2024, 1, 2), 1234, {"model": "a"})
@@ -87,22 +93,26 @@ def existing(db: None) -> Existing:
     with connection.cursor() as cursor:
         cursor.execute("SET CONSTRAINTS ALL DEFERRED")  # as in a transaction that has finalized nothing
     subscribing.create_customer(reference="globex", name="Globex", currency="USD", timezone="UTC")
+    own_costs.record_cost(Entry("acme", "acme-1", "input", Decimal("0.000001")), "dana")
     coupon("SPRING", max_per_customer=None)
     coupon("OTHER")
     term = override(subscription, "fee", date(2024, 2, 1), charge="charge-0", amount="4")
     redemption = redeeming.redeem(subscription, "SPRING")
     named = {"reference": subscription.reference}
     return {
+        "/v1/model-costs/{name}": {"name": "acme/acme-1"},
         "/v1/subscriptions/{reference}/overrides": {**named, "number": term.pk},
         "/v1/subscriptions/{reference}/coupons": {**named, "number": redemption.pk},
         "/v1/subscriptions/{reference}": named,
         "/v1/coupons": {"code": "OTHER"},
         "/v1/invoices/{id}": {"id": Invoice.objects.get().pk},
         "/v1/plans/{code}": {"code": version.plan.code},
+        "/v1/features/{code}": {"code": "unused"},
         "": {
             "customer": "acme",
             "reference": "acme",
             "plan": version.plan.code,
+            "feature": "requests",
             "event": Event.objects.get().reference,
         },
     }
@@ -132,6 +142,9 @@ def make_real(case: schemathesis.Case, existing: Existing) -> None:
     case.query.update({name: asked[name] for name in named})
     if isinstance(case.body, dict) and f"{case.method} {case.path}" in BODIES:
         case.body = {**BODIES[f"{case.method} {case.path}"]}
+    elif isinstance(case.body, dict) and "token_type" in case.body:
+        case.body |= {"provider": "acme", "model": "acme-1", "token_type": "input", "cost": "0.0000025"}
+        case.body |= {"effective_from": None, "hours": None, "above": 0, "note": "agreed"}
     elif isinstance(case.body, dict) and "plan" in case.body:
         case.body |= {"customer": "globex", "plan": known["plan"], "starts_on": "2026-03-01"}
         case.body.pop("version", None)

@@ -14,7 +14,18 @@ from django.core.management import call_command
 PROJECT = Path(__file__).resolve().parent.parent
 APPS = ("meters", "catalog", "customers", "invoicing")
 FACES = ("admin", "api", "forms", "management", "portal", "serializers", "tasks", "urls", "views")
-NOT_OURS = {".git", ".venv", ".state", ".hypothesis", ".mypy_cache", ".pytest_cache", ".ruff_cache", "__pycache__"}
+NOT_OURS = {
+    ".git",
+    ".coverage",
+    ".env",
+    ".venv",
+    ".state",
+    ".hypothesis",
+    ".mypy_cache",
+    ".pytest_cache",
+    ".ruff_cache",
+    "__pycache__",
+}
 MACHINE_PATH = re.compile(r"(?<![\w.~-])/(?:home|opt|root|Users|work)/\w")
 REGISTRY = re.compile(r"https?://[\w.:@-]*(?:pypi|pythonhosted|artifactory|nexus|devpi|npmjs)[\w.:-]*", re.IGNORECASE)
 
@@ -33,7 +44,7 @@ def is_face(module: str) -> bool:
 def files() -> Iterator[Path]:
     """Every file of the project that a checkout holds."""
     for path in sorted(PROJECT.rglob("*")):
-        if path.is_file() and NOT_OURS.isdisjoint(path.relative_to(PROJECT).parts) and path.name != ".env":
+        if path.is_file() and NOT_OURS.isdisjoint(path.relative_to(PROJECT).parts):
             yield path
 
 

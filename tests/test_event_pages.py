@@ -18,6 +18,10 @@ from tests.meters.making import event, send, tokens_meter
 
 pytestmark = pytest.mark.django_db
 
+COLUMNS = [
+    *("customer", "type", "succeeded", "failed", "error_rate_percent"),
+    *("failed_cost_usd", "failed_of_unknown_cost"),
+]
 TAGS, CALLS = "/admin/attribution/", "/admin/calls/"
 DAY = {"first": "2026-03-10", "last": "2026-03-10"}
 
@@ -85,11 +89,11 @@ def test_the_csv_of_failed_calls_has_all_of_them(admin_client: Client, monkeypat
     answer = admin_client.get(f"{CALLS}?{page.context['csv']}")
     assert answer["Content-Disposition"] == 'attachment; filename="calls.csv"'
     assert list(csv.reader(io.StringIO(answer.content.decode()))) == [
-        ["customer", "type", "succeeded", "failed", "error_rate_percent", "failed.llm_tokens"],
-        ["'=1+1", "llm.request", "1", "1", "50.00", "0.25"],
-        ["acme", "llm.request", "3", "1", "25.00", "77"],
-        ["acme", "other", "0", "1", "100.00", ""],
-        ["b", "llm.request", "1", "0", "0.00", ""],
+        [*COLUMNS, "failed.llm_tokens"],
+        ["'=1+1", "llm.request", "1", "1", "50.00", "", "", "0.25"],
+        ["acme", "llm.request", "3", "1", "25.00", "", "", "77"],
+        ["acme", "other", "0", "1", "100.00", "", "", ""],
+        ["b", "llm.request", "1", "0", "0.00", "", "", ""],
     ]
 
 
@@ -150,12 +154,12 @@ def test_too_much_is_said_instead_of_a_figure(admin_client: Client, monkeypatch:
 def test_calls_with_error_rate_and_what_failed_ones_used(admin_client: Client) -> None:
     answer = admin_client.get(CALLS, DAY)
     assert cells(admin_client, CALLS) == [
-        ["acme", "llm.request", "3", "1", "25.00 %", "['77']"],
-        ["acme", "other", "0", "1", "100.00 %", "['–']"],
-        ["b", "llm.request", "1", "0", "0.00 %", "['–']"],
+        ["acme", "llm.request", "3", "1", "25.00 %", "–", "", "['77']"],
+        ["acme", "other", "0", "1", "100.00 %", "–", "", "['–']"],
+        ["b", "llm.request", "1", "0", "0.00 %", "–", "", "['–']"],
     ]
     assert [answer.context[name] for name in ("succeeded", "failed", "rate")] == ["4", "2", "33.33 %"]
-    assert cells(admin_client, CALLS, customer="b") == [["b", "llm.request", "1", "0", "0.00 %", "[]"]]
+    assert cells(admin_client, CALLS, customer="b") == [["b", "llm.request", "1", "0", "0.00 %", "–", "", "[]"]]
 
 
 def test_days_without_calls_have_no_rate(admin_client: Client) -> None:

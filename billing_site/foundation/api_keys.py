@@ -7,13 +7,14 @@ proves it. The secret has 256 random bits, so a plain hash is enough: there is n
 import secrets
 from collections.abc import Collection
 from datetime import datetime, timedelta
+from functools import cache
 from hashlib import sha256
 from hmac import compare_digest
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from django.db import connection
+from django.db import InterfaceError, OperationalError, connection
 
-from billing_site.foundation import clock
+from billing_site.foundation import clock, statements
 from billing_site.foundation.errors import Fault, Refused
 from billing_site.foundation.models import ApiKey, Scope
 
@@ -88,12 +89,34 @@ def _with_prefix(prefix: str) -> ApiKey | None:
 
     Uses the unique index of the prefix.
     """
+    statement, names = _look_up()
+    found = _first_row(statement, prefix)
+    return ApiKey.from_db(connection.alias, names, found) if found else None
+
+
+@cache
+def _look_up() -> tuple[str, list[str]]:
+    """The statement, and the attributes that its columns fill."""
     fields = ApiKey._meta.concrete_fields
     columns = ", ".join(f'"{field.column}"' for field in fields)
-    with connection.cursor() as cursor:
-        cursor.execute(f"SELECT {columns} FROM foundation_apikey WHERE prefix = %s", [prefix])  # noqa: S608
-        found = cursor.fetchone()
-    return ApiKey.from_db(connection.alias, [field.attname for field in fields], found) if found else None
+    return f"SELECT {columns} FROM foundation_apikey WHERE prefix = %b", [field.attname for field in fields]  # noqa: S608
+
+
+def _first_row(statement: str, parameter: str) -> tuple[Any, ...] | None:
+    """Asked before anything else, so it shows whether an open connection still works, which Django would ask apart.
+
+    On one that does not, nothing was done: it is asked again on a new one.
+    """
+    wrapper: Any = connection  # the stubs know nothing of its health
+    proven = wrapper.connection is None or wrapper.health_check_done or not wrapper.health_check_enabled
+    wrapper.health_check_done = True
+    try:
+        return statements.send(statement, parameter, prepare=True).fetchone()
+    except (OperationalError, InterfaceError):
+        if proven or connection.is_usable():
+            raise
+        connection.close()
+        return statements.send(statement, parameter, prepare=True).fetchone()
 
 
 def note_use(key: ApiKey) -> None:

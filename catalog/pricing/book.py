@@ -1,7 +1,7 @@
 """A plan version as values: what rating and previews price by. Pure."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
 from typing import NamedTuple, Protocol, runtime_checkable
@@ -138,6 +138,19 @@ class FlatCharge:
 
 
 @dataclass(frozen=True)
+class CostDimensions:
+    """Which dimensions say what a unit of usage costs: the model, the token type ("": all is input), the context.
+
+    `above`: by value of the context, a band, how many input tokens a request had more than.
+    """
+
+    model: str
+    token_type: str = ""
+    context: str = ""
+    above: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class UsageCharge:
     """`dimensions`: the names that can be priced, in the meter's order; `unit`: what one of the quantity is called.
 
@@ -146,6 +159,7 @@ class UsageCharge:
 
     For a full period: `included`, the units that cost nothing; `minimum` and `cap`, in money, of this charge alone.
     `places`: the decimals to which the meter rounds its quantities; None when it does not round.
+    `cost`: what tells the cost of a unit; None when nothing does.
     """
 
     id: int
@@ -163,6 +177,7 @@ class UsageCharge:
     minimum: Decimal | None = None
     cap: Decimal | None = None
     places: int | None = None
+    cost: CostDimensions | None = None
 
 
 @dataclass(frozen=True)

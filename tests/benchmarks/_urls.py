@@ -14,6 +14,9 @@ class Empty(APIView):
     authentication_classes: list[type] = []
     permission_classes: list[type] = []
 
+    def get(self, request: Request) -> Response:
+        return Response({})
+
     def post(self, request: Request) -> Response:
         return Response({"bytes": len(request._request.read())})
 

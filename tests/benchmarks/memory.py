@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 import psutil
 
 from billing_site.foundation.api_keys import create_key
-from tests.benchmarks.ingest_http import BATCH, bodies_of, send, tokens_meter
+from tests.benchmarks.ingest_http import BATCH, CONNECTIONS, bodies_of, send, tokens_meter
 from tests.processes import Processes, Web
 
 EVENTS = 1_000_000
@@ -25,7 +25,11 @@ def measure(progress: Callable[[str], None]) -> list[tuple[float, float]]:
     events = int(os.environ.get("EVENTS", EVENTS))
     processes = Processes()
     try:
-        web = processes.web(workers=1, threads=4, environment={"INGEST_EVENTS_PER_SECOND": "10000000"})
+        web = processes.web(
+            workers=1,
+            threads=CONNECTIONS + 1,
+            environment={"INGEST_EVENTS_PER_SECOND": "10000000", "INGEST_AT_ONCE": str(CONNECTIONS)},
+        )
         start = resident(web)
         seen = list(over(web, key, events))
     finally:

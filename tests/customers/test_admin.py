@@ -29,7 +29,7 @@ NOON = datetime(2023, 11, 7, 12, tzinfo=UTC)
 def customer_fields(**changes: str) -> dict[str, str]:
     fields = {"reference": "acme", "name": "Acme", "currency": "EUR", "timezone": "Europe/Berlin"}
     fields |= {"email": "", "tax_id": "", "address": "", "country": "DE"}
-    for prefix in ("aliases", "contacts", "subscriptions"):
+    for prefix in ("aliases", "contacts", "overrides", "subscriptions"):
         fields |= {f"{prefix}-TOTAL_FORMS": "0", f"{prefix}-INITIAL_FORMS": "0"}
     return fields | changes
 

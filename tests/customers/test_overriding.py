@@ -183,15 +183,15 @@ def test_a_move_says_which_terms_hold_for_nothing_there(subscription: Subscripti
 @pytest.mark.parametrize(
     ("change", "constraint"),
     [
-        ("UPDATE customers_override SET unit_price = 0.1", "override_only_ends"),
-        ("UPDATE customers_override SET reason = 'other'", "override_only_ends"),
-        ("UPDATE customers_override SET starts_at = starts_at - interval '1 day'", "override_only_ends"),
-        ("UPDATE customers_override SET ends_at = starts_at - interval '1 day'", "override_only_ends"),
-        ("DELETE FROM customers_override", "override_only_ends"),
+        ("UPDATE customers_override SET unit_price = 0.1", "term_only_ends"),
+        ("UPDATE customers_override SET reason = 'other'", "term_only_ends"),
+        ("UPDATE customers_override SET starts_at = starts_at - interval '1 day'", "term_only_ends"),
+        ("UPDATE customers_override SET ends_at = starts_at - interval '1 day'", "term_only_ends"),
+        ("DELETE FROM customers_override", "term_only_ends"),
         ("TRUNCATE customers_override CASCADE", "customers_kept"),
         (
             TWICE,
-            "override_one_at_a_time",
+            "term_one_at_a_time",
         ),
     ],
 )

@@ -74,7 +74,7 @@ def test_from_a_version_to_its_move(alice: Client, versions: tuple[PlanVersion, 
         ({"target": "old"}, "is not later than"),
         ({"timing": "on_date"}, "Say a day"),
         ({"on": "2024-01-01"}, "Say a day"),
-        ({"reason": ""}, "required"),
+        ({"reason": ""}, "is empty"),
     ],
 )
 def test_what_is_refused_is_said_at_the_form(

@@ -175,7 +175,8 @@ def test_ingestion_held_open_across_finalization_is_found_afterwards(
 
     add = ingest.add
 
-    def add_and_wait(*counted: Any) -> None:
+    def add_and_wait(*counted: Any, commit: bool) -> None:
+        assert commit
         add(*counted)
         stored.set()
         assert go_on.wait(60)

@@ -6,9 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 
+import psycopg
 import pytest
 from django.core.exceptions import ImproperlyConfigured
-from django.db import IntegrityError, connection, transaction
+from django.db import IntegrityError, OperationalError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 from rest_framework.test import APIClient
 
@@ -205,3 +206,34 @@ def test_of_two_requests_that_read_the_same_row_one_notes_the_use(key: ApiKey) -
     note_use(stale)
     key.refresh_from_db()
     assert key.last_used_at == first
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_connection_that_broke_between_two_requests_is_replaced() -> None:
+    """The look-up stands in for Django's check of an open connection: no statement more, and no error."""
+    row, secret = create_key("gateway", ["read"])
+    connection.health_check_enabled, connection.health_check_done = True, False
+    with CaptureQueriesContext(connection) as captured:
+        assert find_key(secret) == row
+    assert len(captured) == 1
+    assert connection.health_check_done
+    _end_session()
+    connection.health_check_done = False  # as when the next request begins
+    assert find_key(secret) == row
+    assert find_key(secret) == row
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_connection_that_breaks_within_a_request_is_an_error() -> None:
+    _, secret = create_key("gateway", ["read"])
+    assert find_key(secret)
+    _end_session()
+    with pytest.raises(OperationalError):
+        find_key(secret)
+    connection.close()
+    assert find_key(secret)
+
+
+def _end_session() -> None:
+    with psycopg.connect(**connection.get_connection_params(), autocommit=True) as other:  # type: ignore[arg-type]
+        other.execute("SELECT pg_terminate_backend(%s, 5000)", [connection.connection.info.backend_pid])

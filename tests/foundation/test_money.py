@@ -63,7 +63,7 @@ def test_rounding_moves_by_half_a_unit_at_most(amount: Decimal, places: int) -> 
     with localcontext(prec=200):
         assert abs(rounded - amount) * 2 <= Decimal(1).scaleb(-places)
     assert -int(rounded.as_tuple().exponent) == places
-    assert round_to(-amount, places) == -rounded
+    assert round_to(amount.copy_negate(), places) == rounded.copy_negate()
 
 
 @pytest.mark.parametrize(

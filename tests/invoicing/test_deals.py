@@ -126,7 +126,7 @@ def test_fees_in_advance_are_finalized_a_period_earlier(what: str, fields: dict[
             " jsonb_build_object('id', id + 1, 'starts_at', starts_at - interval '1 day', 'ends_at', starts_at))).*"
             " FROM customers_override AS override"
         )
-    assert violation.value.__cause__.diag.constraint_name == "override_after_closed"
+    assert violation.value.__cause__.diag.constraint_name == "term_after_closed"
     assert violation.value.__cause__.diag.message_primary == (
         f"What is before {earliest} is invoiced: choose that day or a later one."
     )

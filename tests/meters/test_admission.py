@@ -3,9 +3,12 @@
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from django.http import HttpRequest, HttpResponse
+from django.test import RequestFactory
 
 from meters import admission
 from meters.admission import Full, Gate
@@ -82,3 +85,33 @@ def test_the_answer_says_when_to_come_again_and_asks_no_database(
     assert (answer.status_code, answer.json()["errors"][0]["code"]) == (503, "busy")
     assert int(answer["Retry-After"]) > 0
     assert not Event.objects.exists()
+
+
+def test_small_bodies_may_have_all_threads_but_one(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many of them are in work, no more large ones are let in for that; nor for those who say nothing."""
+    monkeypatch.setattr(admission, "PATIENCE_SECONDS", 0.1)
+    settings.INGEST_AT_ONCE, settings.WEB_THREADS = 1, 4
+    done, inside = threading.Event(), threading.Semaphore(0)
+
+    def view(request: HttpRequest) -> HttpResponse:
+        inside.release()
+        assert done.wait(10)
+        return HttpResponse()
+
+    gated = admission.admitted(view)
+
+    def post(size: int, **headers: str) -> int:
+        return gated(RequestFactory().post("/v1/events", b"x" * size, "application/json", **headers)).status_code  # type: ignore[arg-type]
+
+    with ThreadPoolExecutor(4) as threads:
+        large = threads.submit(post, admission.SMALL_BYTES + 1)
+        assert inside.acquire(timeout=10)
+        assert post(admission.SMALL_BYTES + 1) == 503
+        assert post(10, HTTP_CONTENT_ENCODING="gzip") == 503
+        small = [threads.submit(post, size) for size in (10, admission.SMALL_BYTES)]
+        for _ in small:
+            assert inside.acquire(timeout=10)
+        assert post(10) == 503
+        done.set()
+        assert [each.result(10) for each in (large, *small)] == [200, 200, 200]
+    assert post(admission.SMALL_BYTES + 1) == post(10, HTTP_CONTENT_ENCODING="gzip") == post(10) == 200

@@ -205,6 +205,8 @@ def test_too_fast(sender: Callable[..., Sender], settings: Any) -> None:
         assert (answer.status_code, answer["Retry-After"]) == (429, "8")
         assert answer.json()["errors"][0]["code"] == "too_many_requests"
         assert other([fresh("d1")]).status_code == 200
+    counted = limiting._redis(settings.REDIS_URL)
+    assert all(counted.ttl(name) > 0 for name in counted.scan_iter("ingest:*"))
     with time_machine.travel("2026-03-10T12:00:10Z", tick=False):
         assert post([fresh("c1")]).status_code == 200
     assert Event.objects.count() == 16

@@ -15,14 +15,14 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from billing_site.foundation.periods import Period
-from meters import backfilling, interning, usage
-from meters.counting import SeriesKey
+from meters import backfilling, interning, registry, usage
+from meters.counting import SeriesKey, prepare
 from meters.folding import OTHER, Fold, Step, folded, too_many
 from meters.metering import change, define_meter, draft_of, recount
 from meters.models import Bucket, Event, Meter, OverLimit, Series
 from meters.rebuilding import differences, rebuild
 from tests.meters.correcting import amend, event_of, void
-from tests.meters.making import NOON, event, send, tokens_meter
+from tests.meters.making import NOON, event, read_batch, send, tokens_meter
 from tests.meters.test_aggregations import EVERY
 
 DAY = Period(datetime(2026, 3, 10, tzinfo=UTC), datetime(2026, 3, 11, tzinfo=UTC))
@@ -152,7 +152,7 @@ def test_levels_are_not_folded_and_said_all_the_same() -> None:
 def test_a_raised_limit_and_a_retired_dimension_find_every_place_again() -> None:
     meter = by_request(4)
     send(*(call(n) for n in range(6)))
-    interning.intern([key()._replace(meter=meter.pk)], [], _revision())  # this process knows series by heart
+    _know_by_heart(call(0))
 
     change(meter, replace(draft_of(meter), series_limit=20))
     backfilling.run(meter)
@@ -172,10 +172,10 @@ def test_a_raised_limit_and_a_retired_dimension_find_every_place_again() -> None
     assert differences(meter) == []
 
 
-def _revision() -> Any:
-    from meters import registry
-
-    return registry.current().revision
+def _know_by_heart(sent: dict[str, Any]) -> None:
+    """This process remembers the series of an event."""
+    definitions = registry.current()
+    interning.intern(prepare(read_batch(sent), definitions.by_type).added, [], definitions.revision)
 
 
 @pytest.mark.django_db(transaction=True)

@@ -127,7 +127,7 @@ class TestAttribution:
         tokens_meter(aggregation=key, label_dimension="", values=[("", "input_tokens")])
         [definition] = current().by_type["llm.request"]
         events = [
-            Scanned(n, "acme", f"r{n}", "llm.request", "succeeded", None, {"input_tokens": tokens, "team": "red"})
+            Scanned(n, "acme", f"r{n}", "llm.request", "succeeded", None, NOON, {"input_tokens": tokens, "team": "red"})
             for n, tokens in enumerate((3, 1, 6))
         ]
         found = grouped_by("team", events, {"llm.request": [definition]})

@@ -266,7 +266,7 @@ class TestWorkers:
     def test_a_part_that_was_stored_is_noted_or_neither(self, five: Upload, monkeypatch: pytest.MonkeyPatch) -> None:
         """A failure between the two leaves nothing, so what is told later is what happened."""
 
-        def broken(*_: Any) -> None:
+        def broken(*_: Any, **__: Any) -> None:
             raise RuntimeError("no more memory")
 
         with monkeypatch.context() as patch:

@@ -1,5 +1,6 @@
 // Draws the chart of a table that stands on the page: its rows are windows of time, its columns lines. What is drawn is
-// therefore what is read, and the table is there without this script. The second column, “All”, is drawn when it is alone.
+// therefore what is read, and the table is there without this script. The second column, “All”, is drawn when it is alone;
+// with data-whole="none" there is no such column. data-kind: stack, lines, or steps, which hold until the next row.
 "use strict";
 
 const COLORS = ["#0d9488", "#d97706", "#6366f1", "#db2777", "#65a30d", "#0284c7", "#9333ea", "#dc2626", "#a16207"];
@@ -10,7 +11,7 @@ const color = (name) => (name === "others" ? OTHERS : COLORS[Number(name) % COLO
 // 1234567 → 1.2 M: only for the axis, which needs no more digits than it has lines.
 const brief = new Intl.NumberFormat("en", { notation: "compact", maximumSignificantDigits: 3 });
 
-function read(table) {
+function read(table, whole) {
     const heads = [...table.tHead.rows[0].cells].slice(1);
     const rows = [...table.tBodies[0].rows];
     const cell = (row, number) => row.cells[number + 1];
@@ -20,11 +21,11 @@ function read(table) {
     };
     const columns = heads.map((head, number) => ({
         name: head.textContent.trim(),
-        color: "others" in head.dataset ? OTHERS : color(Math.max(0, number - 1)),
+        color: "others" in head.dataset ? OTHERS : color(Math.max(0, number - whole)),
         values: rows.map((row) => value(row, number)),
         text: (place) => cell(rows[place], number).textContent.trim(),
     }));
-    return { labels: rows.map((row) => row.cells[0].textContent.trim()), all: columns[0], lines: columns.slice(1) };
+    return { labels: rows.map((row) => row.cells[0].textContent.trim()), all: whole ? columns[0] : null, lines: columns.slice(whole) };
 }
 
 // Each line upon those before it; drawn from the highest to the lowest, so that none hides another.
@@ -34,8 +35,9 @@ function stacked(lines, length) {
 }
 
 function draw(box) {
-    const { labels, all, lines } = read(document.getElementById(box.dataset.table));
+    const { labels, all, lines } = read(document.getElementById(box.dataset.table), box.dataset.whole === "none" ? 0 : 1);
     const stacks = box.dataset.kind === "stack";
+    const steps = box.dataset.kind === "steps";
     const parts = lines.length ? lines : [{ ...all, color: COLORS[0] }];
     const shown = stacks ? stacked(parts, labels.length) : parts;
     const readout = box.parentElement.querySelector(".tb-readout");
@@ -47,7 +49,8 @@ function draw(box) {
     const tell = (place) => {
         if (place == null) return void (readout.textContent = "Point at the chart, or use the arrow keys, to read a window.");
         const each = lines.map((line) => [line.name, line.text(place)]).filter(([, text]) => text !== "–");
-        const told = [`${labels[place]}: ${all.text(place)} ${box.dataset.unit}`, ...each.map((pair) => pair.join(" "))];
+        const first = all ? `${labels[place]}: ${all.text(place)} ${box.dataset.unit}` : labels[place];
+        const told = [first, ...each.map((pair) => pair.join(" "))];
         readout.textContent = told.join(" · ");
     };
 
@@ -86,8 +89,8 @@ function draw(box) {
                     stroke: line.color,
                     fill: stacks ? line.color : undefined,
                     width: stacks ? 0 : 2,
-                    points: { show: !stacks && sparse, size: 5, fill: line.color },
-                    paths: stacks ? uPlot.paths.bars({ size: [labels.length > 200 ? 1 : 0.85, 64] }) : undefined,
+                    points: { show: !stacks && !steps && sparse, size: 5, fill: line.color },
+                    paths: stacks ? uPlot.paths.bars({ size: [labels.length > 200 ? 1 : 0.85, 64] }) : steps ? uPlot.paths.stepped({ align: 1 }) : undefined,
                 })),
             ],
         },
