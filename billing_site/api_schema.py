@@ -41,6 +41,7 @@ SETTINGS: dict[str, Any] = {
             "name": "plans",
             "description": "What it costs: plans, their versions and prices, and documents of them.",
         },
+        {"name": "coupons", "description": "What customers may have taken off their invoices."},
         {"name": "model-costs", "description": "What the providers of models charge, by model and token type."},
         {"name": "features", "description": "What customers may, and how much of it."},
         {

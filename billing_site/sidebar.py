@@ -52,6 +52,7 @@ GROUPS: dict[str, list[Item]] = {
             "catalog.planversion",
         ),
         Item("Charges", "payments", "catalog_charge_changelist", "catalog.charge"),
+        Item("Coupons", "confirmation_number", "catalog_coupon_changelist", "catalog.coupon"),
         Item("Model costs", "price_change", "catalog_providermodel_changelist", "catalog.providermodel"),
         Item("Features", "checklist", "catalog_feature_changelist", "catalog.feature"),
     ],
@@ -64,6 +65,8 @@ GROUPS: dict[str, list[Item]] = {
             "customers.subscription",
         ),
         Item("Moves of subscriptions", "move_up", "customers_planmove_changelist", "customers.planmove"),
+        Item("Negotiated terms", "handshake", "customers_override_changelist", "customers.override"),
+        Item("Redeemed coupons", "redeem", "customers_redemption_changelist", "customers.redemption"),
         Item(
             "Overrides",
             "key",

@@ -1,6 +1,6 @@
 """The API's part of the catalogue."""
 
-from catalog import charge_api, cost_api, document_api, feature_api, plan_api, product_api, version_api
+from catalog import charge_api, cost_api, coupon_api, document_api, feature_api, plan_api, product_api, version_api
 
 urlpatterns = [
     *product_api.urlpatterns,
@@ -9,5 +9,6 @@ urlpatterns = [
     *charge_api.urlpatterns,
     *document_api.urlpatterns,
     *cost_api.urlpatterns,
+    *coupon_api.urlpatterns,
     *feature_api.urlpatterns,
 ]

@@ -1,6 +1,6 @@
 """A row's columns as the price that they are, and back."""
 
-from catalog.models import Cell
+from catalog.price_models import PriceColumns
 from catalog.pricing.price import Model, Price
 from catalog.pricing.tiers import Tier
 
@@ -20,7 +20,7 @@ COLUMNS = (
 )
 
 
-def price_of(cell: Cell) -> Price:
+def price_of(cell: PriceColumns) -> Price:
     """What the row says."""
     tiers = zip([*cell.bounds, None], cell.unit_prices, cell.flat_prices, cell.packages, strict=True)
     return Price(
@@ -36,7 +36,7 @@ def price_of(cell: Cell) -> Price:
     )
 
 
-def put(cell: Cell, price: Price) -> None:
+def put(cell: PriceColumns, price: Price) -> None:
     """Let the row say this price. Nothing is saved."""
     cell.model = price.model.value
     cell.unit_price, cell.size, cell.free = price.unit_price, price.size, price.free

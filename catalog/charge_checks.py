@@ -53,7 +53,7 @@ def term_faults(charge: Charge, currency: str) -> Iterator[Fault]:
         if amount is not None:
             yield from fee_faults(amount, currency, name)
     if charge.included is not None:
-        yield from _included_faults(charge.included, charge.meter)
+        yield from included_faults(charge.included, charge.meter)
     if charge.meter is not None:
         yield from _cost_faults(charge, charge.meter)
 
@@ -72,7 +72,7 @@ def fee_faults(amount: Decimal, currency: str, field: str = "amount") -> Iterato
         yield Fault("amount_too_precise", message, field)
 
 
-def _included_faults(included: Decimal, meter: Meter | None) -> Iterator[Fault]:
+def included_faults(included: Decimal, meter: Meter | None) -> Iterator[Fault]:
     yield from quantity_faults(included, "included quantity", "included")
     if meter is not None and meter.aggregation not in WITH_TOTALS:
         message = (
@@ -106,10 +106,10 @@ def _rows_faults(charge: Charge, price_list: PriceList | None) -> Iterator[Fault
     currency = charge.version.currency if price_list is None else price_list.currency
     for index, row in enumerate(rows):
         if row.price.model == Model.COST_PLUS:
-            yield from _cost_plus_faults(charge, currency, f"rows.{index}.model")
+            yield from cost_plus_faults(charge, currency, f"rows.{index}.model")
 
 
-def _cost_plus_faults(charge: Charge, currency: str, field: str) -> Iterator[Fault]:
+def cost_plus_faults(charge: Charge, currency: str, field: str) -> Iterator[Fault]:
     if not charge.cost_model:
         message = "A price by cost needs to know the model: say which dimension holds it."
         yield Fault("cost_model_missing", message, field)

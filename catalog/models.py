@@ -11,6 +11,7 @@ from billing_site.foundation.history import tracked
 from billing_site.foundation.periods import Interval
 from catalog import feature_triggers, triggers
 from catalog.cost_models import CostClock, CostReading, ModelAlias, ModelCost, ProviderModel
+from catalog.coupon_models import Coupon, CouponPlan, CouponProduct
 from catalog.feature_models import Feature, FeatureRevision, FeatureValue
 from catalog.price_models import Cell, ChargeAmount, PriceList, sum_of_money
 from meters.models import CODE, Meter
@@ -21,6 +22,9 @@ __all__ = [
     "ChargeAmount",
     "CostClock",
     "CostReading",
+    "Coupon",
+    "CouponPlan",
+    "CouponProduct",
     "Feature",
     "FeatureRevision",
     "FeatureValue",

@@ -101,30 +101,26 @@ HAS_UNFIT_VALUE = Func(
     output_field=models.BooleanField(),
 )
 TIERED = Q(model__in=[Model.GRADUATED, Model.VOLUME, Model.STAIRSTEP])
+PRICE_FITS_MODEL = (
+    Q(model=Model.PER_UNIT, unit_price__isnull=False, size=None, percent=None)
+    | Q(model=Model.FLAT, unit_price__isnull=False, size=None, percent=None)
+    | Q(model=Model.PACKAGE, unit_price__isnull=False, size__gt=0, percent=None)
+    | Q(model=Model.PERCENTAGE, unit_price=None, size=None, percent__gte=0)
+    | Q(model=Model.COST_PLUS, unit_price=None, size=None, percent__gte=-100)
+    | TIERED & Q(unit_price=None, size=None, percent=None)
+)
+TIERS_FIT_MODEL = (TIERED & Q(unit_prices__len__gt=0)) | (~TIERED & Q(unit_prices=[]))
+PRICE_NOT_NEGATIVE = (Q(unit_price=None) | Q(unit_price__gte=0)) & Q(free__gte=0, fixed__gte=0, free_events__gte=0)
 
 
-@tracked()
-class Cell(models.Model):
-    """A row of a charge's price matrix: an exact value, or any, for every dimension of the meter; and its price.
-
-    `match` holds the exact values as text; a dimension that is absent from it matches anything, a missing value too.
+class PriceColumns(models.Model):
+    """A price, wherever one is stored: a row of a matrix, a negotiated row.
 
     A price is one value, so all of it stands in the row; `catalog.pricing.price.Price` says which fields a model uses.
     Tiers stand in arrays of equal length, but for `bounds`, which is one shorter: the last tier is open. `packages`
     holds NULL for a tier that is priced by the unit.
     """
 
-    charge = models.ForeignKey("catalog.Charge", on_delete=models.CASCADE, related_name="cells")
-    price_list = models.ForeignKey(
-        PriceList,
-        on_delete=models.CASCADE,
-        null=True,
-        blank=True,
-        related_name="cells",
-        help_text="Empty: the version's own currency.",
-    )
-    position = models.PositiveIntegerField(default=0)
-    match = models.JSONField(default=dict, blank=True)
     model = models.CharField(
         max_length=12, choices=[(each.value, each.label) for each in Model], default=Model.PER_UNIT.value
     )
@@ -139,6 +135,29 @@ class Cell(models.Model):
     flat_prices = ArrayField(price_field(), default=list, blank=True)
     packages = ArrayField(quantity_field(null=True), default=list, blank=True)
     flat_at_zero = models.BooleanField(default=True)
+
+    class Meta:
+        abstract = True
+
+
+@tracked()
+class Cell(PriceColumns):
+    """A row of a charge's price matrix: an exact value, or any, for every dimension of the meter; and its price.
+
+    `match` holds the exact values as text; a dimension that is absent from it matches anything, a missing value too.
+    """
+
+    charge = models.ForeignKey("catalog.Charge", on_delete=models.CASCADE, related_name="cells")
+    price_list = models.ForeignKey(
+        PriceList,
+        on_delete=models.CASCADE,
+        null=True,
+        blank=True,
+        related_name="cells",
+        help_text="Empty: the version's own currency.",
+    )
+    position = models.PositiveIntegerField(default=0)
+    match = models.JSONField(default=dict, blank=True)
 
     class Meta:
         verbose_name = "row"
@@ -158,25 +177,16 @@ class Cell(models.Model):
                 violation_error_message="A row names dimensions and their values as text.",
             ),
             models.CheckConstraint(
-                condition=Q(model=Model.PER_UNIT, unit_price__isnull=False, size=None, percent=None)
-                | Q(model=Model.FLAT, unit_price__isnull=False, size=None, percent=None)
-                | Q(model=Model.PACKAGE, unit_price__isnull=False, size__gt=0, percent=None)
-                | Q(model=Model.PERCENTAGE, unit_price=None, size=None, percent__gte=0)
-                | Q(model=Model.COST_PLUS, unit_price=None, size=None, percent__gte=-100)
-                | TIERED & Q(unit_price=None, size=None, percent=None),
+                condition=PRICE_FITS_MODEL,
                 name="cell_price_fits_model",
                 violation_error_message="The price does not fit its model.",
             ),
             models.CheckConstraint(
-                condition=(TIERED & Q(unit_prices__len__gt=0)) | (~TIERED & Q(unit_prices=[])),
+                condition=TIERS_FIT_MODEL,
                 name="cell_tiers_fit_model",
                 violation_error_message="Tiers belong to tiered prices, and those have one at least.",
             ),
-            models.CheckConstraint(
-                condition=(Q(unit_price=None) | Q(unit_price__gte=0))
-                & Q(free__gte=0, fixed__gte=0, free_events__gte=0),
-                name="cell_unit_price_not_negative",
-            ),
+            models.CheckConstraint(condition=PRICE_NOT_NEGATIVE, name="cell_unit_price_not_negative"),
         ]
 
     def __str__(self) -> str:

@@ -43,13 +43,13 @@ def _value_faults(priceable: Priceable, name: str, value: str, field: str) -> It
         )
         yield Fault("dimension_not_active", message, field)
     elif name not in priceable.dimensions:
-        message = f"The meter “{priceable.meter}” has no dimension “{name}”: {_choose(name, priceable.dimensions)}."
+        message = f"The meter “{priceable.meter}” has no dimension “{name}”: {choose(name, priceable.dimensions)}."
         yield Fault("dimension_unknown", message, field)
     elif not value:
         yield Fault("value_empty", f"The value of “{name}” is empty: write one, or * for any.", field)
     elif (only := priceable.only(name)) is not None and value not in only:
         message = (
-            f"The meter “{priceable.meter}” never gives {name} “{value}”: {_choose(value, only)}, or write * for any."
+            f"The meter “{priceable.meter}” never gives {name} “{value}”: {choose(value, only)}, or write * for any."
         )
         yield Fault("label_unknown", message, field)
 
@@ -122,7 +122,7 @@ def words(match: Mapping[str, str]) -> str:
     return ", ".join(f"{name} = {value}" for name, value in match.items()) or "everything (*)"
 
 
-def _choose(given: str, known: Sequence[str]) -> str:
+def choose(given: str, known: Sequence[str]) -> str:
     """What could have been meant, for the end of a sentence."""
     close = get_close_matches(given, known, n=1)
     if close:

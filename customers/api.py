@@ -17,15 +17,17 @@ from billing_site.foundation.idempotency import IdempotentWrites
 from billing_site.foundation.pagination import KeysetPagination
 from billing_site.foundation.parameters import PAGE
 from catalog.models import PlanVersion
-from customers import periodic, subscribing
+from customers import moving, periodic, subscribing
 from customers.bounds import period_between
 from customers.corrections_api import AmendEvent, VoidEvent
+from customers.deals_api import EndOverride, EndRedemption, Overrides, Redemptions, find_subscription
 from customers.entitlements_api import CheckEntitlement, CustomerEntitlements
 from customers.models import Alias, Customer, Subscription
 from customers.serializers import (
     AliasSerializer,
     CustomerSerializer,
     SubscriptionAnswerSerializer,
+    SubscriptionChangedSerializer,
     SubscriptionChangeSerializer,
     SubscriptionSerializer,
     UsageSerializer,
@@ -196,15 +198,15 @@ class OneSubscription(View):
         operation_id="retrieve_subscription", summary="Retrieve a subscription", responses=SubscriptionAnswerSerializer
     )
     def get(self, request: Request, reference: str) -> Response:
-        return Response(SubscriptionAnswerSerializer(self._find(reference)).data)
+        return Response(SubscriptionAnswerSerializer(find_subscription(reference)).data)
 
     @extend_schema(
         operation_id="change_subscription",
         summary="Set, move or take away the end of a subscription; move it to a later version of its plan",
-        responses=SubscriptionAnswerSerializer,
+        responses=SubscriptionChangedSerializer,
     )
     def patch(self, request: Request, reference: str) -> Response:
-        subscription = self._find(reference)
+        subscription = find_subscription(reference)
         body = _valid(self.get_serializer(data=request.data))
         with transaction.atomic():
             if "version" in body:
@@ -212,13 +214,9 @@ class OneSubscription(View):
                 subscribing.move_to_version(subscription, version)
             if "ends_on" in body:
                 subscribing.end_subscription(subscription, body["ends_on"])
-        return Response(SubscriptionAnswerSerializer(self._find(reference)).data)
-
-    def _find(self, reference: str) -> Subscription:
-        found = None if "\0" in reference else self.get_queryset().filter(reference=reference).first()
-        if found is None:
-            raise NotFound(f"There is no subscription “{reference}”.", code="subscription_unknown")
-        return found
+        subscription = find_subscription(reference)
+        warnings = moving.warnings(subscription, subscription.version)
+        return Response({**SubscriptionAnswerSerializer(subscription).data, "warnings": warnings})
 
 
 def find_customer(reference: str) -> Customer:
@@ -274,5 +272,15 @@ urlpatterns = [
     path("customers/<reference:reference>/entitlements", CustomerEntitlements.as_view(), name="entitlements"),
     path("customers/<reference:reference>", OneCustomer.as_view(), name="customer"),
     path("subscriptions", Subscriptions.as_view(), name="subscriptions"),
+    path("subscriptions/<reference:reference>/overrides", Overrides.as_view(), name="overrides"),
+    path(
+        "subscriptions/<reference:reference>/overrides/<reference:number>/end",
+        EndOverride.as_view(),
+        name="end-override",
+    ),
+    path("subscriptions/<reference:reference>/coupons", Redemptions.as_view(), name="redemptions"),
+    path(
+        "subscriptions/<reference:reference>/coupons/<reference:number>/end", EndRedemption.as_view(), name="end-coupon"
+    ),
     path("subscriptions/<reference:reference>", OneSubscription.as_view(), name="subscription"),
 ]

@@ -16,7 +16,10 @@ from catalog.models import Charge, Plan, PlanVersion
 from customers.models import Alias, Contact, Customer, MeterClaim, Subscription
 
 # An address of the API ends in this word, so a reference that ends in it could not be told from it.
-RESERVED_ENDINGS = ("/usage", "/aliases", "/entitlements", "/check")
+RESERVED_ENDINGS = {
+    "customer": ("/usage", "/aliases", "/entitlements", "/check"),
+    "subscription": ("/overrides", "/coupons", "/end"),
+}
 FIRST_DAY, LAST_DAY = date(1970, 1, 2), date(2199, 12, 31)
 CUSTOMER_FIELDS = ("reference", "name", "currency", "timezone", "email", "tax_id", "address", "country")
 
@@ -55,12 +58,35 @@ CONSTRAINTS = {
     "meter_claim_no_overlap": Fault(
         "meter_conflict", "Another subscription of this customer reads the same meter at that time.", "starts_on"
     ),
+    "term_one_at_a_time": Fault(
+        "override_conflict", "The same was negotiated for that time by somebody else just now.", "starts_on"
+    ),
+    "redemption_one_at_a_time": Fault(
+        "coupon_conflict", "The subscription has redeemed this coupon, and it is not over yet.", "code"
+    ),
+    "coupon_can_be_redeemed": Fault(
+        "coupon_over_conflict", "The coupon is used up, over, or not active: choose another one.", "code"
+    ),
+    "coupon_customer_limit": Fault(
+        "coupon_limit_conflict", "The customer has redeemed this coupon as often as one may.", "code"
+    ),
+    "coupon_currency_fits": Fault(
+        "currency_differs", "The coupon is in another currency than the customer pays in.", "code"
+    ),
+    "coupon_plan_fits": Fault("coupon_plan_differs", "The coupon is not for this plan.", "code"),
 }
+
+
+# Of these the database knows the day that is possible, and says it.
+CLOSED = {"term_after_closed": "starts_on", "redemption_after_closed": "first_invoice_on"}
 
 
 def refusal(error: IntegrityError) -> Refused:
     """The refusal that a violated constraint stands for; an error that is not one of ours is raised again."""
-    name = getattr(getattr(error.__cause__, "diag", None), "constraint_name", None)
+    told = getattr(error.__cause__, "diag", None)
+    name = getattr(told, "constraint_name", None)
+    if name in CLOSED:
+        return Refused(Fault("closed_conflict", str(getattr(told, "message_primary", "")), CLOSED[name]))
     if name not in CONSTRAINTS:
         raise error
     return Refused(CONSTRAINTS[name])
@@ -102,7 +128,7 @@ def reference_faults(reference: str, whose: str) -> Iterator[Fault]:
     """Why a reference could not be addressed: `/v1/customers/{reference}` has to mean one thing."""
     if not reference:
         yield Fault("reference_missing", f"Give the {whose} a reference: your own id of it.", "reference")
-    if whose == "customer" and reference.endswith(RESERVED_ENDINGS):
+    if reference.endswith(RESERVED_ENDINGS[whose]):
         message = f"“{reference}” ends in a word that the API's addresses end in; choose a reference without it."
         yield Fault("reference_reserved", message, "reference")
     if reference != reference.strip() or any(unicodedata.category(character) == "Cc" for character in reference):
@@ -242,7 +268,7 @@ def _field_faults(instance: models.Model, name: str) -> Iterator[Fault]:
     assert isinstance(field, models.Field)
     value = getattr(instance, name)
     label = str(field.verbose_name).capitalize()
-    if not isinstance(value, str) or not _storable(value):
+    if not isinstance(value, str) or not storable(value):
         yield Fault("text_invalid", f"{label} holds a character that cannot be stored; leave it out.", name)
         return
     try:
@@ -255,10 +281,10 @@ def _field_faults(instance: models.Model, name: str) -> Iterator[Fault]:
 def text_faults(label: str, field: str, text: str) -> list[Fault]:
     """Whether a text of any length can be stored."""
     message = f"{label} holds a character that cannot be stored; leave it out."
-    return [] if _storable(text) else [Fault("text_invalid", message, field)]
+    return [] if storable(text) else [Fault("text_invalid", message, field)]
 
 
-def _storable(text: str) -> bool:
+def storable(text: str) -> bool:
     """PostgreSQL stores neither a zero character nor half of a surrogate pair."""
     return "\0" not in text and not any("\ud800" <= character <= "\udfff" for character in text)
 

@@ -27,7 +27,8 @@ UNSAID_TYPE = "input"
 
 Measured = Mapping[int, Mapping[tuple[int, int], Sequence[Usage]]]
 """By request, then by charge and the number of its segment."""
-Bound = dict[tuple[int, str, Period, tuple[Period, ...]], Matrix]
+Bound = dict[tuple[int, str, Period, tuple[Period, ...], tuple[int, ...]], Matrix]
+"""By charge, currency, segment, its parts, and what was negotiated of it."""
 
 
 @dataclass(frozen=True)
@@ -64,10 +65,12 @@ def bind(terms: Sequence[Terms], measured: Measured) -> tuple[list[Terms], datet
     No query when nothing is priced by cost, else a few, whatever there is. Segments in which a cost changes have parts,
     by which their usage is to be read anew.
     """
-    by_cost = {
-        (each.key, charge.id): charge for each in terms for charge in each.usage_charges() if prices_by_cost(charge)
+    asked = {
+        name
+        for each in terms
+        for charge in charges_by_cost(each)
+        for name in _names(charge, measured.get(each.key, {}))
     }
-    asked = {name for key, charge in by_cost.items() for name in _names(charge, measured.get(key[0], {}))}
     if not asked:
         return list(terms), None
     known_at = costs.cut_off()
@@ -81,6 +84,16 @@ def prices_by_cost(charge: UsageCharge) -> bool:
     return charge.cost is not None and any(isinstance(row.price, CostPlus) for row in charge.rows)
 
 
+def charges_by_cost(terms: Terms) -> list[UsageCharge]:
+    """The charges that do so in any segment, be it by a price that was negotiated."""
+    found: dict[int, UsageCharge] = {}
+    for charge_id, segments in terms.segments.items():
+        for segment in segments:
+            if prices_by_cost(segment.matrix.charge):
+                found[charge_id] = segment.matrix.charge
+    return list(found.values())
+
+
 def _names(charge: UsageCharge, measured: Mapping[tuple[int, int], Iterable[Usage]]) -> Iterator[str]:
     """The models of the charge's usage."""
     assert charge.cost is not None
@@ -91,12 +104,13 @@ def _names(charge: UsageCharge, measured: Mapping[tuple[int, int], Iterable[Usag
 
 def _bound(terms: Terms, measured: Mapping[tuple[int, int], Sequence[Usage]], book: CostBook, bound: Bound) -> Terms:
     segments = dict(terms.segments)
-    for charge in terms.usage_charges():
-        if charge.id in segments and prices_by_cost(charge):
-            segments[charge.id] = [
-                _with_costs(segment, measured.get((charge.id, number), ()), book, bound, terms.book.currency)
-                for number, segment in enumerate(segments[charge.id])
-            ]
+    for charge in charges_by_cost(terms):
+        segments[charge.id] = [
+            _with_costs(segment, measured.get((charge.id, number), ()), book, bound, terms.book.currency)
+            if prices_by_cost(segment.matrix.charge)
+            else segment
+            for number, segment in enumerate(segments[charge.id])
+        ]
     return replace(terms, segments=segments)
 
 
@@ -104,7 +118,7 @@ def _with_costs(segment: Segment, used: Sequence[Usage], book: CostBook, bound: 
     charge = segment.matrix.charge
     assert charge.cost is not None
     parts = _parts(segment.period, charge.cost, used, book)
-    key = (charge.id, currency, segment.period, parts)
+    key = (charge.id, currency, segment.period, parts, tuple(each.id for each in segment.negotiated))
     if key not in bound:
         starts = {name_of(part): part.start for part in parts}
         known = CostsOf(book, charge.cost, starts, segment.period.start)

@@ -1,5 +1,6 @@
 """Flat fees: what one costs for a part of a period, as a line. Pure."""
 
+from collections.abc import Sequence
 from decimal import Decimal
 from functools import lru_cache
 
@@ -7,29 +8,44 @@ from billing_site.foundation.money import round_amount
 from billing_site.foundation.periods import Period, Schedule, days
 from catalog.pricing.book import FlatCharge, PriceBook, Priced, Step
 from catalog.pricing.flat import price_fee
+from customers.negotiated import Negotiated, What, named
 from customers.rated import LineKind, RatedLine, explain
 
 ONE = Decimal(1)
 
 
-def fee_line(book: PriceBook, charge: FlatCharge, schedule: Schedule, used: Period) -> RatedLine:
+def fee_line(
+    book: PriceBook,
+    charge: FlatCharge,
+    schedule: Schedule,
+    used: Period,
+    agreed: Sequence[Negotiated] = (),
+) -> RatedLine:
     """The fee for `used`, prorated by the local days of the full period that it lies in, rounded once.
 
+    `agreed`: the negotiated terms that the charge has already, of which the explanation tells.
     Raises ValueError when `used` is more than one period.
     """
     used_days, full_days = days_of(schedule, used)
     priced = price_fee(charge.amount, used_days, full_days)
     part = "" if used_days == full_days else f" ({used_days} of {full_days} days)"
-    return _line(book, charge, priced, used, part)
+    return _line(book, charge, priced, used, part, agreed)
 
 
-def once_line(book: PriceBook, charge: FlatCharge, begins: Period) -> RatedLine:
+def once_line(book: PriceBook, charge: FlatCharge, begins: Period, agreed: Sequence[Negotiated] = ()) -> RatedLine:
     """A fee that is due once, whole, with the period in which the subscription begins."""
     step = Step("the fee, once", None, None, charge.amount)
-    return _line(book, charge, Priced(charge.amount, (step,), charge.amount), begins)
+    return _line(book, charge, Priced(charge.amount, (step,), charge.amount), begins, "", agreed)
 
 
-def _line(book: PriceBook, charge: FlatCharge, priced: Priced, service: Period, suffix: str = "") -> RatedLine:
+def _line(
+    book: PriceBook,
+    charge: FlatCharge,
+    priced: Priced,
+    service: Period,
+    suffix: str,
+    agreed: Sequence[Negotiated],
+) -> RatedLine:
     amount = round_amount(priced.amount, book.currency)
     return RatedLine(
         kind=LineKind.FEE,
@@ -43,7 +59,7 @@ def _line(book: PriceBook, charge: FlatCharge, priced: Priced, service: Period, 
         unit_price=amount,
         amount=amount,
         service=service,
-        explanation=explain(book, charge.code, None, priced, amount),
+        explanation={**explain(book, charge.code, None, priced, amount), **named(agreed, What.FEE)},
     )
 
 

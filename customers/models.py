@@ -17,6 +17,7 @@ from billing_site.foundation.periods import Alignment, timezones
 from catalog.models import PlanVersion
 from customers import triggers
 from customers.entitlement_models import EntitlementOverride
+from customers.override_models import Override, Redemption
 from customers.plan_move_models import PlanMove, PlanMoveItem
 from meters.models import Meter, Stream
 
@@ -26,8 +27,10 @@ __all__ = [
     "Customer",
     "EntitlementOverride",
     "MeterClaim",
+    "Override",
     "PlanMove",
     "PlanMoveItem",
+    "Redemption",
     "Subscription",
     "UnknownCustomer",
 ]

@@ -1,14 +1,24 @@
 """Move a subscription to a later version of its plan: the way out when a version lacks a price."""
 
 from django.db import IntegrityError, transaction
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
+from billing_site.foundation import clock
 from billing_site.foundation.errors import Fault, Refused
 from catalog.models import Charge, PlanVersion, PriceList
 from customers import checks
-from customers.models import Subscription
+from customers.models import Override, Subscription
+from customers.negotiated import What
 from customers.registering import lock
 from meters.models import Meter
+
+_USAGE, _FEE = {Charge.Kind.USAGE}, {Charge.Kind.FLAT}
+_FITTING: dict[str, set[Charge.Kind]] = {
+    **dict.fromkeys([What.PRICE, What.INCLUDED, What.MINIMUM, What.CAP], _USAGE),
+    What.FEE: _FEE,
+    What.DISCOUNT: _USAGE | _FEE,
+}
+_KINDS: dict[str, str] = {each.value: "fee" if each == What.FEE else "charge" for each in What}
 
 
 def move_to_version(subscription: Subscription, version: PlanVersion) -> Subscription:
@@ -51,6 +61,19 @@ def version_faults(source: PlanVersion, target: PlanVersion) -> list[Fault]:
     """Why nobody could be moved from one version to another."""
     message = _unfit(source, target) or _dropped(source, target)
     return [Fault("version_conflict", message, "target")] if message else []
+
+
+def warnings(subscription: Subscription, version: PlanVersion) -> list[str]:
+    """Which negotiated terms, of now or later, hold for nothing in this version: it lacks what they are about."""
+    kinds = dict(Charge.objects.filter(version=version).values_list("code", "kind"))
+    rows = Override.objects.filter(subscription=subscription).exclude(charge="").exclude(ends_at__lte=F("starts_at"))
+    going_on = rows.filter(Q(ends_at=None) | Q(ends_at__gt=subscription.due_from or clock.now()))
+    return [
+        f"{version} has no {_KINDS[override.what]} “{override.charge}”: the negotiated term {override.pk}"
+        f" (“{override.reason}”) holds for nothing there."
+        for override in going_on.order_by("id")
+        if kinds.get(override.charge) not in _FITTING[override.what]
+    ]
 
 
 def later_versions(subscription: Subscription) -> QuerySet[PlanVersion]:

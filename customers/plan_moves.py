@@ -22,7 +22,7 @@ from billing_site.foundation.periods import midnight
 from catalog.models import PlanVersion
 from customers import checks
 from customers.models import PlanMove, PlanMoveItem, Subscription
-from customers.moving import check_move, move_to_version, version_faults
+from customers.moving import check_move, move_to_version, version_faults, warnings
 
 Timing, Status, Item = PlanMove.Timing, PlanMove.Status, PlanMoveItem.Status
 # How many subscriptions are asked beforehand whether they can be moved.
@@ -117,7 +117,7 @@ def _moved(item: PlanMoveItem) -> tuple[str, str]:
             move_to_version(subscription, item.move.target)
     except Refused as refused:
         return Item.REFUSED, str(refused)
-    return Item.MOVED, ""
+    return Item.MOVED, " ".join(warnings(subscription, item.move.target))
 
 
 def _still_moving(move: int) -> bool:

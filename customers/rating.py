@@ -1,6 +1,6 @@
 """Usage × price version → rounded, explained lines; a chunk of subscriptions at a time. Reads only.
 
-    terms → windows → usage → lines, each charge by its version's price book → minimums and caps
+    terms → windows → usage → lines, each charge by its version's price book → minimums and caps → discounts
 
 The number of queries does not grow with the requests. What goes wrong for one subscription is a problem of its own.
 """
@@ -15,10 +15,13 @@ from itertools import chain
 import structlog
 
 from billing_site.foundation.money import EXACT, ZERO
+from billing_site.foundation.periods import Period
 from catalog.pricing.book import FlatCharge, Timing, UsageCharge
 from catalog.pricing.matrix import Combination, combine
-from customers import commitments, costing
-from customers.fees import days_of, fee_line, once_line
+from customers import commitments, costing, discounting, negotiated
+from customers.commitments import Contradictory
+from customers.fees import fee_line, once_line
+from customers.negotiated import Negotiated
 from customers.rated import LineKind, Rated, RatedLine, Request
 from customers.segments import WHEN, Segment, name_of
 from customers.terms import Terms, failed, gather
@@ -26,7 +29,7 @@ from customers.usage_lines import usage_lines
 from meters import backfills, usage
 from meters.backfills import Counting
 
-__all__ = ["Rated", "RatedLine", "Request", "measure", "rate"]
+__all__ = ["Rated", "RatedLine", "Request", "measure", "rate", "unmatched"]
 
 logger = structlog.get_logger(__name__)
 
@@ -60,6 +63,8 @@ def rate(requests: Sequence[Request]) -> dict[int, Rated]:
             except TooLarge as error:
                 message = f"{error} No invoice can hold that; look at the events it comes from."
                 rated[each.key] = Rated(each.key, (), (message,))
+            except Contradictory as error:
+                rated[each.key] = Rated(each.key, (), (str(error),))
             except Exception as error:  # noqa: BLE001 - whatever it is, it is this subscription's and not the chunk's
                 rated[each.key] = failed(each.key, error)
     return rated
@@ -72,11 +77,32 @@ def measure(requests: Sequence[Request]) -> dict[int, dict[int, list[Combination
     A constant number of queries. A request whose subscription cannot be read at all is left out, and logged, as is one
     that reads a meter which is still counting stored events.
     """
+    return {terms.key: dict(_combined(terms, measured)) for terms, measured in _measured(requests)}
+
+
+def unmatched(requests: Sequence[Request]) -> dict[int, dict[int, list[Combination]]]:
+    """Of what `measure` gives, what no row prices, nor any that was negotiated: {key: {charge: combinations}}."""
+    found: dict[int, dict[int, list[Combination]]] = {}
+    for terms, measured in _measured(requests):
+        for charge in terms.usage_charges():
+            left = [
+                each
+                for number, segment in enumerate(terms.segments.get(charge.id, ()))
+                for each in combine(measured[charge.id, number], charge.dimensions)
+                if segment.matrix.row_for(each.dimensions) is None
+            ]
+            if left:
+                found.setdefault(terms.key, {})[charge.id] = combine(left, charge.dimensions)
+    return found
+
+
+def _measured(requests: Sequence[Request]) -> Iterator[tuple[Terms, Measured]]:
     gathered, _ = gather(requests)
     counting = _counting(gathered)
     terms = [each for each in gathered if not _waits_for(each, counting)]
     measured = _measure(terms, counting)
-    return {each.key: dict(_combined(each, measured[each.key])) for each in terms}
+    for each in terms:
+        yield each, measured[each.key]
 
 
 def _combined(terms: Terms, measured: Measured) -> Iterator[tuple[int, list[Combination]]]:
@@ -164,7 +190,7 @@ def _rated(terms: Terms, measured: Measured, counting: Mapping[int, Counting], k
     problems: list[str] = []
     for charge in sorted(terms.book.charges, key=lambda charge: (charge.position, charge.id)):
         if isinstance(charge, FlatCharge):
-            lines.extend(_fee(terms, charge))
+            lines.extend(_fees(terms, charge))
         elif terms.arrears is not None and charge.meter in counting:
             problems.append(f"{counting[charge.meter]} The invoice waits for it, and goes on by itself.")
         elif terms.arrears is not None:
@@ -172,23 +198,30 @@ def _rated(terms: Terms, measured: Measured, counting: Mapping[int, Counting], k
                 made, held = usage_lines(terms.book, segment, measured[charge.id, number])
                 lines += [*made, *commitments.of_charge(terms.book, segment, made)]
                 problems += held
-    if terms.arrears is not None:
-        days = days_of(terms.schedule, terms.arrears)
-        of_usage = [line for line in lines if line.kind != LineKind.FEE]
-        lines += commitments.of_book(terms.book, of_usage, terms.arrears, *days)
+    of_usage = [line for line in lines if line.kind != LineKind.FEE]
+    for together in terms.together:
+        lines += commitments.of_book(together, of_usage)
+    lines += discounting.discount_lines(terms.book, terms.schedule, lines, terms.deals.negotiated, terms.offers())
     _check_sizes(lines)
-    by_cost = any(costing.prices_by_cost(charge) for charge in terms.usage_charges())
-    return Rated(terms.key, lines, problems, known_at if by_cost else None)
+    return Rated(terms.key, lines, problems, known_at if costing.charges_by_cost(terms) else None)
 
 
-def _fee(terms: Terms, charge: FlatCharge) -> Iterator[RatedLine]:
+def _fees(terms: Terms, charge: FlatCharge) -> Iterator[RatedLine]:
+    """The fee, or one for each part of its period in which a negotiated one holds, or holds no more."""
     if charge.timing == Timing.ONCE:
         if terms.opens and terms.advance is not None:
-            yield once_line(terms.book, charge, terms.advance)
+            held = _held(terms, charge, Period(terms.advance.start, terms.advance.start))
+            yield once_line(terms.book, negotiated.flat_charge(charge, held), terms.advance, held)
         return
     used = terms.advance if charge.timing == Timing.ADVANCE else terms.arrears
     if used is not None:
-        yield fee_line(terms.book, charge, terms.schedule, used)
+        for part in negotiated.parts(used, negotiated.of_fee(terms.deals.negotiated, charge)):
+            held = _held(terms, charge, part)
+            yield fee_line(terms.book, negotiated.flat_charge(charge, held), terms.schedule, part, held)
+
+
+def _held(terms: Terms, charge: FlatCharge, part: Period) -> tuple[Negotiated, ...]:
+    return negotiated.holding(part, negotiated.of_fee(terms.deals.negotiated, charge))
 
 
 def _check_sizes(lines: Sequence[RatedLine]) -> None:

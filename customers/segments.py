@@ -11,6 +11,7 @@ from billing_site.foundation.periods import Period
 from catalog.pricing.allowance import places_of, prorated_allowance
 from catalog.pricing.matrix import Matrix
 from catalog.pricing.proration import prorate
+from customers.negotiated import Negotiated
 
 # A dimension that no meter can have: the part of a segment in which usage came.
 WHEN = "\0when"
@@ -26,6 +27,7 @@ class Segment:
     """A charge as it holds in `period`: `used_days` local days of the `full_days` of its billing period.
 
     `parts`: of the period, when costs change within it: usage then says in which of them it came, by `WHEN`.
+    `negotiated`: what of it holds for this subscription alone; the matrix has it already.
     """
 
     period: Period
@@ -33,6 +35,7 @@ class Segment:
     used_days: int
     full_days: int
     parts: tuple[Period, ...] = ()
+    negotiated: tuple[Negotiated, ...] = ()
 
     def included(self) -> Decimal:
         """The units that cost nothing, at the places of the meter, or else of what the charge says."""

@@ -127,6 +127,14 @@ class SubscriptionAnswerSerializer(serializers.Serializer[Subscription]):
         return local_date(subscription.ends_at, subscription.timezone).isoformat()
 
 
+class SubscriptionChangedSerializer(SubscriptionAnswerSerializer):
+    """A subscription as it stands, and what its version has no place for."""
+
+    warnings = serializers.ListField(
+        child=serializers.CharField(), help_text="Negotiated terms that hold for nothing in its version."
+    )
+
+
 class UsageRowSerializer(serializers.Serializer[UsageRow]):
     meter = serializers.CharField(source="meter.code")
     unit = serializers.CharField(source="meter.unit")

@@ -6,14 +6,14 @@ from django.contrib import admin, messages
 from django.db.models import Q, QuerySet
 from django.forms import ModelForm
 from django.http import HttpRequest, HttpResponse
-from django.urls import reverse
+from django.urls import URLPattern, reverse
 from unfold.decorators import action, display
 
 from billing_site.foundation import clock
 from billing_site.foundation.admin_base import ConfigurationAdmin
 from billing_site.foundation.errors import Refused
 from billing_site.foundation.periods import local_date
-from customers import checks, subscribing
+from customers import checks, deal_pages, moving, subscribing
 from customers.forms import MOVE_DIALOG, EndForm, MoveForm, RefusalsShown, SubscribeForm
 from customers.models import Subscription
 
@@ -37,6 +37,8 @@ def move(request: HttpRequest, form: MoveForm, back: str) -> HttpResponse:
         messages.error(request, str(refused))
     else:
         messages.success(request, f"“{subscription}” is on {subscription.version} now, which prices its drafts.")
+        for warning in moving.warnings(subscription, subscription.version):
+            messages.warning(request, warning)
     return HttpResponse(headers={"HX-Redirect": back})
 
 
@@ -73,6 +75,10 @@ class SubscriptionAdmin(RefusalsShown, ConfigurationAdmin):
     actions_detail = ("move_to_version",)
     made = ("customer", "version", "alignment", "reference", "named_events_only")
     readonly_fields = ("days", "state", "next_invoice", "timezone")
+    change_form_outer_after_template = "admin/customers/subscription/_deals.html"
+
+    class Media:
+        css = {"all": ["customers/deals.css"]}
 
     def get_form(
         self,
@@ -95,6 +101,18 @@ class SubscriptionAdmin(RefusalsShown, ConfigurationAdmin):
 
     def get_readonly_fields(self, request: HttpRequest, obj: Subscription | None = None) -> Any:
         return self.readonly_fields if obj is None else (*self.readonly_fields, *self.made)
+
+    def get_urls(self) -> list[URLPattern]:
+        return [*deal_pages.urls(), *super().get_urls()]
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        rows = Subscription.objects.select_related("customer", "version__plan")
+        subscription = rows.filter(pk=object_id).first() if object_id.isdecimal() else None
+        deals = {} if subscription is None else deal_pages.context_of(request, subscription)
+        answer: HttpResponse = super().change_view(request, object_id, form_url, {**deals, **(extra_context or {})})
+        return answer
 
     def save_model(self, request: HttpRequest, obj: Subscription, form: ModelForm, change: bool) -> None:  # noqa: FBT001
         if not change:

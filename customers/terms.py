@@ -1,6 +1,6 @@
 """What a request comes to before any usage is read: its price book, its periods, its charges segment by segment.
 
-    subscriptions, aliases, named subscriptions, price books → terms
+    subscriptions, aliases, named subscriptions, price books, what was negotiated, coupons → terms
 
 The number of queries does not grow with the requests. What goes wrong for one is a problem of its own.
 """
@@ -17,8 +17,13 @@ from billing_site.foundation.periods import Alignment, Period, Schedule
 from catalog import price_books
 from catalog.pricing.book import PriceBook, UsageCharge
 from catalog.pricing.matrix import Matrix
+from customers import deals, negotiated
+from customers.commitments import Together
+from customers.deals import NO_DEALS, Deals
+from customers.discounting import Offer
 from customers.fees import days_of
 from customers.models import Alias, MeterClaim, Subscription
+from customers.negotiated import Negotiated
 from customers.rated import Rated, Request
 from customers.segments import Segment
 from meters import usage
@@ -34,7 +39,8 @@ class Terms:
     """A request with all that its subscription says.
 
     `window`: what every charge reads, but for its key, meter and segment. `opens`: the subscription begins with it.
-    `segments`: of every usage charge, when there is something in arrears.
+    `segments`: of every usage charge, when there is something in arrears; `together`: likewise of all of them.
+    `deals`: what differs for this subscription alone.
     """
 
     key: int
@@ -44,9 +50,18 @@ class Terms:
     advance: Period | None
     opens: bool
     segments: Mapping[int, Sequence[Segment]]
+    together: Sequence[Together]
+    deals: Deals
     window: usage.Window | None
     named: Mapping[int, Mapping[str, Period]]
     """By meter: the events that name another subscription, in the period in which that one reads them."""
+
+    def offers(self) -> Iterator[Offer]:
+        """The coupons for its invoice: that of the boundary at which a billing period ends, or the first one begins."""
+        if self.arrears is not None:
+            yield from self.deals.offers_at(full_period(self.schedule, self.arrears.start).end)
+        elif self.advance is not None:
+            yield from self.deals.offers_at(self.advance.start)
 
     def usage_charges(self) -> Iterator[UsageCharge]:
         return (charge for charge in self.book.charges if isinstance(charge, UsageCharge))
@@ -61,6 +76,7 @@ def gather(requests: Sequence[Request]) -> tuple[list[Terms], dict[int, Rated]]:
     )
     customers = {row.customer_id for row in subscriptions.values()}
     references, named = _references(customers), _named(customers)
+    agreed = deals.load(subscriptions.values())
     terms, rated = [], {}
     matrices: Matrices = {}
     for request in requests:
@@ -70,7 +86,8 @@ def gather(requests: Sequence[Request]) -> tuple[list[Terms], dict[int, Rated]]:
             continue
         try:
             book = books[_book_key(request, row)]
-            terms.append(_terms(request, row, book, matrices, references[row.customer_id], named[row.customer_id]))
+            shared = matrices, references[row.customer_id], named[row.customer_id]
+            terms.append(_terms(request, row, book, agreed.get(row.pk, NO_DEALS), *shared))
         except Exception as error:  # noqa: BLE001 - whatever it is, it is this subscription's and not the chunk's
             rated[request.key] = failed(request.key, error)
     return terms, rated
@@ -118,6 +135,7 @@ def _terms(
     request: Request,
     row: Subscription,
     book: PriceBook,
+    agreed: Deals,
     matrices: Matrices,
     references: tuple[str, ...],
     claims: Sequence[MeterClaim],
@@ -135,13 +153,17 @@ def _terms(
         arrears=arrears,
         advance=advance,
         opens=advance is not None and advance.start == row.starts_at,
-        segments={} if arrears is None else _segments(book, matrices, schedule, arrears),
+        segments={} if arrears is None else _segments(book, matrices, schedule, arrears, agreed.negotiated),
+        together=() if arrears is None else _together(book, schedule, arrears, agreed.negotiated),
+        deals=agreed,
         window=None if arrears is None else _window(row, schedule, references, arrears),
         named={} if arrears is None or row.named_events_only else _elsewhere(claims, arrears),
     )
 
 
-def _segments(book: PriceBook, matrices: Matrices, schedule: Schedule, period: Period) -> dict[int, list[Segment]]:
+def _segments(
+    book: PriceBook, matrices: Matrices, schedule: Schedule, period: Period, agreed: Sequence[Negotiated]
+) -> dict[int, list[Segment]]:
     """Every usage charge in the parts of the period in which nothing about it changes."""
     days = days_of(schedule, period)
     found = {}
@@ -150,17 +172,41 @@ def _segments(book: PriceBook, matrices: Matrices, schedule: Schedule, period: P
             matrix = matrices.get((charge.id, book.currency))
             if matrix is None:
                 matrix = matrices[charge.id, book.currency] = Matrix(charge)
-            found[charge.id] = [Segment(period, matrix, *days)]
+            mine = negotiated.of_usage_charge(agreed, charge) if agreed else ()
+            found[charge.id] = (
+                [_segment(matrix, schedule, part, mine) for part in negotiated.parts(period, mine)]
+                if mine
+                else [Segment(period, matrix, *days)]
+            )
     return found
+
+
+def _segment(matrix: Matrix, schedule: Schedule, part: Period, agreed: Sequence[Negotiated]) -> Segment:
+    """A matrix is made anew only where a price differs; else the plan's own is shared."""
+    held = negotiated.holding(part, agreed)
+    charge = negotiated.usage_charge(matrix.charge, held)
+    if charge is not matrix.charge:
+        matrix = matrix.of(charge) if charge.rows is matrix.charge.rows else Matrix(charge)
+    return Segment(part, matrix, *days_of(schedule, part), negotiated=held)
+
+
+def _together(book: PriceBook, schedule: Schedule, period: Period, agreed: Sequence[Negotiated]) -> list[Together]:
+    mine = negotiated.of_book(agreed)
+    cut = negotiated.parts(period, mine)
+    held = [negotiated.holding(part, mine) for part in cut]
+    return [
+        Together(negotiated.book(book, each), part, *days_of(schedule, part), each)
+        for part, each in zip(cut, held, strict=True)
+    ]
 
 
 def _window(row: Subscription, schedule: Schedule, references: tuple[str, ...], period: Period) -> usage.Window:
     """What is held for part of a period is paid for that part: it is weighed over the full one."""
-    own, full = row.reference if row.named_events_only else "", _full_period(schedule, period.start)
+    own, full = row.reference if row.named_events_only else "", full_period(schedule, period.start)
     return usage.Window(key=0, customers=references, meter=0, period=period, subscription=own, weighed_over=full)
 
 
 @lru_cache(maxsize=1_000)
-def _full_period(schedule: Schedule, instant: datetime) -> Period:
+def full_period(schedule: Schedule, instant: datetime) -> Period:
     """Kept: a chunk asks it of the same few schedules."""
     return schedule.period_at(instant)

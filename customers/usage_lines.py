@@ -6,11 +6,12 @@ from decimal import Decimal
 from billing_site.foundation.money import ZERO, grouped, minor_unit, round_amount
 from billing_site.foundation.periods import Period
 from catalog.pricing.allowance import places_of
-from catalog.pricing.book import PriceBook, Unmatched, UsageCharge
+from catalog.pricing.book import PriceBook, Row, Unmatched, UsageCharge
 from catalog.pricing.combining import add_up
 from catalog.pricing.matrix import Combination, Measured, Part, PricedRow
 from catalog.pricing.sharing import share
 from customers.cost_parts import roundings, without_when
+from customers.negotiated import What, named
 from customers.rated import LineKind, RatedLine, explain
 from customers.segments import Segment
 
@@ -26,7 +27,7 @@ def usage_lines(book: PriceBook, segment: Segment, usage: Iterable[Measured]) ->
     """
     charge, service = segment.matrix.charge, segment.period
     priced = segment.matrix.price(usage, segment.included())
-    lines = [line for row in priced.rows for line in _row_lines(book, charge, row, segment)]
+    lines = [line for row in priced.rows for line in _row_lines(book, segment, row)]
     costless = [each for each in without_when(priced.unknown_cost) if each.quantity]
     unmatched = [each for each in without_when(priced.unmatched) if each.quantity]
     problems = [_costless(book, charge, combination) for combination in costless]
@@ -35,10 +36,12 @@ def usage_lines(book: PriceBook, segment: Segment, usage: Iterable[Measured]) ->
     return [*lines, *(_free_line(book, charge, combination, service) for combination in unmatched)], problems
 
 
-def _row_lines(book: PriceBook, charge: UsageCharge, row: PricedRow, segment: Segment) -> Iterator[RatedLine]:
+def _row_lines(book: PriceBook, segment: Segment, row: PricedRow) -> Iterator[RatedLine]:
+    charge = segment.matrix.charge
+    rests_on = named(segment.negotiated, What.PRICE, What.INCLUDED, row=row.row.id) if segment.negotiated else {}
     for service, parts, priced in roundings(row, segment):
         amount = round_amount(priced.amount, book.currency)
-        explanation = explain(book, charge.code, {"id": row.row.id, "match": dict(row.row.match)}, priced, amount)
+        explanation = {**explain(book, charge.code, _row(row.row), priced, amount), **rests_on}
         # Without a quantity there is something to pay only for a fee of tiers, or for events of no value.
         used = [part for part in parts if part.quantity] or [*parts[: bool(priced.amount)]]
         yield from _shared_lines(book, charge, used, amount, service, explanation)
@@ -64,6 +67,11 @@ def _shared_lines(
             f" {part_amount} of {amount}, by largest remainder"
         )
         yield _part_line(charge, part, part_amount, service, {**explanation, "share": text})
+
+
+def _row(row: Row) -> dict[str, object]:
+    """A negotiated row has no id in the plan."""
+    return {"id": row.id if row.id > 0 else None, "match": dict(row.match)}
 
 
 def _part_line(

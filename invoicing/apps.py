@@ -12,7 +12,11 @@ class InvoicingConfig(AppConfig):
     verbose_name = "Invoicing"
 
     def ready(self) -> None:
+        from customers import closed as what_is_closed
+        from invoicing import closed
+
         post_migrate.connect(make_default_series, sender=self)
+        what_is_closed.tell(closed.of)
 
 
 def make_default_series(using: str, **kwargs: Any) -> None:

@@ -5,6 +5,7 @@
 - Until then it stays what it was drafted for: customer, subscription, kind, period, timezone and currency.
 - Leaving is checked: the total is the sum of the lines, an empty invoice has none.
 - A number series never runs backwards, and moves by just the numbers that invoices take in the same statement.
+- What is negotiated, and coupons, never reach into what is finalized.
 - None of these tables can be emptied by TRUNCATE, which fires no other trigger.
 
 The triggers of lines are statement-level and look at transition tables, so that COPY of a whole chunk is checked by
@@ -233,5 +234,58 @@ SERIES_STAYS = pgtrigger.Trigger(
     func="""
         RAISE EXCEPTION 'Number series % has given out numbers and stays.', OLD.code
             USING ERRCODE = 'restrict_violation';
+    """,
+)
+
+
+# The subscription is locked (by an earlier trigger of the row), so that no draft is made meanwhile; its drafts here, so
+# that a finalization that is under way is waited for. Its drafts are then rated anew at the next pass.
+_AFTER_CLOSED = """
+    PERFORM FROM invoicing_invoice
+      WHERE subscription_id = NEW.subscription_id AND status = 'draft' ORDER BY id FOR NO KEY UPDATE;
+    UPDATE invoicing_invoice SET rated_at = NULL WHERE subscription_id = NEW.subscription_id AND status = 'draft';
+    SELECT max({bound}) INTO closed
+      FROM invoicing_invoice
+     WHERE subscription_id = NEW.subscription_id AND status IN ('finalized', 'empty');
+"""
+_DAY = "(closed AT TIME ZONE (SELECT timezone FROM customers_subscription WHERE id = NEW.subscription_id))::date"
+
+# Fees in advance are finalized before their period is over: terms of those begin after it.
+TERMS_AFTER_CLOSED = pgtrigger.Trigger(
+    name="b_after_closed",
+    when=pgtrigger.Before,
+    operation=pgtrigger.Insert | pgtrigger.Update,
+    declare=[("closed", "TIMESTAMPTZ"), ("in_advance", "BOOLEAN")],
+    func=f"""
+        in_advance := NEW.what IN ('fee', 'discount') AND EXISTS (
+          SELECT FROM catalog_charge charge
+            JOIN customers_subscription subscription ON subscription.version_id = charge.version_id
+           WHERE subscription.id = NEW.subscription_id AND charge.timing IN ('advance', 'once')
+             AND (NEW.charge = charge.code OR NEW.charge = ''));
+        {
+        _AFTER_CLOSED.format(
+            bound="CASE WHEN in_advance THEN coalesce(advance_end, period_end) WHEN kind = 'period' THEN period_end END"
+        )
+    }
+        IF (TG_OP = 'INSERT' AND NEW.starts_at < closed) OR (TG_OP = 'UPDATE' AND NEW.ends_at < closed) THEN
+            RAISE EXCEPTION 'What is before % is invoiced: choose that day or a later one.', {_DAY}
+                USING ERRCODE = 'check_violation', CONSTRAINT = 'term_after_closed';
+        END IF;
+        RETURN NEW;
+    """,
+)
+
+COUPONS_AFTER_CLOSED = pgtrigger.Trigger(
+    name="b_after_closed",
+    when=pgtrigger.Before,
+    operation=pgtrigger.Insert | pgtrigger.Update,
+    declare=[("closed", "TIMESTAMPTZ")],
+    func=f"""
+        {_AFTER_CLOSED.format(bound="period_end")}
+        IF (TG_OP = 'INSERT' AND NEW.first_at <= closed) OR (TG_OP = 'UPDATE' AND NEW.until_at <= closed) THEN
+            RAISE EXCEPTION 'The invoice of % is finalized: choose a later one.', {_DAY}
+                USING ERRCODE = 'check_violation', CONSTRAINT = 'redemption_after_closed';
+        END IF;
+        RETURN NEW;
     """,
 )

@@ -9,7 +9,7 @@ from django.db.models.functions import MD5, Cast, Now
 
 from billing_site.foundation.history import tracked
 from catalog.models import Charge, PlanVersion, Product
-from customers.models import Customer, Subscription
+from customers.models import Customer, Override, Redemption, Subscription
 from invoicing import guards
 from meters.models import Meter
 
@@ -279,6 +279,28 @@ class Line(models.Model):
 
     def __str__(self) -> str:
         return self.description
+
+
+class GuardedOverride(Override):
+    """Negotiated terms, which never reach into what is finalized: the guard is of this room, which knows that."""
+
+    class Meta:
+        proxy = True
+        triggers = [guards.TERMS_AFTER_CLOSED]
+
+    def __str__(self) -> str:
+        return super().__str__()
+
+
+class GuardedRedemption(Redemption):
+    """Redeemed coupons, likewise."""
+
+    class Meta:
+        proxy = True
+        triggers = [guards.COUPONS_AFTER_CLOSED]
+
+    def __str__(self) -> str:
+        return super().__str__()
 
 
 class LateUsage(models.Model):

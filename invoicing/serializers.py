@@ -10,15 +10,36 @@ from billing_site.foundation.periods import local_date
 from invoicing.models import Invoice, Line
 
 
+class AgreedSerializer(serializers.Serializer[Any]):
+    """A negotiated term, as it stood when the invoice was rated."""
+
+    def get_fields(self) -> dict[str, Any]:
+        # “from” is a word of the language.
+        return {
+            "id": serializers.IntegerField(),
+            "name": serializers.CharField(),
+            "reason": serializers.CharField(),
+            "from": serializers.DateField(),
+            "until": serializers.DateField(allow_null=True),
+        }
+
+
+class RedeemedSerializer(serializers.Serializer[Any]):
+    code = serializers.CharField()
+    redemption = serializers.IntegerField()
+
+
 class ExplanationSerializer(serializers.Serializer[Any]):
     """How an amount came about."""
 
     version = serializers.CharField(help_text="The plan version, for example “Chatbot v1”.")
     version_id = serializers.IntegerField()
-    charge = serializers.CharField(help_text="The charge's code.")
+    charge = serializers.CharField(allow_null=True, help_text="The charge's code; null for several.")
     row = serializers.DictField(allow_null=True, help_text="The row of the price matrix, and what it matches.")
     steps = serializers.ListField(child=serializers.CharField(), help_text="The arithmetic, a sentence a step.")
     share = serializers.CharField(required=False, help_text="The line's part, when combinations share a row.")
+    overrides = AgreedSerializer(many=True, required=False, help_text="The negotiated terms that it rests on.")
+    coupon = RedeemedSerializer(required=False, help_text="The coupon that took it off.")
 
 
 class LineSerializer(serializers.ModelSerializer[Line]):

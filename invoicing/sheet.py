@@ -1,8 +1,9 @@
 """An invoice as people read it: every number written out, no exponent, dates of the invoice's own timezone."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from typing import Any
 
 from babel.dates import format_date
 
@@ -13,7 +14,10 @@ from invoicing.models import Chunk, Invoice, Line
 
 @dataclass(frozen=True)
 class SheetLine:
-    """A line, and how it came about. `unit` is empty for a fee, `unit_price` where no single one holds."""
+    """A line, and how it came about. `unit` is empty for a fee, `unit_price` where no single one holds.
+
+    `rests_on`: what was negotiated, or which coupon was redeemed, each as a word and what is to be said of it.
+    """
 
     description: str
     service: str
@@ -24,6 +28,7 @@ class SheetLine:
     amount: str
     version: str
     row: str
+    rests_on: Sequence[tuple[str, str]]
     steps: Sequence[str]
 
 
@@ -113,8 +118,17 @@ def _line(line: Line, invoice: Invoice) -> SheetLine:
         amount=show(line.amount, invoice.currency),
         version=explanation.get("version", ""),
         row=_row(explanation.get("row")),
+        rests_on=list(_rests_on(explanation)),
         steps=[*explanation.get("steps", []), *filter(None, [explanation.get("share")])],
     )
+
+
+def _rests_on(explanation: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for term in explanation.get("overrides", ()):
+        until = f" to {term['until']}" if term["until"] else " on"
+        yield "Negotiated", f"{term['name']}, from {term['from']}{until}: {term['reason']} (no. {term['id']})"
+    if "coupon" in explanation:
+        yield "Coupon", explanation["coupon"]["code"]
 
 
 def _row(row: Mapping[str, Mapping[str, str]] | None) -> str:

@@ -18,7 +18,7 @@ from billing_site.foundation.periods import Period
 from catalog import price_books
 from catalog.models import Charge
 from catalog.pricing.book import PriceBook, Row, UsageCharge
-from catalog.pricing.matrix import Combination, Matrix
+from catalog.pricing.matrix import Combination
 from customers import rating
 from customers.models import Subscription
 from customers.rated import Request
@@ -127,7 +127,7 @@ def open_usage() -> Found:
     requests, of, held = requests_of(subscriptions.values(), drafts)
     books = price_books.load({book_key(row) for row in subscriptions.values()})
     gaps: dict[tuple[int, tuple[tuple[str, str], ...]], Gap] = {}
-    for key, by_charge in rating.measure(requests).items():
+    for key, by_charge in rating.unmatched(requests).items():
         for book, charge, usage in _unmatched(books[book_key(of[key])], by_charge):
             found = gaps.setdefault(
                 (charge.id, tuple(sorted(usage.dimensions.items()))), Gap(book, charge, usage.dimensions)
@@ -193,10 +193,7 @@ def _unmatched(
 ) -> Iterator[tuple[PriceBook, UsageCharge, Combination]]:
     for charge in book.charges:
         if isinstance(charge, UsageCharge):
-            matrix = Matrix(charge)
-            for usage in by_charge.get(charge.id, ()):
-                if usage.quantity and matrix.row_for(usage.dimensions) is None:
-                    yield book, charge, usage
+            yield from ((book, charge, usage) for usage in by_charge.get(charge.id, ()) if usage.quantity)
 
 
 def estimate(rows: Sequence[Row], dimensions: Mapping[str, str], quantity: Decimal, currency: str) -> Estimate | None:

@@ -8,6 +8,7 @@ import gzip
 import io
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
@@ -30,12 +31,13 @@ from catalog.importing import bring
 from catalog.own_costs import Entry
 from catalog.products import create_product
 from catalog.publishing import create_feature
-from customers import subscribing
+from customers import redeeming, subscribing
 from invoicing.models import Invoice
 from meters.metering import define_meter
 from meters.models import Event
 from tests.catalog import plan_documents
 from tests.customers import making
+from tests.customers.dealing import coupon, override
 from tests.invoicing.running import plan_with, run, subscribed, utc
 
 pytestmark = pytest.mark.django_db
@@ -104,6 +106,11 @@ def existing(db: None) -> Existing:
     chatbot = plan_documents.chatbot()
     draft = {"code": chatbot["code"], "number": 1}
     bring(documents.from_json(chatbot))
+    coupon("SPRING", max_per_customer=None)
+    coupon("OTHER")
+    term = override(subscription, "fee", date(2024, 2, 1), charge="charge-0", amount="4")
+    redemption = redeeming.redeem(subscription, "SPRING")
+    named = {"reference": subscription.reference}
     return {
         "/v1/model-costs/{name}": {"name": "acme/acme-1"},
         "/v1/plans/{code}/versions/{number}/retire": {"code": version.plan.code, "number": version.number},
@@ -113,7 +120,10 @@ def existing(db: None) -> Existing:
         "/v1/plans/{code}/document": draft,
         "/v1/products/{code}": {"code": "unused"},
         "/v1/meters/{code}": {"code": "unused"},
-        "/v1/subscriptions/{reference}": {"reference": subscription.reference},
+        "/v1/subscriptions/{reference}/overrides": {**named, "number": term.pk},
+        "/v1/subscriptions/{reference}/coupons": {**named, "number": redemption.pk},
+        "/v1/subscriptions/{reference}": named,
+        "/v1/coupons": {"code": "OTHER"},
         "/v1/invoices/{id}": {"id": Invoice.objects.get().pk},
         "/v1/plans/{code}": draft,
         "/v1/features/{code}": {"code": "unused"},
@@ -127,6 +137,21 @@ def existing(db: None) -> Existing:
     }
 
 
+BODIES = {
+    "POST /v1/coupons": {"code": "new", "name": "New", "percent": "10"},
+    "PATCH /v1/coupons/{code}": {"name": "Other name"},
+    "POST /v1/subscriptions/{reference}/overrides": {
+        "what": "price",
+        "charge": "charge-1",
+        "price": {"unit_price": "0.5"},
+        "starts_on": "2024-02-01",
+        "reason": "Deal",
+    },
+    "POST /v1/subscriptions/{reference}/overrides/{number}/end": {"ends_on": "2024-03-01"},
+    "POST /v1/subscriptions/{reference}/coupons": {"code": "spring", "first_invoice_on": "2030-01-01"},
+}
+
+
 def make_real(case: schemathesis.Case, existing: Existing) -> None:
     """Let a request that the document allows name what there is: at random it would not, and only ever be refused."""
     known = existing[""] | next((names for place, names in existing.items() if place and place in case.path), {})
@@ -138,7 +163,9 @@ def make_real(case: schemathesis.Case, existing: Existing) -> None:
     asked = {"from": "2024-01-01", "to": "2024-02-01", "customer": "acme", "meter": "requests", "group_by": "model"}
     named = asked.keys() & case.query.keys()
     case.query.update({name: asked[name] for name in named})
-    if isinstance(case.body, dict) and "token_type" in case.body:
+    if isinstance(case.body, dict) and f"{case.method} {case.path}" in BODIES:
+        case.body = {**BODIES[f"{case.method} {case.path}"]}
+    elif isinstance(case.body, dict) and "token_type" in case.body:
         case.body |= {"provider": "acme", "model": "acme-1", "token_type": "input", "cost": "0.0000025"}
         case.body |= {"effective_from": None, "hours": None, "above": 0, "note": "agreed"}
     elif isinstance(case.body, dict) and "plan" in case.body:

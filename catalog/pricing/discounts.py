@@ -30,9 +30,10 @@ class InvoiceLine:
 
 @dataclass(frozen=True)
 class Discount:
-    """Either `percent` (10 is 10 %) or `amount` (money, at most so much in all) off the lines of some charges.
+    """Either `percent` (10 is 10 %) or `amount` (money, at most so much in all) off lines of an invoice.
 
-    `charges`: their codes; empty: all lines. `since`: when it was given; the older goes first.
+    `charges` (codes) and `products` (ids): it is for lines of any of them; both empty: for all lines. `lines`: of those
+    only the ones with these keys; None: all of them. `since`: when it was given; the older goes first.
     """
 
     key: int
@@ -41,12 +42,22 @@ class Discount:
     percent: Decimal | None = None
     amount: Decimal | None = None
     charges: frozenset[str] = frozenset()
+    products: frozenset[int] = frozenset()
+    lines: frozenset[int] | None = None
 
     def __post_init__(self) -> None:
         if (self.percent is None) == (self.amount is None):
             raise ValueError(f"The discount “{self.name}” takes off either a percentage or an amount.")
         if not 0 <= (self.percent or ZERO) <= HUNDRED or (self.amount or ZERO) < 0:
             raise ValueError(f"The discount “{self.name}” takes off 0 to 100 %, or an amount of 0 or more.")
+
+    @property
+    def is_for_all(self) -> bool:
+        return not self.charges and not self.products
+
+    def is_for(self, line: InvoiceLine) -> bool:
+        named = self.is_for_all or line.charge in self.charges or line.product in self.products
+        return named and (self.lines is None or line.key in self.lines)
 
 
 @dataclass(frozen=True)
@@ -64,8 +75,8 @@ class Taken:
 
 
 def in_order(discounts: Iterable[Discount]) -> list[Discount]:
-    """Those on some charges first, then the oldest."""
-    return sorted(discounts, key=lambda each: (not each.charges, each.since, each.key))
+    """Those of some charges or products first, then the oldest."""
+    return sorted(discounts, key=lambda each: (each.is_for_all, each.since, each.key))
 
 
 def take(lines: Sequence[InvoiceLine], discounts: Iterable[Discount], currency: str) -> list[Taken]:
@@ -76,7 +87,7 @@ def take(lines: Sequence[InvoiceLine], discounts: Iterable[Discount], currency: 
     rest = {line.key: line.amount for line in lines}
     taken: list[Taken] = []
     for discount in in_order(discounts):
-        mine = [line.key for line in lines if not discount.charges or line.charge in discount.charges]
+        mine = [line.key for line in lines if discount.is_for(line)]
         found = _take(discount, {key: rest[key] for key in mine}, currency)
         for key, amount in found.by_line.items():
             rest[key] = EXACT.subtract(rest[key], amount)

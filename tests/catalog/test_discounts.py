@@ -138,3 +138,13 @@ def test_discounts_add_up_and_never_take_more_than_there_is(
         for key, share in taken.by_line.items():
             rest[key] -= share
     assert all(left >= 0 for left in rest.values())
+
+
+def test_one_is_for_the_lines_of_its_charges_and_of_its_products_of_those_with_its_keys() -> None:
+    lines = [line(1, "10.00"), line(2, "10.00", "calls"), InvoiceLine(3, "seats", 2, Decimal("10.00"), "fee")]
+    both = Discount(1, "Both", DAY, Decimal(50), charges=frozenset({"calls"}), products=frozenset({2}))
+    assert told(take(lines, [both], "USD"))[0][2] == {2: "5.00", 3: "5.00"}
+    some = Discount(1, "Some", DAY, Decimal(50), products=frozenset({1}), lines=frozenset({2, 3}))
+    assert told(take(lines, [some], "USD"))[0][2] == {2: "5.00"}
+    everything = Discount(2, "All", DAY, Decimal(10))
+    assert [each.key for each in in_order([everything, some])] == [1, 2]

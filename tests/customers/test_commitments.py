@@ -1,6 +1,7 @@
 """What minimums and caps add to lines of usage, by hand; and which part of its terms a segment has."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -11,7 +12,8 @@ from hypothesis import strategies as st
 from billing_site.foundation.periods import Interval, Period
 from catalog.pricing.book import PriceBook, Unmatched, UsageCharge
 from catalog.pricing.matrix import Matrix
-from customers.commitments import of_book, of_charge
+from customers.commitments import Contradictory, Together, of_book, of_charge
+from customers.negotiated import Negotiated, What
 from customers.rated import LineKind, RatedLine
 from customers.segments import Segment
 
@@ -29,6 +31,10 @@ def segment(days: int = 30, **terms: object) -> Segment:
 
 def book(currency: str = "USD", **terms: object) -> PriceBook:
     return PriceBook(11, "Chatbot v1", currency, Interval.MONTH, (), **terms)  # type: ignore[arg-type]
+
+
+def whole(**terms: object) -> Together:
+    return Together(book(**terms), NOVEMBER, 30, 30)
 
 
 def used(*amounts: str, product: int = 3) -> list[RatedLine]:
@@ -74,19 +80,43 @@ def test_the_arithmetic_is_told() -> None:
 
 def test_all_usage_is_filled_up_as_a_product_of_its_own() -> None:
     terms = book(minimum=D(100), commitment_product=9)
-    [line] = of_book(terms, [*used("10.00"), *used("5.00", product=4)], NOVEMBER, 15, 30)
+    [line] = of_book(Together(terms, NOVEMBER, 15, 30), [*used("10.00"), *used("5.00", product=4)])
     assert told([line]) == [("minimum", None, 9, "35.00")]
     assert line.explanation["charge"] is None
-    assert list(of_book(terms, used("50.00"), NOVEMBER, 15, 30)) == []
+    assert list(of_book(Together(terms, NOVEMBER, 15, 30), used("50.00"))) == []
 
 
 def test_a_credit_of_all_usage_is_split_by_what_is_sold() -> None:
-    lines = list(of_book(book(cap=D(20)), [*used("20.00"), *used("10.00", product=4)], NOVEMBER, 30, 30))
+    lines = list(of_book(whole(cap=D(20)), [*used("20.00"), *used("10.00", product=4)]))
     assert told(lines) == [("cap", None, 3, "-6.67"), ("cap", None, 4, "-3.33")]
     assert lines[0].explanation["share"] == "-6.67 of -10.00, by what each product's usage comes to"
-    [line] = of_book(book(cap=D(20)), [*used("30.00"), *used("-5.00", product=4)], NOVEMBER, 30, 30)
+    [line] = of_book(whole(cap=D(20)), [*used("30.00"), *used("-5.00", product=4)])
     assert told([line]) == [("cap", None, 3, "-5.00")]
     assert "share" not in line.explanation
+
+
+def test_a_part_of_the_period_looks_at_the_lines_within_it() -> None:
+    half = Period(NOVEMBER.start, datetime(2023, 11, 16, tzinfo=UTC))
+    lines = [replace(line, service=half) for line in used("10.00")]
+    together = Together(book(minimum=D(100), commitment_product=9), half, 15, 30)
+    assert told(list(of_book(together, [*lines, *used("40.00")]))) == [("minimum", None, 9, "40.00")]
+
+
+def test_a_negotiated_one_is_named() -> None:
+    term = Negotiated(7, What.MINIMUM, "tokens", NOVEMBER.start, None, NOVEMBER.start, D(10), said={"id": 7})
+    other = replace(term, id=8, what=What.CAP, said={"id": 8})
+    held = replace(segment(minimum=D(10)), negotiated=(term, other))
+    [line] = of_charge(book(), held, used("4.00"))
+    assert line.explanation["overrides"] == [{"id": 7}]
+    [line] = of_book(replace(whole(cap=D(3)), negotiated=(term, other)), used("4.00"))
+    assert line.explanation["overrides"] == [{"id": 8}]
+
+
+def test_a_minimum_above_the_cap_is_refused() -> None:
+    with pytest.raises(Contradictory, match="The minimum of “Tokens” of Chatbot v1, 10, is above its cap, 5"):
+        list(of_charge(book(), segment(minimum=D(10), cap=D(5)), []))
+    with pytest.raises(Contradictory, match="The minimum of all usage of Chatbot v1, 10, is above its cap, 5"):
+        list(of_book(whole(minimum=D(10), cap=D(5)), []))
 
 
 @given(
@@ -99,7 +129,7 @@ def test_lines_and_credit_come_to_the_cap(parts: list[tuple[int, Decimal]], cap:
     rounded = [(product, round(amount, places)) for product, amount in parts]
     lines = [line for product, amount in rounded for line in used(str(amount), product=product)]
     cap = round(cap, places)
-    credited = list(of_book(book(currency, cap=cap), lines, NOVEMBER, 30, 30))
+    credited = list(of_book(Together(book(currency, cap=cap), NOVEMBER, 30, 30), lines))
     total = sum((line.amount for line in [*lines, *credited]), D(0))
     assert total == min(cap, sum((line.amount for line in lines), D(0)))
     assert all(line.amount < 0 for line in credited)
