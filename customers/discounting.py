@@ -35,16 +35,20 @@ def discount_lines(
     book: PriceBook,
     schedule: Schedule,
     lines: Sequence[RatedLine],
+    periods: Sequence[Period],
     negotiated: Iterable[Negotiated],
     coupons: Iterable[Offer],
 ) -> list[RatedLine]:
-    """Lines below nothing: of each discount one for each product that it takes something off. Σ lines never below 0."""
+    """Lines below nothing: of each discount one for each product that it takes something off. Σ lines never below 0.
+
+    `periods`: those that the lines are of, in arrears and in advance.
+    """
     codes = {charge.id: charge.code for charge in book.charges}
     seen = [
         InvoiceLine(key, codes.get(line.charge or 0, ""), line.product, line.amount, line.kind)
         for key, line in enumerate(lines)
     ]
-    offers = [*_negotiated(negotiated, schedule, lines, seen), *coupons]
+    offers = [*_negotiated(negotiated, schedule, lines, seen, periods), *coupons]
     # Two kinds of keys meet here; those of the values that are taken from are places in `offers`.
     discounts = [replace(offer.discount, key=place) for place, offer in enumerate(offers)]
     found: list[RatedLine] = []
@@ -54,31 +58,35 @@ def discount_lines(
 
 
 def _negotiated(
-    terms: Iterable[Negotiated], schedule: Schedule, lines: Sequence[RatedLine], seen: Sequence[InvoiceLine]
+    terms: Iterable[Negotiated],
+    schedule: Schedule,
+    lines: Sequence[RatedLine],
+    seen: Sequence[InvoiceLine],
+    periods: Sequence[Period],
 ) -> Iterator[Offer]:
+    """A percentage of the lines of the days on which it holds; an amount for as many days of each period."""
     for term in terms:
         if term.what != What.DISCOUNT or term.number is None:
             continue
         charges = frozenset({term.charge} - {""})
-        within: dict[Period, set[int]] = defaultdict(set)
-        for line, each in zip(lines, seen, strict=True):
-            if term.holds_in(line.service) and (not charges or each.charge in charges):
-                within[line.service].add(each.key)
-        for keys, percent, amount in _parts(term, schedule, within):
+        within = frozenset(each.key for line, each in zip(lines, seen, strict=True) if term.holds_in(line.service))
+        for keys, percent, amount in _parts(term, schedule, lines, within, periods):
             discount = Discount(term.id, str(term.said["name"]), term.since, percent, amount, charges, lines=keys)
             yield Offer(discount, {"overrides": [term.said]})
 
 
 def _parts(
-    term: Negotiated, schedule: Schedule, within: Mapping[Period, set[int]]
+    term: Negotiated, schedule: Schedule, lines: Sequence[RatedLine], within: frozenset[int], periods: Sequence[Period]
 ) -> Iterator[tuple[frozenset[int], Decimal | None, Decimal | None]]:
-    """Which lines, and the percentage or amount off them: an amount is of a full period, prorated for each part."""
     assert term.number is not None
     if term.percentage:
-        yield frozenset(key for keys in within.values() for key in keys), term.number, None
+        yield within, term.number, None
         return
-    for period, keys in sorted(within.items()):
-        yield frozenset(keys), None, prorate(term.number, *days_of(schedule, period))
+    for period in periods:
+        held = period.clip(term.starts_at, term.ends_at)
+        if held.start < held.end:
+            keys = frozenset(key for key in within if period.start <= lines[key].service.start < period.end)
+            yield keys, None, prorate(term.number, *days_of(schedule, held))
 
 
 def _lines(book: PriceBook, lines: Sequence[RatedLine], taken: Taken, offer: Offer) -> Iterator[RatedLine]:

@@ -201,7 +201,8 @@ def _rated(terms: Terms, measured: Measured, counting: Mapping[int, Counting], k
     of_usage = [line for line in lines if line.kind != LineKind.FEE]
     for together in terms.together:
         lines += commitments.of_book(together, of_usage)
-    lines += discounting.discount_lines(terms.book, terms.schedule, lines, terms.deals.negotiated, terms.offers())
+    deals = terms.deals.negotiated, terms.offers()
+    lines += discounting.discount_lines(terms.book, terms.schedule, lines, terms.periods(), *deals)
     _check_sizes(lines)
     return Rated(terms.key, lines, problems, known_at if costing.charges_by_cost(terms) else None)
 

@@ -56,6 +56,9 @@ class Terms:
     named: Mapping[int, Mapping[str, Period]]
     """By meter: the events that name another subscription, in the period in which that one reads them."""
 
+    def periods(self) -> list[Period]:
+        return [each for each in (self.arrears, self.advance) if each is not None]
+
     def offers(self) -> Iterator[Offer]:
         """The coupons for its invoice: that of the boundary at which a billing period ends, or the first one begins."""
         if self.arrears is not None:

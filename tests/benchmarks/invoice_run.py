@@ -113,7 +113,7 @@ SELECT series.customer, series.dimensions, sum(bucket.quantity), sum(bucket.even
  GROUP BY series.id
 """
 _COLUMNS = (
-    "invoice_id, position, charge_id, product_id, description, dimensions, quantity, unit, unit_price, amount, "
+    "invoice_id, position, kind, charge_id, product_id, description, dimensions, quantity, unit, unit_price, amount, "
     "service_start, service_end, explanation"
 )
 
@@ -139,7 +139,8 @@ def _buffer(start: date) -> bytes:
         cursor.copy(
             f"""
         COPY (
-          SELECT invoice::bigint, position::int, 1::bigint, 1::bigint, 'Tokens · model-' || position || ' · input',
+          SELECT invoice::bigint, position::int, 'usage'::varchar, 1::bigint, 1::bigint,
+                 'Tokens · model-' || position || ' · input',
                  '{{"model": "model-1", "token_type": "input"}}'::jsonb, 12345.000000000000::numeric, 'token'::varchar,
                  0.00001::numeric, 0.1200::numeric, '{service.isoformat()}'::timestamptz,
                  '{service.isoformat()}'::timestamptz,

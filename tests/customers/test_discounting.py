@@ -1,6 +1,7 @@
 """Which lines discounts become; pure."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
@@ -42,7 +43,7 @@ def term(number: str, charge: str = "tokens", *, percentage: bool = True, first:
 
 
 def lines_of(lines: Sequence[RatedLine], terms: Sequence[Negotiated] = (), *coupons: Offer) -> list[RatedLine]:
-    return discount_lines(BOOK, SCHEDULE, lines, terms, coupons)
+    return discount_lines(BOOK, SCHEDULE, lines, [JANUARY, FEBRUARY], terms, coupons)
 
 
 def told(lines: Sequence[RatedLine]) -> list[tuple[str, int | None, int, str]]:
@@ -80,12 +81,22 @@ def test_a_percentage_is_of_the_lines_of_the_days_on_which_it_holds() -> None:
     assert found[0].explanation["overrides"] == [{"id": 7, "name": "Negotiated discount"}]
 
 
-def test_an_amount_is_of_a_full_period_and_prorated_for_each_part() -> None:
+def test_an_amount_is_of_a_full_period_and_prorated_by_the_days_on_which_it_holds() -> None:
     lines = [line("100.00", service=FIRST), line("3.00", service=REST)]
-    # 31 × 10 ÷ 31; of 31 × 21 ÷ 31 no more than there is
-    found = lines_of(lines, [term("31", percentage=False)])
-    assert told(found) == [("Negotiated discount", 5, 3, "-10.00"), ("Negotiated discount", 5, 3, "-3.00")]
-    assert found[1].explanation["steps"] == ["21 off 3, which leaves 18 of it = 3"]
+    assert told(lines_of(lines, [term("31", percentage=False)])) == [("Negotiated discount", 5, 3, "-31.00")]
+    # 31 × 21 ÷ 31, and no more than there is
+    found = lines_of(lines, [term("31", percentage=False, first=REST.start)])
+    assert told(found) == [("Negotiated discount", 5, 3, "-3.00")]
+    assert found[0].explanation["steps"] == ["21 off 3, which leaves 18 of it = 3"]
+
+
+def test_an_amount_is_taken_off_each_period_of_the_invoice() -> None:
+    lines = [line("100.00", 6, 4), line("29.00", 6, 4, FEBRUARY)]
+    later = replace(term("29", "seats", percentage=False), ends_at=datetime(2024, 2, 11, tzinfo=UTC))
+    # all of January; 29 × 10 ÷ 29 of February, of which no line lies in the days on which it holds
+    assert told(lines_of(lines, [later])) == [("Negotiated discount", 6, 4, "-29.00")]
+    before = replace(later, starts_at=datetime(2023, 11, 1, tzinfo=UTC), ends_at=datetime(2023, 12, 1, tzinfo=UTC))
+    assert lines_of(lines, [before]) == []
 
 
 def test_a_negotiated_one_goes_first_when_it_is_of_one_charge() -> None:

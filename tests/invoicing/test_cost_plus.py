@@ -22,6 +22,7 @@ from meters.metering import define_meter
 from meters.models import Meter
 from tests.catalog import making as catalogue
 from tests.catalog.costing import own, utc
+from tests.customers.dealing import override
 from tests.customers.making import use
 from tests.invoicing.running import lines, run
 
@@ -166,3 +167,37 @@ def test_prices_that_ask_for_no_cost_ask_no_costs(tokens: Meter) -> None:
     invoice = january()
     assert lines(invoice) == [("Tokens · acme/acme-1 · input", "100", "1.00")]
     assert invoice.costs_known_at is None
+
+
+def test_a_price_by_cost_can_be_negotiated_and_negotiated_away(tokens: Meter) -> None:
+    """Beside a customer of the same plan, whose costs are those of the same hours."""
+    own("0.000002", effective_from=ALWAYS)
+    own("0.000003", effective_from=utc(2024, 1, 25))
+    charge = billed(tokens, ({}, BY_COST))
+    subscription = Subscription.objects.get()
+    other = create_customer(reference="other", name="Other")
+    subscribe(customer=other, version=charge.version, starts_on=date(2024, 1, 1))
+    for day in (5, 15, 24, 26):
+        used(tokens, day, 1_000_000)
+        use("other", tokens, utc(2024, 1, day), 1_000_000, {"model": "acme/acme-1", "type": "input"})
+    override(subscription, "price", date(2024, 1, 11), ends_on=date(2024, 1, 21), charge="tokens", price="0.000001")
+    cheaper = Price(Model.COST_PLUS, percent=D(10))
+    override(subscription, "price", date(2024, 1, 21), charge="tokens", price=cheaper)
+    override(subscription, "discount", date(2024, 1, 21), charge="tokens", amount="3.1")
+    run(utc(2024, 2, 1, 2))
+    mine, theirs = Invoice.objects.order_by("subscription_id")
+    # 1,000,000 × 0.000002 × 1.2; × 0.000001; × 0.000002 × 1.1; × 0.000003 × 1.1; 3.1 × 11 ÷ 31 off the last two
+    assert [each[2] for each in lines(mine)] == ["2.40", "1.00", "2.20", "3.30", "-1.10"]
+    # 3,000,000 × 0.000002 × 1.2; 1,000,000 × 0.000003 × 1.2
+    assert [each[2] for each in lines(theirs)] == ["7.20", "3.60"]
+    assert None not in (mine.costs_known_at, theirs.costs_known_at)
+
+
+def test_a_negotiated_price_by_cost_is_all_that_asks_for_costs(tokens: Meter) -> None:
+    own("0.000002", effective_from=ALWAYS)
+    billed(tokens, ({}, per_unit(D("0.000009"))))
+    used(tokens, 5, 1_000_000)
+    override(Subscription.objects.get(), "price", date(2024, 1, 1), charge="tokens", price=BY_COST)
+    invoice = january()
+    assert [each[2] for each in lines(invoice)] == ["2.40"]
+    assert invoice.costs_known_at is not None

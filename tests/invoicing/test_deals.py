@@ -16,6 +16,7 @@ from customers import closed, overriding, rating, redeeming
 from customers.models import Override, Redemption
 from invoicing import chunks, closing, late, planning, unpriced
 from invoicing.models import Invoice, LateUsage
+from invoicing.sheet import sheet
 from meters.metering import define_meter
 from tests.customers import making
 from tests.customers.dealing import coupon, override
@@ -72,6 +73,11 @@ def test_allowance_tiers_minimum_two_coupons_and_an_override_on_one_invoice() ->
     assert products == [("product", "charge-0"), ("product", "charge-0"), ("platform", "charge-1")]
     assert invoice.lines.get(amount="4.50").explanation["overrides"][0]["reason"] == "Framework 7"
     assert invoice.lines.get(amount="4.50").explanation["steps"][-1] == "90 token × 0.05 = 4.5"
+    term = Override.objects.get()
+    said = ("Negotiated", f"Price of a row, from 2024-01-21 on: Framework 7 (no. {term.pk})")
+    coupons = ("Coupon", "TOKENS"), ("Coupon", "ALL20"), ("Coupon", "ALL20")
+    rests_on = [line.rests_on for line in sheet(invoice).lines]
+    assert rests_on == [[], [said], [], [], *([each] for each in coupons)]
 
 
 def test_a_draft_has_it_at_once_and_what_is_finalized_stays() -> None:
