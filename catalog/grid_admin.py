@@ -25,7 +25,8 @@ from catalog.pricing.documents import Unreadable
 from catalog.pricing.price import Model, price_faults
 from catalog.pricing.words import in_words
 from catalog.seen_values import seen_values
-from catalog.sheets import Reading, read, write
+from catalog.sheet_reading import Reading, read
+from catalog.sheets import write
 
 Answer = Callable[[Any, HttpRequest, Charge, Mapping[str, Any]], HttpResponse]
 COMMAS = (None, "decimal", "thousands")

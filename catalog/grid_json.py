@@ -11,12 +11,13 @@ from billing_site.foundation.errors import Fault, Refused
 from catalog.linting import Linted
 from catalog.matrices import ListRows
 from catalog.priceable import Priceable
-from catalog.pricing.compact import from_text
+from catalog.pricing.compact_reading import from_text
 from catalog.pricing.documents import Unreadable, from_json, to_json
 from catalog.pricing.price import Model, Price
 from catalog.row_checks import DraftRow, match_faults
 from catalog.row_lint import Finding, Severity
-from catalog.sheets import ANY, ReadRow, ReadSheet
+from catalog.sheet_reading import ReadRow, ReadSheet
+from catalog.sheets import ANY
 
 ROWS_AT_MOST = 20_000
 

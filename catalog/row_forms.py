@@ -14,7 +14,8 @@ from catalog.charging import ANY
 from catalog.forms import show_faults
 from catalog.models import Cell, Charge
 from catalog.priceable import Priceable, priceable
-from catalog.pricing.compact import EXAMPLES, from_text, to_text
+from catalog.pricing.compact import EXAMPLES, to_text
+from catalog.pricing.compact_reading import from_text
 from catalog.pricing.documents import Unreadable
 from catalog.pricing.price import Model, Price
 from catalog.row_checks import DraftRow, row_faults

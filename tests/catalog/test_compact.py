@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from catalog.pricing.compact import EXAMPLES, from_text, to_text
+from catalog.pricing.compact import EXAMPLES, to_text
+from catalog.pricing.compact_reading import from_text
 from catalog.pricing.documents import Unreadable
 from catalog.pricing.price import Model, Price, price_faults
 from catalog.pricing.tiers import Tier

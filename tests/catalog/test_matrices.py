@@ -18,7 +18,8 @@ from catalog.models import Charge
 from catalog.pricing.price import Model, Price, per_unit
 from catalog.publishing import publish, set_price_list, set_rows
 from catalog.row_checks import DraftRow
-from catalog.sheets import Reading, read, write
+from catalog.sheet_reading import Reading, read
+from catalog.sheets import write
 from tests.catalog import making
 from tests.catalog.pricing_texts import prices
 from tests.catalog.test_sheets import drafted as rows_read

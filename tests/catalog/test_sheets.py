@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from catalog.pricing.price import Model, Price, per_unit
 from catalog.pricing.tiers import Tier
 from catalog.row_checks import DraftRow
-from catalog.sheets import Reading, ReadRow, ReadSheet, guarded, read, unguarded, write
+from catalog.sheet_reading import Reading, ReadRow, ReadSheet, read
+from catalog.sheets import guarded, unguarded, write
 from tests.catalog.pricing_texts import prices
 
 D = Decimal

@@ -3,12 +3,12 @@
 //   sheet     the rows, and undo            view      the table that shows them         keyboard  keys and clipboard
 //   panel     one price, and a preview      findings  what to look at                   server    what is asked of it
 
-import { canonical } from "./decimals.js";
-import { ask, button, field, make } from "./dom.js";
+import { copyFrom } from "./copying.js";
+import { make } from "./dom.js";
 import { Findings } from "./findings.js";
 import { Keyboard } from "./keyboard.js";
 import { Panel } from "./panel.js";
-import { put, readText, rowsOf } from "./pasting.js";
+import { askWhere, put, putFile, readText } from "./pasting.js";
 import { converted, perUnit, tsv } from "./prices.js";
 import { Server } from "./server.js";
 import { ANY, Sheet, matching, sent } from "./sheet.js";
@@ -152,7 +152,12 @@ const actions = {
         setTimeout(() => URL.revokeObjectURL(address), 10_000);
     }),
     upload: may(() => part("file").click()),
-    copyList: may(() => copyList()),
+    copyList: may(async () => {
+        const others = config.currencies.filter((currency) => currency !== sheet.currency && sheet.lists[currency].length);
+        if (!others.length) return say("There are no rows in another currency to copy.");
+        const done = await copyFrom(sheet, others);
+        if (done) say(done);
+    }),
 };
 
 // The sheet's own name of a column: a dimension may be called “price” or “model”.
@@ -174,56 +179,13 @@ function tell(read, take, what) {
 
 part("file").addEventListener("change", async ({ target }) => {
     const [file] = target.files;
-    if (!file) return;
-    await attempt(async () => {
+    if (file) await attempt(async () => {
         const read = await readText(server, await file.text(), { scale: 0 });
-        if (!read) return;
-        const replace = sheet.rows.length && !read.errors.length && await ask("Rows from a file", (close) => make("div", {},
-            make("p", {}, `${file.name} has ${read.rows.length} rows.`),
-            make("div", { class: "tb-actions" },
-                button(`Replace the ${sheet.rows.length} rows here`, () => close("replace"), "tb-button"),
-                button("Add them at the end", () => close("add")),
-                button("Cancel", () => close(null)))));
-        if (replace === null) return;
-        tell(read, () => {
-            const rows = rowsOf(sheet, read);
-            if (replace === "add") sheet.insert(sheet.rows.length, rows);
-            else sheet.replaceAll(rows);
-            return rows.length;
-        }, "read");
+        const where = read && !read.errors.length && sheet.rows.length ? await askWhere(file.name, read, sheet) : "replace";
+        if (read && where) tell(read, () => putFile(sheet, read, where), "read");
     });
     target.value = "";
 });
-
-async function copyList() {
-    const others = config.currencies.filter((currency) => currency !== sheet.currency && sheet.lists[currency].length);
-    if (!others.length) return say("There are no rows in another currency to copy.");
-    await ask(`Copy prices to ${sheet.currency}`, (close) => {
-        const from = make("select", { class: "tb-input" }, ...others.map((each) => make("option", { value: each }, each)));
-        const factor = make("input", { type: "text", class: "tb-input", inputmode: "decimal", value: "1" });
-        const places = make("input", { type: "text", class: "tb-input", inputmode: "numeric", placeholder: "exact" });
-        const wrong = make("p", { class: "tb-grid-error", role: "alert" });
-        const copy = () => {
-            const to = places.value.trim() === "" ? null : /^\d{1,2}$/.test(places.value.trim()) ? Number(places.value) : NaN;
-            if (canonical(factor.value) === null || factor.value.includes("-")) wrong.textContent = `“${factor.value}” is no factor: write a number, for example 0.92.`;
-            else if (Number.isNaN(to) || to > 15) wrong.textContent = "Decimals are a whole number up to 15, or nothing.";
-            else {
-                try {
-                    sheet.replaceAll(sheet.copied(from.value, factor.value, to));
-                    close(true);
-                    say(`The prices of ${from.value} × ${factor.value} stand here now.`);
-                } catch (error) {
-                    if (!(error instanceof RangeError)) throw error;
-                    wrong.textContent = `${error.message} has more than 15 decimals: say to how many to round.`;
-                }
-            }
-        };
-        return make("div", {},
-            field("Rows of", from), field("× factor", factor), field("Round to decimals", places), wrong,
-            make("p", { class: "tb-quiet" }, "All money is multiplied; quantities and percentages stay. The rows that are here are replaced."),
-            make("div", { class: "tb-actions" }, button("Copy", copy, "tb-button"), button("Cancel", () => close(null))));
-    });
-}
 
 // Saves every list that was changed, all or nothing. Gives whether there is nothing unsaved now.
 async function save() {

@@ -43,10 +43,22 @@ export function put(sheet, read, top) {
     return read.rows.length;
 }
 
-// The rows of a whole file.
-export function rowsOf(sheet, read) {
-    return read.rows.map((line) => sheet.made({
-        match: matching(line.values), price: line.price, model: line.price?.model ?? line.model ?? "per_unit", text: line.text,
-    }));
+// Whether the rows of a file stand in place of those that are there, or behind them. Null: neither.
+export function askWhere(name, read, sheet) {
+    return ask("Rows from a file", (close) => make("div", {},
+        make("p", {}, `${name} has ${read.rows.length} rows.`),
+        make("div", { class: "tb-actions" },
+            button(`Replace the ${sheet.rows.length} rows here`, () => close("replace"), "tb-button"),
+            button("Add them at the end", () => close("add")),
+            button("Cancel", () => close(null)))));
 }
 
+// The rows of a whole file. One step. Gives how many rows it was.
+export function putFile(sheet, read, where) {
+    const rows = read.rows.map((line) => sheet.made({
+        match: matching(line.values), price: line.price, model: line.price?.model ?? line.model ?? "per_unit", text: line.text,
+    }));
+    if (where === "add") sheet.insert(sheet.rows.length, rows);
+    else sheet.replaceAll(rows);
+    return rows.length;
+}
