@@ -17,8 +17,8 @@ from catalog.charging import drafted
 from catalog.grid_admin import GridPages
 from catalog.grid_page import grid_config
 from catalog.models import Charge
+from catalog.row_admin import PLAIN, RowInline, listed
 from catalog.row_forms import field_of
-from catalog.row_inline import PLAIN, RowInline, listed
 
 Kind = Charge.Kind
 TERMS = {

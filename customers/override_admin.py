@@ -97,8 +97,10 @@ class OverrideAdmin(RefusalsShown, ConfigurationAdmin):
         return super().get_form(request, obj, change=change, **kwargs)
 
     def get_fieldsets(self, request: HttpRequest, obj: EntitlementOverride | None = None) -> Any:
-        if obj is None:
+        if obj is None and _feature(request) is not None:
             return [(None, {"fields": ("customer", "value", ("starts_on", "ends_on"), "reason")})]
+        if obj is None:  # who names no feature chooses one first, on a page of its own
+            return [(None, {"fields": ("ends_on",)})]
         return [(None, {"fields": self.granted}), ("End", {"fields": ("ends_on",)})]
 
     def get_readonly_fields(self, request: HttpRequest, obj: EntitlementOverride | None = None) -> Any:

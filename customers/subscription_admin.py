@@ -13,7 +13,7 @@ from billing_site.foundation import clock
 from billing_site.foundation.admin_base import ConfigurationAdmin
 from billing_site.foundation.errors import Refused
 from billing_site.foundation.periods import local_date
-from customers import checks, deal_pages, moving, subscribing
+from customers import checks, deal_page_admin, moving, subscribing
 from customers.forms import MOVE_DIALOG, EndForm, MoveForm, RefusalsShown, SubscribeForm
 from customers.models import Subscription
 
@@ -103,14 +103,14 @@ class SubscriptionAdmin(RefusalsShown, ConfigurationAdmin):
         return self.readonly_fields if obj is None else (*self.readonly_fields, *self.made)
 
     def get_urls(self) -> list[URLPattern]:
-        return [*deal_pages.urls(), *super().get_urls()]
+        return [*deal_page_admin.urls(), *super().get_urls()]
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         rows = Subscription.objects.select_related("customer", "version__plan")
         subscription = rows.filter(pk=object_id).first() if object_id.isdecimal() else None
-        deals = {} if subscription is None else deal_pages.context_of(request, subscription)
+        deals = {} if subscription is None else deal_page_admin.context_of(request, subscription)
         answer: HttpResponse = super().change_view(request, object_id, form_url, {**deals, **(extra_context or {})})
         return answer
 

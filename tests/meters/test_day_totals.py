@@ -288,7 +288,7 @@ def rows_read(meter: Meter, period: Period) -> int:
 
     sent: list[tuple[str, Any]] = []
 
-    def fetch(statement: str, *parameters: object) -> Any:
+    def fetch(statement: str, *parameters: object, **_: bool) -> Any:
         sent.append((statement, parameters))
         return []
 
