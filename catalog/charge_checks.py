@@ -5,7 +5,7 @@ from dataclasses import replace
 from decimal import Decimal
 
 from billing_site.foundation.errors import Fault
-from billing_site.foundation.money import minor_unit, plain
+from billing_site.foundation.money import EXACT, minor_unit, plain
 from catalog.cell_prices import price_of
 from catalog.models import Charge, ChargeAmount, Plan, PlanVersion, PriceList
 from catalog.priceable import priceable
@@ -66,7 +66,7 @@ def fee_faults(amount: Decimal, currency: str, field: str = "amount") -> Iterato
     elif amount and amount.adjusted() >= MAX_WHOLE_DIGITS:
         message = f"The {what} has {amount.adjusted() + 1} digits before the point: {MAX_WHOLE_DIGITS} are possible."
         yield Fault("amount_too_large", message, field)
-    elif amount and -int(amount.normalize().as_tuple().exponent) > places:
+    elif amount and -int(amount.normalize(EXACT).as_tuple().exponent) > places:
         decimals = f"at most {places} decimals" if places else "no decimals"
         message = f"The {what} {plain(amount)} is finer than {currency} can be paid: write it with {decimals}."
         yield Fault("amount_too_precise", message, field)
