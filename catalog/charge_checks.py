@@ -133,10 +133,10 @@ def _list_faults(charge: Charge, price_list: PriceList) -> Iterator[Fault]:
         amount = getattr(listed, name)
         if amount is not None:
             found += fee_faults(amount, price_list.currency, name)
-        elif getattr(charge, name) is not None and not _in_credits(charge):
+        elif getattr(charge, name) is not None and not in_credits(charge):
             found.append(Fault("amount_missing", f"the {what} is missing: say what it is.", name))
     in_list = [cell for cell in charge.cells.all() if cell.price_list_id == price_list.pk]
-    if charge.kind == Charge.Kind.USAGE and not _in_credits(charge):
+    if charge.kind == Charge.Kind.USAGE and not in_credits(charge):
         found += _rows_faults(charge, price_list)
     elif in_list:
         found.append(
@@ -150,6 +150,6 @@ def _list_faults(charge: Charge, price_list: PriceList) -> Iterator[Fault]:
         )
 
 
-def _in_credits(charge: Charge) -> bool:
+def in_credits(charge: Charge) -> bool:
     """Usage that is priced in credits, whatever the currency."""
     return charge.kind == Charge.Kind.USAGE and charge.version.plan.consumption == Plan.Consumption.CREDITS
