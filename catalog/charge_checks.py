@@ -5,7 +5,7 @@ from dataclasses import replace
 from decimal import Decimal
 
 from billing_site.foundation.errors import Fault
-from billing_site.foundation.money import minor_unit, plain
+from billing_site.foundation.money import EXACT, minor_unit, plain
 from catalog.cell_prices import price_of
 from catalog.models import Charge, ChargeAmount, Plan, PlanVersion, PriceList
 from catalog.priceable import priceable
@@ -66,7 +66,7 @@ def fee_faults(amount: Decimal, currency: str, field: str = "amount") -> Iterato
     elif amount and amount.adjusted() >= MAX_WHOLE_DIGITS:
         message = f"The {what} has {amount.adjusted() + 1} digits before the point: {MAX_WHOLE_DIGITS} are possible."
         yield Fault("amount_too_large", message, field)
-    elif amount and -int(amount.normalize().as_tuple().exponent) > places:
+    elif amount and -int(amount.normalize(EXACT).as_tuple().exponent) > places:
         decimals = f"at most {places} decimals" if places else "no decimals"
         message = f"The {what} {plain(amount)} is finer than {currency} can be paid: write it with {decimals}."
         yield Fault("amount_too_precise", message, field)
@@ -133,10 +133,10 @@ def _list_faults(charge: Charge, price_list: PriceList) -> Iterator[Fault]:
         amount = getattr(listed, name)
         if amount is not None:
             found += fee_faults(amount, price_list.currency, name)
-        elif getattr(charge, name) is not None and not _in_credits(charge):
+        elif getattr(charge, name) is not None and not in_credits(charge):
             found.append(Fault("amount_missing", f"the {what} is missing: say what it is.", name))
     in_list = [cell for cell in charge.cells.all() if cell.price_list_id == price_list.pk]
-    if charge.kind == Charge.Kind.USAGE and not _in_credits(charge):
+    if charge.kind == Charge.Kind.USAGE and not in_credits(charge):
         found += _rows_faults(charge, price_list)
     elif in_list:
         found.append(
@@ -150,6 +150,6 @@ def _list_faults(charge: Charge, price_list: PriceList) -> Iterator[Fault]:
         )
 
 
-def _in_credits(charge: Charge) -> bool:
+def in_credits(charge: Charge) -> bool:
     """Usage that is priced in credits, whatever the currency."""
     return charge.kind == Charge.Kind.USAGE and charge.version.plan.consumption == Plan.Consumption.CREDITS

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from billing_site.foundation.money import ZERO
-from catalog.charge_checks import COST_CURRENCY
+from catalog.charge_checks import COST_CURRENCY, in_credits
 from catalog.margin_checks import below
 from catalog.margins import row_margins
 from catalog.models import Charge
@@ -14,17 +14,15 @@ from catalog.row_lint import Finding, Severity
 def below_cost(charge: Charge, currency: str, rows: Sequence[DraftRow]) -> Iterator[Finding]:
     """Rows below the margin floor of the plan, which are not published; without one, rows below cost.
 
-    The queries of `margins.row_margins`; none for a currency in which no costs are known.
+    The queries of `margins.row_margins`; none for credits, and for a currency in which no costs are known.
     """
     floor = charge.version.plan.margin_floor
-    if not charge.cost_model or currency != COST_CURRENCY:
+    if not charge.cost_model or currency != COST_CURRENCY or in_credits(charge):
         return
-    # The floor is held in the version's own currency: see `margin_checks`.
-    forbidden = floor is not None and currency == charge.version.currency
     unit = charge.meter.unit if charge.meter else "unit"
     for found in row_margins(charge, rows):
         least = ZERO if floor is None else floor
         if not found.keeps(least):
             said = below(found, least, unit)
-            severity = Severity.ERROR if forbidden else Severity.WARNING
+            severity = Severity.WARNING if floor is None else Severity.ERROR
             yield Finding(severity, "below_cost", f"{said[0].upper()}{said[1:]}", "", found.row, "price")

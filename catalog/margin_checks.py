@@ -6,7 +6,7 @@ from decimal import Decimal
 from billing_site.foundation.errors import Fault
 from billing_site.foundation.money import grouped
 from catalog.cell_prices import price_of
-from catalog.charge_checks import COST_CURRENCY
+from catalog.charge_checks import COST_CURRENCY, in_credits
 from catalog.margins import row_margins
 from catalog.models import Charge
 from catalog.pricing.margins import RowMargin
@@ -18,14 +18,16 @@ MANY = Decimal(1_000_000)
 
 def floor_faults(charge: Charge) -> Iterator[Fault]:
     """Rows in the currency of costs that earn less than the floor of the charge's plan; none without a floor."""
-    floor = charge.version.plan.margin_floor
-    if floor is None or not charge.cost_model or charge.version.currency != COST_CURRENCY:
+    floor, version = charge.version.plan.margin_floor, charge.version
+    if floor is None or not charge.cost_model or in_credits(charge) or COST_CURRENCY not in version.currencies():
         return
-    rows = [DraftRow(cell.match, price_of(cell)) for cell in charge.cells.all() if cell.price_list_id is None]
+    price_list = next((each.pk for each in version.price_lists.all() if each.currency == COST_CURRENCY), None)
+    place = "" if price_list is None else f"lists.{COST_CURRENCY}."
+    rows = [DraftRow(cell.match, price_of(cell)) for cell in charge.cells.all() if cell.price_list_id == price_list]
     for found in row_margins(charge, rows):
         if not found.keeps(floor):
             unit = charge.meter.unit if charge.meter else "unit"
-            yield Fault("margin_below_floor", below(found, floor, unit), f"rows.{found.row}.unit_price")
+            yield Fault("margin_below_floor", below(found, floor, unit), f"{place}rows.{found.row}.unit_price")
 
 
 def unchecked(charge: Charge) -> str:
@@ -33,6 +35,8 @@ def unchecked(charge: Charge) -> str:
     floor = charge.version.plan.margin_floor
     if floor is None or charge.kind != Charge.Kind.USAGE:
         return ""
+    if in_credits(charge):
+        return f"The margin floor does not see “{charge.name}”: it is priced in credits, and costs are in USD."
     if not charge.cost_model:
         return f"The margin floor does not see “{charge.name}”: say which of its dimensions holds the model."
     others = [each for each in charge.version.currencies() if each != COST_CURRENCY]

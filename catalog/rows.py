@@ -7,6 +7,7 @@ from typing import Any
 
 from django.db import connection
 
+from billing_site.foundation.money import EXACT
 from catalog.cell_prices import COLUMNS, put
 from catalog.models import Cell
 from catalog.row_checks import DraftRow
@@ -75,5 +76,5 @@ def _values(cell: Cell) -> dict[str, Any]:
 def _plain(value: Any) -> Any:
     """Decimals compare as numbers, whatever zeros they end in."""
     if isinstance(value, Decimal):
-        return format(value.normalize(), "f")
+        return format(value.normalize(EXACT), "f")
     return [_plain(each) for each in value] if isinstance(value, list) else value

@@ -80,7 +80,7 @@ def in_order(discounts: Iterable[Discount]) -> list[Discount]:
 
 
 def take(lines: Sequence[InvoiceLine], discounts: Iterable[Discount], currency: str) -> list[Taken]:
-    """What each discount takes, in order: no line and no sum of its lines falls below zero by it.
+    """What each discount takes, in order: no line, no sum of its lines nor of all lines falls below zero by it.
 
     Each is rounded once and spread over its lines by what is left of them, largest remainder.
     """
@@ -88,15 +88,16 @@ def take(lines: Sequence[InvoiceLine], discounts: Iterable[Discount], currency: 
     taken: list[Taken] = []
     for discount in in_order(discounts):
         mine = [line.key for line in lines if discount.is_for(line)]
-        found = _take(discount, {key: rest[key] for key in mine}, currency)
+        found = _take(discount, {key: rest[key] for key in mine}, add_up(rest.values()), currency)
         for key, amount in found.by_line.items():
             rest[key] = EXACT.subtract(rest[key], amount)
         taken.append(found)
     return taken
 
 
-def _take(discount: Discount, rest: Mapping[int, Decimal], currency: str) -> Taken:
-    base = max(add_up(rest.values()), ZERO)
+def _take(discount: Discount, rest: Mapping[int, Decimal], of_all: Decimal, currency: str) -> Taken:
+    """`of_all`: what is left of all lines. The credit of a cap on all usage is of no charge, yet nobody pays it."""
+    base = max(min(add_up(rest.values()), of_all), ZERO)
     priced = _off(discount, base)
     amount = round_amount(priced.amount, currency)
     by_line: dict[int, Decimal] = {}

@@ -10,7 +10,7 @@ from decimal import Decimal
 from enum import StrEnum
 
 from billing_site.foundation.errors import Fault
-from billing_site.foundation.money import plain
+from billing_site.foundation.money import EXACT, plain
 from catalog.pricing.tiers import Tier, tier_faults
 
 ZERO = Decimal(0)
@@ -183,6 +183,6 @@ def number_faults(
     elif value and value.adjusted() >= whole_digits:
         message = f"The {what} has {value.adjusted() + 1} digits before the point: {whole_digits} are possible."
         yield Fault("price_too_large", message, field)
-    elif value and (decimals := -int(value.normalize().as_tuple().exponent)) > places:
+    elif value and (decimals := -int(value.normalize(EXACT).as_tuple().exponent)) > places:
         message = f"The {what} {plain(value)} has {decimals} decimals: write at most {places}."
         yield Fault("price_too_precise", message, field)

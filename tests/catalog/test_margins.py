@@ -16,6 +16,7 @@ from catalog.publishing import (
     add_usage_charge,
     change_charge,
     change_plan,
+    change_version,
     create_plan,
     draft_version,
     publish,
@@ -151,3 +152,31 @@ def test_what_the_floor_does_not_see_is_said(tokens: Charge) -> None:
         "The margin floor does not see the prices of “Tokens” in EUR: costs are in USD.",
         "The margin floor does not see “Calls”: say which of its dimensions holds the model.",
     ]
+
+
+def test_the_floor_holds_for_a_price_list_in_the_currency_of_costs(tokens: Charge) -> None:
+    """A plan in euros that is sold in dollars, too, does not get around it."""
+    change_version(tokens.version, currency="EUR")
+    change_charge(tokens, rows=[row("0.000001", "acme/gpt", "input")])
+    dollars = set_price_list(tokens.version, "USD")
+    set_rows(tokens, dollars, [DraftRow({"model": "acme/gpt", "token_type": "input"}, per_unit(D("0.0000023")))])
+    found = review(tokens.version)
+    assert [(each.code, each.field) for each in found.faults] == [
+        ("margin_below_floor", "charges.tokens.lists.USD.rows.0.unit_price")
+    ]
+    assert "in EUR: costs are in USD" in found.warnings[0]
+    set_rows(tokens, dollars, [DraftRow({"model": "acme/gpt", "token_type": "input"}, per_unit(D("0.0000024")))])
+    assert review(tokens.version).faults == []
+
+
+def test_prices_in_credits_are_not_compared_with_dollars(tokens: Charge) -> None:
+    """0.000001 credits of a token are no dollars: neither the floor nor the lint judges them."""
+    plan = tokens.version.plan
+    plan.consumption = "credits"
+    change_plan(plan)
+    change_version(tokens.version, when_empty="block")
+    change_charge(tokens, rows=[row("0.000001", "acme/gpt", "input")])
+    found = review(tokens.version)
+    assert found.faults == []
+    assert "The margin floor does not see “Tokens”: it is priced in credits, and costs are in USD." in found.warnings
+    assert not any("which costs" in each for each in found.warnings)

@@ -101,3 +101,16 @@ def test_a_published_row_is_not_written(charge: Charge) -> None:
     publish(charge.version)
     with pytest.raises(Refused, match="never changes"):
         set_rows(charge, None, [row("a", per_unit(D(2)))])
+
+
+def test_a_change_keeps_every_digit_that_fits(charge: Charge) -> None:
+    """30 digits, more than Python's usual context keeps; the last one alone may be what changed."""
+    for text in ("123456789012345.123456789012345", "123456789012345.123456789012346"):
+        price = Price(Model.PACKAGE, unit_price=D(text), size=D("12345678901234567890123456.123456789012"), free=D(0))
+        set_rows(charge, None, [row("a", price)])
+        assert stored(charge) == [({"model": "a"}, price)]
+
+
+def test_a_digit_too_many_is_refused_however_long_the_number_is(charge: Charge) -> None:
+    with pytest.raises(Refused, match="has 16 decimals"):
+        set_rows(charge, None, [row("a", per_unit(D("123456789012345.1234567890123456")))])

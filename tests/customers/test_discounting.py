@@ -105,15 +105,29 @@ def test_a_negotiated_one_goes_first_when_it_is_of_one_charge() -> None:
     assert found[0].explanation["charge"] == "tokens"
 
 
+def test_a_discount_on_one_charge_takes_no_more_than_a_cap_on_all_usage_leaves() -> None:
+    """1,000 of tokens, capped at 100: half of what is paid is 50, and the invoice does not fall to −400."""
+    capped = [line("1000.00"), line("-900.00", None)]
+    assert [str(each.amount) for each in lines_of(capped, [], coupon("50", charges=frozenset({"tokens"})))] == [
+        "-50.00"
+    ]
+    assert [str(each.amount) for each in lines_of(capped, [term("50")])] == ["-50.00"]
+    late = term("50", "", first=REST.start)
+    halves = [line("0.00", service=FIRST), line("1000.00", service=REST), line("-900.00", None)]
+    assert [str(each.amount) for each in lines_of(halves, [late])] == ["-50.00"]
+
+
 @given(
-    st.lists(st.tuples(st.decimals(-50, 500, places=2), st.sampled_from([3, 4])), max_size=6),
+    st.lists(
+        st.tuples(st.decimals(-500, 500, places=2), st.sampled_from([3, 4]), st.sampled_from([5, None])), max_size=6
+    ),
     st.lists(st.integers(1, 100), max_size=4),
     st.decimals(0, 300, places=2),
 )
 def test_what_is_left_is_never_below_nothing(
-    amounts: list[tuple[Decimal, int]], percents: list[int], amount: Decimal
+    amounts: list[tuple[Decimal, int, int | None]], percents: list[int], amount: Decimal
 ) -> None:
-    lines = [line(str(each), product=product) for each, product in amounts]
+    lines = [line(str(each), charge, product) for each, product, charge in amounts]
     found = lines_of(lines, [term("20")], *(coupon(str(each)) for each in percents), coupon(None, amount=amount))
     before, off = (sum((each.amount for each in some), D(0)) for some in (lines, found))
     assert before + off >= min(before, D(0))
