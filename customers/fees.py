@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 from functools import lru_cache
 
-from billing_site.foundation.money import round_amount
+from billing_site.foundation.money import EXACT, ZERO, round_amount
 from billing_site.foundation.periods import Period, Schedule, days
 from catalog.pricing.book import FlatCharge, PriceBook, Priced, Step
 from catalog.pricing.flat import price_fee
@@ -20,16 +20,18 @@ def fee_line(
     schedule: Schedule,
     used: Period,
     agreed: Sequence[Negotiated] = (),
+    before: Decimal = ZERO,
 ) -> RatedLine:
     """The fee for `used`, prorated by the local days of the full period that it lies in, rounded once.
 
-    `agreed`: the negotiated terms that the charge has already, of which the explanation tells.
+    `agreed`: the negotiated terms that the charge has already, of which the explanation tells. `before`: what the same
+    fee comes to for earlier parts of the period, exactly: together they are rounded as one, and never more than it.
     Raises ValueError when `used` is more than one period.
     """
     used_days, full_days = days_of(schedule, used)
     priced = price_fee(charge.amount, used_days, full_days)
     part = "" if used_days == full_days else f" ({used_days} of {full_days} days)"
-    return _line(book, charge, priced, used, part, agreed)
+    return _line(book, charge, priced, used, part, agreed, before)
 
 
 def once_line(book: PriceBook, charge: FlatCharge, begins: Period, agreed: Sequence[Negotiated] = ()) -> RatedLine:
@@ -45,8 +47,10 @@ def _line(
     service: Period,
     suffix: str,
     agreed: Sequence[Negotiated],
+    before: Decimal = ZERO,
 ) -> RatedLine:
-    amount = round_amount(priced.amount, book.currency)
+    together = round_amount(EXACT.add(before, priced.amount), book.currency)
+    amount = EXACT.subtract(together, round_amount(before, book.currency))
     return RatedLine(
         kind=LineKind.FEE,
         charge=charge.id,

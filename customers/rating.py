@@ -18,9 +18,10 @@ from billing_site.foundation.money import EXACT, ZERO
 from billing_site.foundation.periods import Period
 from catalog.pricing.book import FlatCharge, Timing, UsageCharge
 from catalog.pricing.matrix import Combination, combine
+from catalog.pricing.proration import prorate
 from customers import commitments, costing, discounting, negotiated
 from customers.commitments import Contradictory
-from customers.fees import fee_line, once_line
+from customers.fees import days_of, fee_line, once_line
 from customers.negotiated import Negotiated
 from customers.rated import LineKind, Rated, RatedLine, Request
 from customers.segments import WHEN, Segment, name_of
@@ -216,9 +217,13 @@ def _fees(terms: Terms, charge: FlatCharge) -> Iterator[RatedLine]:
         return
     used = terms.advance if charge.timing == Timing.ADVANCE else terms.arrears
     if used is not None:
+        before: dict[Decimal, Decimal] = defaultdict(Decimal)  # by fee: exactly what it comes to so far
         for part in negotiated.parts(used, negotiated.of_fee(terms.deals.negotiated, charge)):
             held = _held(terms, charge, part)
-            yield fee_line(terms.book, negotiated.flat_charge(charge, held), terms.schedule, part, held)
+            fee = negotiated.flat_charge(charge, held)
+            yield fee_line(terms.book, fee, terms.schedule, part, held, before[fee.amount])
+            days = days_of(terms.schedule, part)
+            before[fee.amount] = EXACT.add(before[fee.amount], prorate(fee.amount, *days))
 
 
 def _held(terms: Terms, charge: FlatCharge, part: Period) -> tuple[Negotiated, ...]:

@@ -185,6 +185,20 @@ def test_a_fee_is_prorated_around_a_negotiated_one(tokens: Meter) -> None:
     ]
 
 
+def test_a_fee_that_a_discount_cuts_is_not_more_than_the_fee() -> None:
+    """9.99 in two halves of 4.995 is 5.00 and 4.99, not twice 5.00."""
+    draft = making.version()
+    making.fee(draft, "9.99", "advance", "Seats")
+    subscription = subscribed(making.publish(draft))
+    override(subscription, "discount", first(16, 4), charge="charge-0", percent="50")
+    april = Period(datetime(2024, 4, 1, tzinfo=UTC), datetime(2024, 5, 1, tzinfo=UTC))
+    assert shown(rated(subscription, april)) == [
+        ("Seats (15 of 30 days)", "1–16", "5.00"),
+        ("Seats (15 of 30 days)", "16–1", "4.99"),
+        ("Negotiated discount", "16–1", "-2.50"),
+    ]
+
+
 def test_a_fee_that_is_due_once_is_the_negotiated_one_or_not() -> None:
     draft = making.version()
     making.fee(draft, "99", "once", "Set-up")
