@@ -11,11 +11,13 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from billing_site.foundation import etags
+from billing_site.foundation.shape_kinds import by_name, storable
 from billing_site.foundation.shaped_bodies import body, json_body, unreadable
-from billing_site.foundation.shapes import Shape, Simple, Unreadable, at, by_name, storable
-from catalog import documents, filling, publishing
+from billing_site.foundation.shapes import Shape, Simple, Unreadable, at
+from catalog import documents, publishing
+from catalog.charge_filling import Filling, fill_charge, fill_list, no_list, priced
 from catalog.document_shapes import CHARGE, LISTED_CHARGE
-from catalog.filling import Filling
+from catalog.known import known_of, known_products, unknown
 from catalog.models import Charge, PlanVersion
 from catalog.plan_api import CHARGES
 from catalog.serializers import ChargeSerializer, ChargesSerializer
@@ -55,7 +57,7 @@ class Charges(VersionView):
         given = body(CHARGE.read, request)
         _check(given, None)
         wanted, gathered = documents.charge_document(given), Gathered()
-        filling.fill_charge(version, given["code"], None, wanted, None, _filling(version, wanted, gathered), "")
+        fill_charge(version, given["code"], None, wanted, None, _filling(version, wanted, gathered), "")
         refuse(gathered.faults)
         made = SHOWN.get(version=version, code=given["code"])
         return Response(self.get_serializer(made).data, status=status.HTTP_201_CREATED)
@@ -105,7 +107,7 @@ def _check(given: dict[str, Any], kind: str | None) -> None:
 
 def _filling(version: PlanVersion, wanted: documents.ChargeDocument, gathered: Gathered) -> Filling:
     lists = {each.currency: each for each in version.price_lists.all()}
-    return Filling(filling.known_of([wanted]), lists, lists.keys(), gathered)
+    return Filling(known_of([wanted]), lists, lists.keys(), gathered)
 
 
 def _change(version: PlanVersion, charge: Charge, given: dict[str, Any]) -> None:
@@ -115,12 +117,12 @@ def _change(version: PlanVersion, charge: Charge, given: dict[str, Any]) -> None
     if charge.kind == documents.FLAT:
         terms = {name: value for name, value in terms.items() if name in ("code", *documents.terms_of(charge.kind))}
     if "rows" in terms:
-        terms["rows"] = filling.priced(terms["rows"])
+        terms["rows"] = priced(terms["rows"])
     if "product" in terms:
         code = terms["product"]
-        terms["product"] = filling.known_products([code]).get(code)
+        terms["product"] = known_products([code]).get(code)
         if terms["product"] is None:
-            gathered.add(filling.unknown("product", code, "product"), "")
+            gathered.add(unknown("product", code, "product"), "")
             del terms["product"]
     if terms:
         with gathered.at(""):
@@ -130,9 +132,9 @@ def _change(version: PlanVersion, charge: Charge, given: dict[str, Any]) -> None
         place = at("lists", currency)
         rows = listed.pop("rows", None)
         if currency in there:
-            filling.fill_list(charge, there[currency], listed, rows, gathered, place)
+            fill_list(charge, there[currency], listed, rows, gathered, place)
         else:
-            gathered.add(filling.no_list(currency), place)
+            gathered.add(no_list(currency), place)
     refuse(gathered.faults)
 
 

@@ -6,9 +6,10 @@ from typing import Any
 
 from billing_site.foundation.errors import Fault, Refused
 from billing_site.foundation.shapes import at
-from catalog import exporting, filling
+from catalog import exporting
 from catalog.documents import PlanDocument
 from catalog.featuring import change_feature, create_feature
+from catalog.known import unknown
 from catalog.models import Feature, Plan, Product
 from catalog.products import change_product, create_product
 from catalog.writing import Gathered
@@ -52,10 +53,10 @@ def _products(document: PlanDocument, telling: _Telling) -> None:
     for code, terms in sorted(document.products.items()):
         with telling.at(f"product.{code}", at("products", code)):
             if code not in there:
-                product = create_product(code=code, **terms)  # type: ignore[typeddict-item]
+                product = create_product(code=code, **terms)
                 telling.notes.append(f"The product “{product}” ({code}) is new.")
             elif differing := changes(there[code], terms):
-                change_product(there[code], **differing)  # type: ignore[typeddict-item]
+                change_product(there[code], **differing)
                 telling.notes += told(f"The product “{there[code]}”", there[code], differing)
 
 
@@ -94,7 +95,7 @@ def _with_meter(definition: Mapping[str, Any], failed: list[str]) -> dict[str, A
     if code is not None:
         terms["meter"] = Meter.objects.filter(code=code).first()
         if terms["meter"] is None:
-            missing = filling.unknown("meter", code, "meter")
+            missing = unknown("meter", code, "meter")
             also = Fault("meter_unknown", f"Its meter “{code}” could not be made: mend that first.", "meter")
             raise Refused(also if f"meter.{code}" in failed else missing)
     return terms

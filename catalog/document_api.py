@@ -11,7 +11,7 @@ from rest_framework.response import Response
 from billing_site.foundation import etags
 from billing_site.foundation.errors import Fault, Refused
 from billing_site.foundation.shaped_bodies import body, json_body
-from catalog import documents, exporting
+from catalog import document_text, documents, exporting
 from catalog.document_shapes import DOCUMENT
 from catalog.importing import bring
 from catalog.models import PlanVersion
@@ -131,7 +131,7 @@ def _answer(request: Request, version: PlanVersion) -> Response:
     asked = request.query_params.get("definitions", "false")
     if asked not in ("true", "false"):
         raise ValidationError({"definitions": f"“{asked[:50]}” is neither true nor false."}, code="boolean_invalid")
-    said = documents.to_json(exporting.export(version, definitions=asked == "true"))
+    said = document_text.to_json(exporting.export(version, definitions=asked == "true"))
     return Response(said, headers=etags.header(exporting.tag_of(version)))
 
 

@@ -9,23 +9,8 @@ from typing import Any
 
 from billing_site.foundation.errors import Fault
 from billing_site.foundation.periods import Interval
-from billing_site.foundation.shapes import (
-    NUMBER,
-    TEXT,
-    Field,
-    Gathering,
-    Shape,
-    Simple,
-    Unreadable,
-    at,
-    by_name,
-    choice,
-    list_of,
-    shown,
-    storable,
-    text,
-    whole_number,
-)
+from billing_site.foundation.shape_kinds import NUMBER, TEXT, by_name, choice, list_of, storable, text, whole_number
+from billing_site.foundation.shapes import Field, Gathering, Shape, Simple, Unreadable, at, shown
 from catalog.feature_values import Kind, Several, Window
 from catalog.pricing import documents as prices
 from catalog.pricing.book import Timing, Unmatched

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.db.models import Q, QuerySet
 
-from catalog import documents
+from catalog import document_text, documents
 from catalog.cell_prices import price_of
 from catalog.document_shapes import FEATURE, PLAN, PRICE_LIST, PRODUCT_IN_A_DOCUMENT, TERMS
 from catalog.documents import ChargeDocument, ListedCharge, PlanDocument, VersionDocument, ranked
@@ -46,7 +46,7 @@ def tag_of(version: PlanVersion) -> str:
 
     Reads what `WHOLE` fetches.
     """
-    said = documents.version_to_json(content_of(version))
+    said = document_text.version_to_json(content_of(version))
     return sha256(f"{version.pk} {version.status} {said}".encode()).hexdigest()[:32]
 
 

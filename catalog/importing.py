@@ -16,7 +16,7 @@ from catalog import defining, exporting, filling, publishing
 from catalog.documents import PlanDocument, VersionDocument
 from catalog.drafting import change_plan, create_plan, draft_version
 from catalog.feature_values import Kind, read, written
-from catalog.filling import Known
+from catalog.known import Known, known, unknown
 from catalog.models import Plan, PlanVersion
 from catalog.writing import Gathered, locked_draft, refuse
 
@@ -73,7 +73,7 @@ def bring(
         draft = None if plan is None else _locked(plan, into)
         plan = _plan(document, plan, gathered, notes)
         told = defining.define(document, gathered, notes, by)
-        have = filling.known(document.version, told)
+        have = known(document.version, told)
         wanted = _normal(document.version, have, gathered)
         version = _sold(plan, wanted) if into is None else None
         version = draft if version is None else version
@@ -131,7 +131,7 @@ def _normal(wanted: VersionDocument, have: Known, gathered: Gathered) -> Version
             with gathered.at(place):
                 features[code] = written(kind, read(kind, value, feature.allowed))
         elif f"feature.{code}" not in have.told:
-            gathered.add(filling.unknown("feature", code, ""), place)
+            gathered.add(unknown("feature", code, ""), place)
     return replace(wanted, features=features)
 
 

@@ -1,4 +1,4 @@
-"""The API's versions of a plan: made, changed and thrown away as drafts; reviewed, published, retired."""
+"""The API's versions of a plan: made, changed and thrown away as drafts."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -8,26 +8,20 @@ from django.db.models import Prefetch
 from django.urls import path
 from drf_spectacular.utils import extend_schema
 from rest_framework import status
-from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from billing_site.foundation import etags
 from billing_site.foundation.errors import Refused
-from billing_site.foundation.models import Scope
+from billing_site.foundation.shape_kinds import by_name, whole_number
 from billing_site.foundation.shaped_bodies import body, json_body
-from billing_site.foundation.shapes import Field, Shape, Simple, at, by_name, whole_number
-from catalog import exporting, filling, publishing
-from catalog.document_shapes import GIVEN, PRICE_LIST, TERMS
+from billing_site.foundation.shapes import Field, Shape, Simple, at
+from catalog import exporting, publishing
+from catalog.document_shapes import GIVEN, TERMS
+from catalog.known import unknown
 from catalog.models import Feature, Plan, PlanVersion, Product
 from catalog.plan_api import CHARGES
-from catalog.serializers import (
-    PriceListSerializer,
-    PublishedSerializer,
-    ReviewSerializer,
-    VersionSerializer,
-    WholeVersionSerializer,
-)
+from catalog.serializers import WholeVersionSerializer
 from catalog.view_api import MAX_NUMBER, VersionView, View, find, version_of
 from catalog.writing import Gathered, refuse
 
@@ -111,101 +105,12 @@ class OneVersion(VersionView):
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
-class Review(VersionView):
-    """What somebody should read before publishing."""
-
-    serializer_class = ReviewSerializer
-
-    @extend_schema(
-        operation_id="review_version",
-        summary="What forbids to publish a version, what is worth a look, and what changes",
-        parameters=etags.ANSWERED,
-    )
-    def get(self, request: Request, code: str, number: int) -> Response:
-        version = self.version(code, number)
-        review = publishing.review(version)
-        previous = None if review.previous is None else review.previous.number
-        said = {"faults": review.faults, "warnings": review.warnings, "changes": review.changes, "previous": previous}
-        return Response(ReviewSerializer(said).data, headers=etags.header(exporting.tag_of(version)))
-
-
-class Publish(VersionView):
-    """The one way from a draft to prices that never change again."""
-
-    serializer_class = PublishedSerializer
-    required_scopes = {"POST": Scope.PUBLISH.value}
-
-    @extend_schema(
-        operation_id="publish_version",
-        summary="Publish a draft, and freeze the meters that it uses",
-        description="Refused with everything that forbids it; each `field` is a place in the version's document.",
-        request=None,
-        responses=PublishedSerializer,
-        parameters=etags.ASKED,
-    )
-    def post(self, request: Request, code: str, number: int) -> Response:
-        published = publishing.publish(self.held(request, code, number))
-        review = publishing.review(published)
-        said = {"version": published, "warnings": review.warnings, "changes": review.changes}
-        return Response(PublishedSerializer(said).data)
-
-
-class Retire(VersionView):
-    """Out of the offer: those that are subscribed keep it."""
-
-    serializer_class = VersionSerializer
-    required_scopes = {"POST": Scope.PUBLISH.value}
-
-    @extend_schema(
-        operation_id="retire_version",
-        summary="Let no new subscription be made on a published version",
-        request=None,
-        responses=VersionSerializer,
-        parameters=etags.ASKED,
-    )
-    def post(self, request: Request, code: str, number: int) -> Response:
-        return Response(VersionSerializer(publishing.retire(self.held(request, code, number))).data)
-
-
-class OnePriceList(VersionView):
-    """A further currency of a draft. Its charges then need their prices in it."""
-
-    serializer_class = PriceListSerializer
-
-    @extend_schema(
-        operation_id="put_price_list",
-        summary="Offer a draft in a further currency, or change that currency's sums",
-        request=json_body(PRICE_LIST),
-        parameters=etags.ASKED,
-    )
-    def put(self, request: Request, code: str, number: int, currency: str) -> Response:
-        version = self.held(request, code, number)
-        listed = publishing.set_price_list(version, currency, **body(PRICE_LIST.read, request))
-        return Response(self.get_serializer(listed).data)
-
-    @extend_schema(
-        operation_id="delete_price_list",
-        summary="Take a further currency away from a draft, with all its prices",
-        responses={204: None},
-        parameters=etags.ASKED,
-    )
-    def delete(self, request: Request, code: str, number: int, currency: str) -> Response:
-        version = self.held(request, code, number)
-        currencies = [each.currency for each in version.price_lists.all()]
-        if currency not in currencies:
-            has = f"it has {', '.join(currencies)}" if currencies else "it has none"
-            message = f"{version} has no price list in “{currency[:20]}”; {has}."
-            raise NotFound(message, code="price_list_unknown")
-        publishing.remove_price_list(version, currency)
-        return Response(status=status.HTTP_204_NO_CONTENT)
-
-
 def give(version: PlanVersion, features: Mapping[str, Any], gathered: Gathered) -> None:
     """What a draft gives of features, by code; None: nothing."""
     there = {each.code: each for each in Feature.objects.filter(code__in=features)}
     for code in features:
         if code not in there:
-            gathered.add(filling.unknown("feature", code, ""), at("features", code))
+            gathered.add(unknown("feature", code, ""), at("features", code))
     values = {there[code]: given and given["value"] for code, given in features.items() if code in there}
     if values:
         with gathered.at("features"):
@@ -220,7 +125,7 @@ def terms_of(given: Mapping[str, Any]) -> dict[str, Any]:
     if (code := terms.get("commitment_product")) is not None:
         product = Product.objects.filter(code=code).first()
         if product is None:
-            raise Refused(filling.unknown("product", code, "commitment_product"))
+            raise Refused(unknown("product", code, "commitment_product"))
         terms["commitment_product"] = product
     return terms
 
@@ -229,8 +134,4 @@ of_plan = "plans/<str:code>/versions"
 urlpatterns = [
     path(of_plan, Versions.as_view(), name="versions"),
     path(f"{of_plan}/<int:number>", OneVersion.as_view(), name="version"),
-    path(f"{of_plan}/<int:number>/review", Review.as_view(), name="version-review"),
-    path(f"{of_plan}/<int:number>/publish", Publish.as_view(), name="version-publish"),
-    path(f"{of_plan}/<int:number>/retire", Retire.as_view(), name="version-retire"),
-    path(f"{of_plan}/<int:number>/price-lists/<str:currency>", OnePriceList.as_view(), name="price-list"),
 ]

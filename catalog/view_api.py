@@ -11,8 +11,8 @@ from rest_framework.request import Request
 from billing_site.foundation import etags
 from billing_site.foundation.idempotency import IdempotentWrites
 from billing_site.foundation.models import Scope
+from billing_site.foundation.shape_kinds import storable
 from billing_site.foundation.shaped_bodies import WholeJSONParser, WithoutForms
-from billing_site.foundation.shapes import storable
 from catalog import exporting
 from catalog.models import Plan, PlanVersion
 

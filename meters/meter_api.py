@@ -19,8 +19,8 @@ from billing_site.foundation.idempotency import IdempotentWrites
 from billing_site.foundation.models import Scope
 from billing_site.foundation.pagination import KeysetPagination
 from billing_site.foundation.parameters import PAGE
+from billing_site.foundation.shape_kinds import storable
 from billing_site.foundation.shaped_bodies import WholeJSONParser, WithoutForms, body, json_body
-from billing_site.foundation.shapes import storable
 from meters import backfills, metering, tasks
 from meters.drafts import MeterDraft
 from meters.meter_documents import METER, as_changes

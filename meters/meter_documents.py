@@ -5,16 +5,8 @@ from dataclasses import fields
 from typing import Any
 
 from billing_site.foundation.money import plain
-from billing_site.foundation.shapes import (
-    NUMBER,
-    TEXT,
-    YES_OR_NO,
-    Field,
-    Shape,
-    choice,
-    list_of,
-    whole_number,
-)
+from billing_site.foundation.shape_kinds import NUMBER, TEXT, YES_OR_NO, choice, list_of, whole_number
+from billing_site.foundation.shapes import Field, Shape
 from meters.aggregation import AGGREGATIONS, MAX_ROUNDING_PLACES, VALUE_KINDS, RoundingMode
 from meters.drafts import (
     ACTIVE,

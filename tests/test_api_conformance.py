@@ -179,6 +179,7 @@ def make_real(case: schemathesis.Case, existing: Existing) -> None:
 CATALOGUE: dict[str, Any] = {
     "/v1/products": {"code": "made", "name": "Made"},
     "/v1/products/{code}": {"code": "changed"},
+    "/v1/features": {"code": "made", "name": "Made", "kind": "switch"},
     "/v1/meters": plan_documents.METERS["calls"] | {"code": "made"},
     "/v1/meters/{code}": {"code": "changed", "rounding": "ceil", "rounding_places": 2},
     "/v1/plans": {"code": "made", "name": "Made", "margin_floor": "5"},

@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 from billing_site.foundation.errors import Fault
 from billing_site.foundation.money import EXACT, ZERO
-from billing_site.foundation.shapes import MAX_DIGITS, Unreadable, number
+from billing_site.foundation.shape_kinds import MAX_DIGITS, number
+from billing_site.foundation.shapes import Unreadable
 from catalog.pricing.compact import EXAMPLES, NOTHING_AT_ZERO
 from catalog.pricing.price import TIERED, Model, Price
 from catalog.pricing.tiers import Tier

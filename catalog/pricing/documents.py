@@ -12,7 +12,8 @@ from typing import Any
 
 from billing_site.foundation.errors import Fault
 from billing_site.foundation.money import plain
-from billing_site.foundation.shapes import NUMBER, YES_OR_NO, Unreadable, number, yes_or_no
+from billing_site.foundation.shape_kinds import NUMBER, YES_OR_NO, number, yes_or_no
+from billing_site.foundation.shapes import Unreadable
 from catalog.pricing.price import MAX_EVENTS, Model, Price
 from catalog.pricing.tiers import Tier
 

@@ -4,7 +4,7 @@ from copy import deepcopy
 
 import pytest
 
-from catalog import documents, exporting
+from catalog import document_text, exporting
 from catalog.models import Plan, PlanVersion
 from catalog.publishing import clone_version, create_plan, publish
 from meters.models import Backfill, Meter
@@ -29,10 +29,10 @@ def test_a_whole_plan_in_one_request(writer: Caller) -> None:
     assert (said["notes"][0], said["faults"], said["warnings"]) == ("The plan “Chatbot” (chatbot) is new.", [], [])
     version = PlanVersion.objects.get()
     exported = writer.get(PATH).json()
-    assert exported == documents.to_json(exporting.export(version))
+    assert exported == document_text.to_json(exporting.export(version))
     assert "meters" not in exported
     whole = writer.get(PATH, definitions="true").json()
-    assert whole == documents.to_json(exporting.export(version, definitions=True))
+    assert whole == document_text.to_json(exporting.export(version, definitions=True))
     again = writer.put(PATH, whole).json()
     assert (again["did"], again["notes"]) == ("unchanged", [])
     assert writer.post(f"{V1}/publish", None).status_code == 200

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from billing_site.foundation.periods import Interval
 from billing_site.foundation.shapes import REQUIRED, Unreadable
 from catalog import document_shapes as shapes
-from catalog import documents, exporting
+from catalog import document_text, documents, exporting
 from catalog.importing import Did, bring
 from catalog.models import Charge, Feature, Plan, PlanVersion, PriceList, Product
 from catalog.pricing import documents as prices
@@ -49,7 +49,7 @@ def changed(place: str, value: Any) -> dict[str, Any]:
 def test_it_says_what_it_was_made_of() -> None:
     version = bring(read(chatbot())).version
     assert (
-        documents.write(exporting.export(version))
+        document_text.write(exporting.export(version))
         == """{
   "format": 1,
   "code": "chatbot",
@@ -108,7 +108,7 @@ def test_it_says_what_it_was_made_of() -> None:
 def test_a_tier_is_a_line() -> None:
     tiers = [{"up_to": "1000", "unit_price": "0.02"}, {"unit_price": "0.01", "flat_price": "5"}]
     said = changed("charges/tokens/rows", [{"model": "graduated", "tiers": tiers}])
-    assert documents.write(read(said)).partition('"rows": [\n')[2].partition("],\n")[0] == (
+    assert document_text.write(read(said)).partition('"rows": [\n')[2].partition("],\n")[0] == (
         "        {\n"
         '          "model": "graduated",\n'
         '          "tiers": [\n'
@@ -129,7 +129,7 @@ def test_what_is_exported_is_imported_elsewhere_as_the_same(said: dict[str, Any]
     first = bring(document)
     exported = exporting.export(first.version, definitions=True)
     assert charged(exported.version) == charged(document.version)
-    written = documents.write(exported)
+    written = document_text.write(exported)
     assert bring(read(json.loads(written))).did == Did.UNCHANGED
 
     delete_plan(Plan.objects.get(code="any.plan"))
@@ -140,7 +140,7 @@ def test_what_is_exported_is_imported_elsewhere_as_the_same(said: dict[str, Any]
         metering.delete(meter)
     again = bring(read(json.loads(written)))
 
-    assert documents.write(exporting.export(again.version, definitions=True)) == written
+    assert document_text.write(exporting.export(again.version, definitions=True)) == written
     delete_plan(Plan.objects.get(code="any.plan"))
 
 

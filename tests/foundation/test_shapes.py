@@ -7,19 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from billing_site.foundation.shapes import (
-    NUMBER,
-    TEXT,
-    YES_OR_NO,
-    Field,
-    Shape,
-    Unreadable,
-    by_name,
-    choice,
-    list_of,
-    number,
-    whole_number,
-)
+from billing_site.foundation.shape_kinds import NUMBER, TEXT, YES_OR_NO, by_name, choice, list_of, number, whole_number
+from billing_site.foundation.shapes import Field, Shape, Unreadable
 
 INNER = Shape("A part", {"size": Field(whole_number(1, 5), "How large.")})
 SHAPE = Shape(

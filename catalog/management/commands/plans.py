@@ -12,7 +12,7 @@ from django.core.management.base import BaseCommand, CommandError
 from billing_site.foundation.errors import Fault, Refused
 from billing_site.foundation.shaped_bodies import once_each
 from billing_site.foundation.shapes import Unreadable
-from catalog import documents, exporting
+from catalog import document_text, documents, exporting
 from catalog.documents import PlanDocument
 from catalog.importing import Did, Outcome, bring
 from catalog.models import Plan, PlanVersion
@@ -48,7 +48,7 @@ class Command(BaseCommand):
             raise CommandError("Standard output takes one plan: name it by its code, or give a folder with --to.")
         read = exporting.exported(list(versions.values()), definitions=options["with_definitions"])
         for name, version in versions.items():
-            written = documents.write(read[version.pk])
+            written = document_text.write(read[version.pk])
             if options["to"] is None:
                 self.stdout.write(written, ending="")
                 continue
