@@ -73,15 +73,17 @@ def decode(body: bytes, now: datetime, limits: Limits, form: Form = PLAIN) -> Ba
 
     Raises Malformed and TooManyEvents; nothing of such a body is taken.
     """
+    batch, reader = Batch(), quick.Reader(now, limits)
+    if form is PLAIN and (events := reader.read(body)) is not None and len(events) <= limits.max_events:
+        return Batch(events)
     items = split(body)
     if len(items) > limits.max_events:
         raise TooManyEvents(
             f"The body holds {len(items):,} events; at most {limits.max_events:,} are taken at once: send it in parts."
         )
-    batch, reader, plain = Batch(), quick.Reader(now, limits), form is PLAIN
     for index, raw in enumerate(items):
-        if plain and (event := reader.read(index, raw)) is not None:
-            batch.events.append(event)
+        if form is PLAIN and (one := reader.read(raw, index)):
+            batch.events += one
             continue
         item: dict[str, Any] = {}
         names: Mapping[str, str] = {}

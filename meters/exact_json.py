@@ -17,9 +17,9 @@ class ExactDecoder(json.JSONDecoder):
         super().__init__(parse_float=Decimal)
 
 
-def to_json(properties: dict[str, Any]) -> bytes:
-    """`properties` as JSON in UTF-8; decimals are written as numbers, digit by digit."""
-    return _encoder.encode(properties)
+def to_json(value: Any) -> bytes:
+    """Properties, or anything with them, as JSON in UTF-8; decimals are written as numbers, digit by digit."""
+    return _encoder.encode(value)
 
 
 def to_text(properties: dict[str, Any]) -> str:

@@ -19,7 +19,7 @@ def check(raw: bytes, decoded: Any) -> None:
     A repeated name is dropped silently by JSON readers. It is noticed by counting quotation marks: without a backslash
     a text cannot hold one, so there are two for each name and text that was read, unless one was dropped.
     """
-    texts = _inspect(decoded, "", 0)
+    texts = inspect(decoded, "", 0)
     if b"\\" in raw:
         _check_texts(decoded, "")
         _refuse_repeated_names(raw)
@@ -27,25 +27,13 @@ def check(raw: bytes, decoded: Any) -> None:
         _refuse_repeated_names(raw)
 
 
-def count_texts(properties: dict[str, Any], path: str) -> int:
-    """How many texts there are in properties without a backslash, names included. Raises Unfit as `check` does."""
-    texts = len(properties)
-    for name, value in properties.items():
-        kind = type(value)
-        if kind is str:
-            texts += 1
-        elif kind is not int or not -_LARGEST < value < _LARGEST:
-            texts += _inspect(value, f"{path}.{name}", 2)
-    return texts
-
-
-def _inspect(value: Any, path: str, depth: int) -> int:
-    """How many texts there are in `value`, names included; numbers and depth are checked on the way."""
+def inspect(value: Any, path: str, depth: int) -> int:
+    """How many texts there are in `value`, names included. Raises Unfit for its numbers and depth, as `check` does."""
     if isinstance(value, dict):
         _check_depth(path, depth)
         texts = len(value)
         for name, item in value.items():
-            texts += 1 if type(item) is str else _inspect(item, f"{path}.{name}" if path else name, depth + 1)
+            texts += 1 if type(item) is str else inspect(item, f"{path}.{name}" if path else name, depth + 1)
         return texts
     if isinstance(value, str):
         return 1
@@ -53,10 +41,10 @@ def _inspect(value: Any, path: str, depth: int) -> int:
         if not -_LARGEST < value < _LARGEST:
             raise _out_of_range(path, "a whole number of more than 38 digits")
     elif isinstance(value, Decimal):
-        _check_decimal(value, path)
+        check_decimal(value, path)
     elif isinstance(value, list):
         _check_depth(path, depth)
-        return sum(_inspect(item, f"{path}[{index}]", depth + 1) for index, item in enumerate(value))
+        return sum(inspect(item, f"{path}[{index}]", depth + 1) for index, item in enumerate(value))
     return 0
 
 
@@ -85,7 +73,8 @@ def _check_depth(path: str, depth: int) -> None:
         raise Unfit("too_deep", message, path)
 
 
-def _check_decimal(number: Decimal, path: str) -> None:
+def check_decimal(number: Decimal, path: str) -> None:
+    """Raise Unfit when it has more digits than are taken, written out."""
     exponent = int(number.as_tuple().exponent)
     digits = number.adjusted() - min(exponent, 0) + 1
     if number.adjusted() >= MAX_DIGITS or exponent < -MAX_DIGITS or digits > MAX_DIGITS:

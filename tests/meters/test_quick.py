@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from meters import quick
 from meters.decoding import Batch, Limits, decode
-from meters.timestamps import parse, parse_plain
+from meters.sent import MAX_EVENT_BYTES, SentEvent
+from meters.timestamps import parse
 from meters.values import Unfit
 from tests.meters.making import LIMITS, NOON, event
 
@@ -24,8 +25,8 @@ def with_care(body: bytes, limits: Limits) -> Batch:
         return decode(body, NOW, limits)
 
 
-def at_once(raw: str | bytes, limits: Limits = LIMITS) -> Any:
-    return quick.Reader(NOW, limits).read(0, raw.encode() if isinstance(raw, str) else raw)
+def at_once(raw: str | bytes, limits: Limits = LIMITS) -> list[SentEvent] | None:
+    return quick.Reader(NOW, limits).read(raw.encode() if isinstance(raw, str) else raw)
 
 
 texts = st.text(max_size=4) | st.sampled_from(["r1", " ", "\t", "x" * 255, "x" * 256, "\\", '"', "é", "\0", ""])
@@ -67,6 +68,9 @@ timestamps = st.sampled_from(
         "",
         "2026-W10-2T12:00:00Z",
         "2026-03-10t12:00:00z",
+        "2026-03-10T12:00:00+0200",
+        "2026-03-10T12:00:00+00",
+        "2026-03-10T12:00:00.1234560Z",
     ]
 )
 leaves = texts.map(json.dumps) | numbers | st.sampled_from(["null", "true", "false"])
@@ -103,21 +107,36 @@ def items(draw: st.DrawFn) -> str:
 
 @given(item=items(), limits=st.sampled_from([LIMITS, NARROW]))
 def test_it_takes_nothing_that_would_be_read_otherwise(item: str, limits: Limits) -> None:
-    read = at_once(item, limits)
     careful = with_care(f"[{item}]".encode(), limits)
-    assert read is None or [read] == careful.events
+    assert at_once(item, limits) in (None, careful.events)
     assert decode(f"[{item}]".encode(), NOW, limits) == careful
+
+
+@given(several=st.lists(items(), max_size=4), gap=st.sampled_from(["", " ", "\n"]))
+def test_a_body_is_read_as_its_items_are(several: list[str], gap: str) -> None:
+    body = f"{gap}[{f'{gap},'.join(several)}]{gap}".encode()
+    careful = with_care(body, LIMITS)
+    assert at_once(body) in (None, careful.events)
+    assert decode(body, NOW, LIMITS) == careful
+
+
+@pytest.mark.parametrize(
+    "body",
+    ['{"reference": "r", "type": "t", "customer": "c"}, {"reference": "s", "type": "t", "customer": "c"}', "1", ""],
+)
+def test_a_body_that_is_no_json_is_left_alone(body: str) -> None:
+    assert at_once(body) is None
 
 
 @given(text=st.from_regex(r"20\d\d-[01]\d-[0-3]\d[Tt ][0-2]\d:[0-5]\d:[0-6]\d(\.\d{0,10})?(Z|z|[+-]\d\d:?\d\d)?"))
 def test_a_timestamp_is_the_same_instant(text: str) -> None:
-    plain = parse_plain(text)
+    read = at_once(json.dumps(event(timestamp=text)))
     try:
         careful: datetime | None = parse(text, "timestamp")
     except Unfit:
         careful = None
-    assert plain is None or plain == careful
-    assert plain is None or plain.tzinfo is UTC
+    assert read is None or [each.timestamp for each in read] == [careful]
+    assert read is None or read[0].timestamp.tzinfo is UTC
 
 
 @pytest.mark.parametrize(
@@ -133,7 +152,7 @@ def test_a_timestamp_is_the_same_instant(text: str) -> None:
 def test_the_usual_is_read_at_once(changes: dict[str, Any]) -> None:
     raw = json.dumps(event(**changes), ensure_ascii=False)
     assert at_once(raw) is not None
-    assert [at_once(raw)] == with_care(raw.encode(), LIMITS).events
+    assert at_once(raw) == with_care(raw.encode(), LIMITS).events
 
 
 @pytest.mark.parametrize("name", usual)
@@ -144,16 +163,9 @@ def test_what_an_event_needs_is_asked_for_with_care(name: str) -> None:
     assert [each.code for each in decode(json.dumps([whole]).encode(), NOW, LIMITS).rejected] == ["missing_field"]
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "2026-03-10T12:00:00.Z",
-        "2026-03-10T12:00:00,5Z",
-        "2026-03-10 12:00:00Z",
-        "2026-03-10T12:00:00",
-        "2026",
-        "x" * 25,
-    ],
-)
-def test_an_unusual_timestamp_is_looked_at_closely(text: str) -> None:
-    assert parse_plain(text) is None
+def test_one_event_that_is_too_long_among_many_is_looked_at_closely() -> None:
+    long = event(reference="long", properties={"text": "x" * (MAX_EVENT_BYTES - 400)})
+    longer = event(reference="longer", properties={"text": "x" * MAX_EVENT_BYTES})
+    assert at_once(json.dumps([event(), long])) is not None
+    assert at_once(json.dumps([event(), longer])) is None
+    assert at_once(json.dumps(longer)) is None
