@@ -31,8 +31,10 @@ SLOTS = 8
 ATTEMPTS = 8
 # A COPY is a round trip more, which fewer events than these do not win back.
 FEW = 5
-# Larger batches have a transaction of their own: who sends few events is not kept waiting for those of many.
-MOST_TOGETHER = 2_000
+# Batches of at most so many events share a transaction, of at most so many together. Larger ones win nothing by it:
+# merging what they count costs as much as it saves, and side by side they keep the server busy.
+SMALL = 50
+MOST_TOGETHER = 500
 _LOCKED_OUT = ("40P01", "40001")  # a deadlock, a serialization failure
 _FOREIGN_KEY = "23503"  # a meter and its series were deleted meanwhile
 _UNIQUE = "23505"
@@ -103,8 +105,8 @@ def accept(batch: Batch, note: Note | None = None) -> Outcome:
     """Store and count a batch, each (customer, reference) once for ever; on return it is committed.
 
     `note` writes down what became of it in the same transaction; it is called again when that is tried again. Without
-    it, threads of a process that come at the same time share one transaction, whose failure is none of theirs: each is
-    then tried by itself.
+    it, small batches that come at the same time to threads of a process share one transaction, whose failure is none of
+    theirs: each is then tried by itself.
 
     Raises Django's OperationalError or InterfaceError when the database is away or too busy: then the same batch may be
     sent again, whatever became of it.
@@ -112,7 +114,7 @@ def accept(batch: Batch, note: Note | None = None) -> Outcome:
     if not batch.events:
         return _nothing(batch, note)
     carefully = _few(len(batch.events))
-    together = note is None and len(batch.events) <= MOST_TOGETHER
+    together = note is None and len(batch.events) <= SMALL
     for attempt in range(1, ATTEMPTS + 1):
         try:
             ready = _read(batch, registry.cached())

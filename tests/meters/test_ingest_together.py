@@ -192,7 +192,7 @@ def test_the_latest_is_what_came_last(send_all: SendAll, stored: mock.Mock) -> N
 
 def test_large_batches_and_uploads_have_their_own(stored: mock.Mock, monkeypatch: pytest.MonkeyPatch) -> None:
     tokens_meter()
-    monkeypatch.setattr(ingest, "MOST_TOGETHER", 5)
+    monkeypatch.setattr(ingest, "SMALL", 5)
     with mock.patch.object(ingest, "_together", wraps=ingest._together) as together:
         send(*of("a", 6))
         ingest.accept(read_batch(*of("b", 2)), lambda outcome: None)
