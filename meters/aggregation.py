@@ -44,7 +44,7 @@ def _sum(one: Any, other: Any) -> Any:
     return one + other if type(one) is int is type(other) else EXACT.add(one, other)
 
 
-_FOLDS: dict[Hourly, Callable[[Any, Any], Any]] = {
+FOLDS: dict[Hourly, Callable[[Any, Any], Any]] = {
     Hourly.SUM: _sum,
     Hourly.MAX: max,
     Hourly.MIN: min,
@@ -74,7 +74,7 @@ class Aggregation:
     @property
     def fold(self) -> Callable[[Any, Any], Any]:
         """What is kept of two disjoint sets of events, of what is kept of each."""
-        return _FOLDS[self.hourly]
+        return FOLDS[self.hourly]
 
     def merge(self, one: Kept, other: Kept) -> Kept:
         """What is kept of two disjoint sets of events, if anything is."""

@@ -1,5 +1,6 @@
 """What events add to buckets. Pure."""
 
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -8,9 +9,11 @@ from functools import partial
 from operator import attrgetter, itemgetter
 from typing import Any, NamedTuple, cast
 
-from meters.aggregation import Aggregation, Hourly, Keeps, Kept
+from meters import summing
+from meters.aggregation import FOLDS, Aggregation, Hourly, Keeps, Kept
 from meters.decoding import Batch, Rejected, SentEvent, reject
 from meters.extraction import Definition, Dimensions, Found, labelled, quantities, read
+from meters.summing import AT_LEAST, Sums
 from meters.values import Unfit
 
 COUNTED = "succeeded"
@@ -62,6 +65,7 @@ class Point(NamedTuple):
 
 SeriesHour = tuple[str, int, datetime]
 """Customer, series id, hour."""
+_Row = tuple[SeriesHour, Tally]
 
 
 @dataclass
@@ -101,7 +105,7 @@ class Added:
 
     def add(self, event: SentEvent, readings: Iterable[Reading]) -> None:
         """Fold in what the meters of its type read from an event."""
-        hour = (event.timestamp - _EPOCH) // HOUR
+        hour = _number_of_hour(event.timestamp)
         for definition, base, found in readings:
             where = (definition.id, event.customer, event.subscription, base)
             labels = self._labels(where, hour, definition)
@@ -125,6 +129,33 @@ class Added:
         if labels is None:
             labels = hours[hour] = {}
         return labels
+
+    def add_at_once(self, events: Sequence[SentEvent], by_type: Mapping[str, Sequence[Definition]]) -> list[SentEvent]:
+        """Fold in what can be read from many events at once, before anything else is; the others come back."""
+        if len(events) < AT_LEAST:
+            return list(events)
+        left: list[SentEvent] = []
+        of_type: dict[str, list[SentEvent]] = defaultdict(list)
+        for event in events:
+            of_type[event.type].append(event)
+        for event_type, mine in of_type.items():
+            counted = [event for event in mine if event.status == COUNTED]
+            sums = summing.read_all(by_type.get(event_type, ()), counted, _hours(counted))
+            if sums is None:
+                left += mine
+            else:
+                for each in sums:
+                    self._add_sums(each)
+        return left
+
+    def _add_sums(self, sums: Sums) -> None:
+        definition = sums.definition
+        names = [dimension.name for dimension in definition.dimensions]
+        for (customer, subscription, hour, *texts), row in sums.by_key.items():
+            where = (definition.id, customer, subscription, tuple(zip(names, texts, strict=True)))
+            labels, count = self._labels(where, hour, definition), row[-1]
+            for label, total in zip(sums.labels, row, strict=False):
+                labels[label] = [total, count]
 
     def include(self, other: "Added") -> None:
         """Fold in what other events add, read by the same definitions; `other` is used up."""
@@ -176,31 +207,42 @@ class Added:
         """The same with the ids of series and, where there are points, of events by (customer, reference)."""
         counted = Counted()
         instants = {hour: _EPOCH + hour * HOUR for hours in self.tallies.values() for hour in hours}
+        by_customer: dict[Hourly, dict[str, list[_Row]]] = {}
         for where, hours in self.tallies.items():
             meter, customer, _, _ = where
             aggregation, located = self.meters[meter].aggregation, ids[where]
-            tallies = counted.tallies.setdefault(aggregation.hourly, {})
+            mine = by_customer.setdefault(aggregation.hourly, {}).setdefault(customer, [])
             for hour, labels in hours.items():
                 instant = instants[hour]
-                for label, (kept, count) in labels.items():
-                    key = (customer, located[label], instant)
-                    other = tallies.get(key)
-                    if other is None:
-                        tallies[key] = _tally((kept, count))
-                    else:  # beyond a limit several combinations are counted at one series
-                        tallies[key] = Tally(aggregation.fold(other.quantity, kept), other.events + count)
+                mine += [
+                    ((customer, located[label], instant), _tally((kept, count)))
+                    for label, (kept, count) in labels.items()
+                ]
             changed, first = (customer, meter), instants[min(hours)]
             if changed not in counted.changes or counted.changes[changed] > first:
                 counted.changes[changed] = first
-        counted.tallies = {
-            kind: dict(sorted(of_kind.items(), key=itemgetter(0))) for kind, of_kind in sorted(counted.tallies.items())
-        }
+        counted.tallies = {kind: _in_order(kind, of_kind) for kind, of_kind in sorted(by_customer.items())}
         counted.points = [
             (where[1], ids[where][label], Point(timestamp, events[where[1], reference], number))
             for where, label, reference, timestamp, number in self.points
         ]
         counted.values = {(where[1], ids[where][label], hour, text) for where, label, hour, text in self.values}
         return counted
+
+
+def _in_order(kind: Hourly, by_customer: Mapping[str, list[_Row]]) -> dict[SeriesHour, Tally]:
+    """By customer, series and hour. Beyond a limit several combinations are counted at one series: they are merged."""
+    rows: list[_Row] = []
+    for customer in sorted(by_customer):
+        rows += sorted(by_customer[customer], key=itemgetter(0))
+    tallies = dict(rows)
+    if len(tallies) < len(rows):
+        fold = FOLDS[kind]
+        tallies = {}
+        for key, tally in rows:
+            other = tallies.get(key)
+            tallies[key] = Tally(fold(other.quantity, tally.quantity), other.events + tally.events) if other else tally
+    return tallies
 
 
 @dataclass
@@ -245,20 +287,35 @@ class Prepared:
 
 def prepare(batch: Batch, by_type: Mapping[str, Sequence[Definition]]) -> Prepared:
     """Read every event by the meters of its type. One that a meter cannot take as it is becomes rejected."""
-    kept: dict[tuple[str, str], SentEvent] = {}
+    kept, again = _each_once(batch.events)
     added, rejected, repeated = Added(), list(batch.rejected), 0
-    for event in batch.events:
+    for event in [*added.add_at_once(list(kept.values()), by_type), *again]:
+        key = event.customer, event.reference
         try:
             readings = read_by(by_type.get(event.type, ()), event)
         except Unfit as fault:
             rejected.append(reject(event.index, event.reference, fault))
+            if kept.get(key) is event:
+                del kept[key]
             continue
-        if kept.setdefault((event.customer, event.reference), event) is event:
+        if kept.setdefault(key, event) is event:
             added.add(event, readings)
         else:
             repeated += 1
     rejected.sort(key=lambda each: each.index)
-    return Prepared([kept[key] for key in sorted(kept)], list(kept.values()), added, rejected, repeated)
+    received = sorted(kept.values(), key=attrgetter("index")) if again else list(kept.values())
+    return Prepared([kept[key] for key in sorted(kept)], received, added, rejected, repeated)
+
+
+def _each_once(events: Sequence[SentEvent]) -> tuple[dict[tuple[str, str], SentEvent], list[SentEvent]]:
+    """The first event of each (customer, reference), and the others."""
+    kept = {(event.customer, event.reference): event for event in events}
+    if len(kept) == len(events):
+        return kept, []
+    kept = {(event.customer, event.reference): event for event in reversed(events)}
+    first = [event for event in events if kept[event.customer, event.reference] is event]
+    again = [event for event in events if kept[event.customer, event.reference] is not event]
+    return {(event.customer, event.reference): event for event in first}, again
 
 
 def merge(several: Sequence[Prepared]) -> Prepared:
@@ -305,6 +362,21 @@ def series_key(definition: Definition, customer: str, subscription: str, base: D
     """The series of one labelled value."""
     dimensions = labelled(base, definition.label_dimension, label)
     return SeriesKey(customer, definition.id, subscription, dimensions, definition.generation)
+
+
+def _number_of_hour(instant: datetime) -> int:
+    return (instant - _EPOCH) // HOUR
+
+
+def _hours(events: Sequence[SentEvent]) -> list[int]:
+    """The hour of each, numbered since the epoch. All of a batch mostly lie in the same."""
+    instants = [event.timestamp for event in events]
+    if not instants:
+        return []
+    first = _number_of_hour(min(instants))
+    if first == _number_of_hour(max(instants)):
+        return [first] * len(instants)
+    return [_number_of_hour(instant) for instant in instants]
 
 
 def hour_of(instant: datetime) -> datetime:

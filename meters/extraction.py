@@ -53,7 +53,7 @@ class Value:
     plus: tuple[str, ...] = ()
 
 
-_OWN = (Value("", ""),)
+OWN = (Value("", ""),)
 
 
 @dataclass(frozen=True)
@@ -137,7 +137,7 @@ def _numbers(
     definition: Definition, value: Decimal | None, properties: Mapping[str, Any], *, strict: bool
 ) -> list[Found]:
     found: list[Found] = []
-    for source in definition.values or _OWN:
+    for source in definition.values or OWN:
         name = source.property
         sent: Any = properties.get(name) if name else value  # nearly always there, which spares a call
         if sent is None and name:
@@ -177,7 +177,7 @@ def _texts(
     definition: Definition, value: Decimal | None, properties: Mapping[str, Any], *, strict: bool
 ) -> list[Found]:
     found: list[Found] = []
-    for source in definition.values or _OWN:
+    for source in definition.values or OWN:
         text = as_text(lookup(properties, source.property) if source.property else value)
         if not text:
             continue

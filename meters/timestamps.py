@@ -32,4 +32,3 @@ def parse(text: str, field: str) -> datetime:
     if leap and (instant.hour, instant.minute) != (23, 59):
         raise Unfit("invalid_timestamp", f"{field} has a 60th second, which only 23:59 UTC can have.", field)
     return instant
-
