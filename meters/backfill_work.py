@@ -93,7 +93,7 @@ def _count(held: Backfill, definition: Definition, closed_until: datetime | None
     added = add_up(events, {definition.event_type: [definition]}, strict=False)
     counted = added.counted(added.located(interning.make(added.series(), ())), received)
     if counted.tallies:
-        ingest.add(counted, closed_until)
+        ingest.add(ingest.lay_out(counted), closed_until)
     backfill_leases.counted(held, cursor, len(events))
     return cursor < held.boundary or held.generation > 1
 

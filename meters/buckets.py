@@ -5,7 +5,8 @@ Everybody takes locks in one order: buckets by what they keep, the totals of clo
 it cannot see. Points lock nothing: each is of one event.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
@@ -105,20 +106,40 @@ def send_values(values: Iterable[tuple[str, int, datetime, str]]) -> None:
         send(_INSERT_VALUES, *columns(table, 4), prepare=True)
 
 
-def send_tallies(
-    tallies: Mapping[Hourly, Mapping[SeriesHour, Tally]], slot: int, closed_until: datetime | None = stale_days.UNKNOWN
-) -> None:
-    """Merge tallies into the buckets of a slot; they and their kinds come in the order in which to lock.
+@dataclass(frozen=True)
+class Rows:
+    """Tallies as arrays, in the order in which to lock: what the statement for their kind takes after the slot."""
 
-    The caller holds the definitions' lock; `closed_until`, until when days are closed, saves a statement to who read it
-    under that lock.
-    """
+    kind: Hourly
+    keys: Collection[SeriesHour]
+    arrays: tuple[object, ...]
+
+
+def lay_out(tallies: Mapping[Hourly, Mapping[SeriesHour, Tally]]) -> list[Rows]:
+    """What `send_rows` sends, made beforehand. They and their kinds come in the order in which to lock."""
+    found = []
     for kind, of_kind in tallies.items():
         customers, series, hours = columns(list(of_kind), 3)
         kept, events = columns(list(of_kind.values()), 2)
         # A sum of whole numbers is made numeric by the server: so it takes a third of the time.
-        whole = all(type(quantity) is int and -_MOST < quantity < _MOST for quantity in kept)
+        whole = set(map(type, kept)) == {int} and -_MOST < min(kept) <= max(kept) < _MOST
         quantities = arrays.longs(kept) if whole else [None if each is None else Decimal(each) for each in kept]
         keys = arrays.texts(customers), arrays.longs(series), arrays.instants(hours)
-        send(_ADD_TO[kind], slot, *keys, quantities, arrays.longs(events), prepare=True)
-    stale_days.mark((key for of_kind in tallies.values() for key in of_kind), closed_until)
+        found.append(Rows(kind, of_kind.keys(), (*keys, quantities, arrays.longs(events))))
+    return found
+
+
+def send_rows(several: Sequence[Rows], slot: int, closed_until: datetime | None = stale_days.UNKNOWN) -> None:
+    """Merge tallies into the buckets of a slot.
+
+    The caller holds the definitions' lock; `closed_until`, until when days are closed, saves a statement to who read it
+    under that lock.
+    """
+    for each in several:
+        send(_ADD_TO[each.kind], slot, *each.arrays, prepare=True)
+    stale_days.mark((key for each in several for key in each.keys), closed_until)
+
+
+def send_tallies(tallies: Mapping[Hourly, Mapping[SeriesHour, Tally]], slot: int) -> None:
+    """Merge tallies into the buckets of a slot, for whoever holds the definitions' lock."""
+    send_rows(lay_out(tallies), slot)

@@ -13,7 +13,7 @@ from meters import summing
 from meters.aggregation import FOLDS, Aggregation, Hourly, Keeps, Kept
 from meters.decoding import Batch, Rejected, SentEvent, reject
 from meters.extraction import Definition, Dimensions, Found, labelled, quantities, read
-from meters.summing import AT_LEAST, Sums
+from meters.summing import AT_LEAST, Sums, Where
 from meters.values import Unfit
 
 COUNTED = "succeeded"
@@ -83,8 +83,6 @@ class Counted:
 
 Reading = tuple[Definition, Dimensions, list[Found]]
 """What one meter reads from one event."""
-Where = tuple[int, str, str, Dimensions]
-"""Meter, customer, subscription, the dimension values that all labels share: with a label, it is a series."""
 Ids = Mapping[Where, Mapping[str, int]]
 """The ids of series, by label."""
 
@@ -98,6 +96,7 @@ class Added:
     """
 
     meters: dict[int, Definition] = field(default_factory=dict)
+    sums: list[Sums] = field(default_factory=list)
     # By where, hours since the epoch, and label: what is kept of the values, and how many events went into it.
     tallies: dict[Where, dict[int, dict[str, list[Any]]]] = field(default_factory=dict)
     points: list[tuple[Where, str, str, datetime, Decimal]] = field(default_factory=list)
@@ -131,7 +130,7 @@ class Added:
         return labels
 
     def add_at_once(self, events: Sequence[SentEvent], by_type: Mapping[str, Sequence[Definition]]) -> list[SentEvent]:
-        """Fold in what can be read from many events at once, before anything else is; the others come back."""
+        """Fold in what can be read from many events at once; the others come back."""
         if len(events) < AT_LEAST:
             return list(events)
         left: list[SentEvent] = []
@@ -144,21 +143,14 @@ class Added:
             if sums is None:
                 left += mine
             else:
-                for each in sums:
-                    self._add_sums(each)
+                self.sums += sums
+                self.meters.update({each.definition.id: each.definition for each in sums})
         return left
-
-    def _add_sums(self, sums: Sums) -> None:
-        definition = sums.definition
-        names = [dimension.name for dimension in definition.dimensions]
-        for (customer, subscription, hour, *texts), row in sums.by_key.items():
-            where = (definition.id, customer, subscription, tuple(zip(names, texts, strict=True)))
-            labels, count = self._labels(where, hour, definition), row[-1]
-            for label, total in zip(sums.labels, row, strict=False):
-                labels[label] = [total, count]
 
     def include(self, other: "Added") -> None:
         """Fold in what other events add, read by the same definitions; `other` is used up."""
+        self.settle()
+        other.settle()
         for where, hours in other.tallies.items():
             definition = other.meters[where[0]]
             fold = definition.aggregation.fold
@@ -172,6 +164,16 @@ class Added:
         self.points += other.points
         self.values |= other.values
 
+    def settle(self) -> None:
+        """Have all sums among the tallies."""
+        for sums in self.sums:
+            for where, hour, totals, count in sums.rows:
+                labels = self._labels(where, hour, sums.definition)
+                for label, total in zip(sums.labels, totals, strict=True):
+                    tally = labels.setdefault(label, [0, 0])
+                    tally[:] = sums.definition.aggregation.fold(tally[0], total), tally[1] + count
+        self.sums = []
+
     def _keep(self, event: SentEvent, definition: Definition, where: Where, found: Iterable[Found]) -> None:
         for label, number, text in found:
             if definition.aggregation.keeps is Keeps.POINTS:
@@ -184,7 +186,10 @@ class Added:
         return bool(self.points)
 
     def labels(self) -> Iterator[tuple[Where, Collection[str]]]:
-        """Every series, by where and label."""
+        """Every series, by where and label; one may come several times."""
+        for sums in self.sums:
+            for where, _, _, _ in sums.rows:
+                yield where, sums.labels
         for where, hours in self.tallies.items():
             if len(hours) == 1:
                 yield where, next(iter(hours.values()))
@@ -203,25 +208,34 @@ class Added:
         """The ids of series by where and label, which `counted` asks for."""
         return {where: {label: ids[self.key(where, label)] for label in labels} for where, labels in self.labels()}
 
+    def _first_hours(self) -> dict[tuple[str, int], int]:
+        """The earliest hour by (customer, meter)."""
+        hours = [(hour, where) for sums in self.sums for where, hour, _, _ in sums.rows]
+        hours += [(min(of_where), where) for where, of_where in self.tallies.items()]
+        hours.sort(key=itemgetter(0), reverse=True)
+        return {(customer, meter): hour for hour, (meter, customer, _, _) in hours}
+
     def counted(self, ids: Ids, events: Mapping[tuple[str, str], int]) -> Counted:
         """The same with the ids of series and, where there are points, of events by (customer, reference)."""
         counted = Counted()
-        instants = {hour: _EPOCH + hour * HOUR for hours in self.tallies.values() for hour in hours}
-        by_customer: dict[Hourly, dict[str, list[_Row]]] = {}
+        rows: dict[Hourly, list[_Row]] = defaultdict(list)
+        instants = _Instants()
+        for sums in self.sums:
+            of_kind, labels = rows[sums.definition.aggregation.hourly], sums.labels
+            for where, hour, totals, count in sums.rows:
+                customer, located, instant = where[1], ids[where], instants[hour]
+                for label, total in zip(labels, totals, strict=True):
+                    of_kind.append(((customer, located[label], instant), _tally((total, count))))
         for where, hours in self.tallies.items():
-            meter, customer, _, _ = where
-            aggregation, located = self.meters[meter].aggregation, ids[where]
-            mine = by_customer.setdefault(aggregation.hourly, {}).setdefault(customer, [])
-            for hour, labels in hours.items():
-                instant = instants[hour]
-                mine += [
-                    ((customer, located[label], instant), _tally((kept, count)))
-                    for label, (kept, count) in labels.items()
-                ]
-            changed, first = (customer, meter), instants[min(hours)]
-            if changed not in counted.changes or counted.changes[changed] > first:
-                counted.changes[changed] = first
-        counted.tallies = {kind: _in_order(kind, of_kind) for kind, of_kind in sorted(by_customer.items())}
+            of_kind = rows[self.meters[where[0]].aggregation.hourly]
+            customer, located = where[1], ids[where]
+            of_kind += [
+                ((customer, located[label], instants[hour]), _tally((kept, count)))
+                for hour, of_hour in hours.items()
+                for label, (kept, count) in of_hour.items()
+            ]
+        counted.tallies = {kind: _in_order(kind, rows[kind]) for kind in sorted(rows)}
+        counted.changes = {changed: instants[hour] for changed, hour in self._first_hours().items()}
         counted.points = [
             (where[1], ids[where][label], Point(timestamp, events[where[1], reference], number))
             for where, label, reference, timestamp, number in self.points
@@ -230,11 +244,17 @@ class Added:
         return counted
 
 
-def _in_order(kind: Hourly, by_customer: Mapping[str, list[_Row]]) -> dict[SeriesHour, Tally]:
+class _Instants(dict[int, datetime]):
+    """When numbered hours begin."""
+
+    def __missing__(self, hour: int) -> datetime:
+        instant = self[hour] = _EPOCH + hour * HOUR
+        return instant
+
+
+def _in_order(kind: Hourly, rows: list[_Row]) -> dict[SeriesHour, Tally]:
     """By customer, series and hour. Beyond a limit several combinations are counted at one series: they are merged."""
-    rows: list[_Row] = []
-    for customer in sorted(by_customer):
-        rows += sorted(by_customer[customer], key=itemgetter(0))
+    rows.sort(key=itemgetter(0))
     tallies = dict(rows)
     if len(tallies) < len(rows):
         fold = FOLDS[kind]

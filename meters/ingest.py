@@ -11,7 +11,7 @@ buckets by (customer, series, hour), the totals of closed days by (customer, ser
 import os
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -19,11 +19,12 @@ from uuid import UUID
 from django.db import IntegrityError, OperationalError, connection, transaction
 
 from meters import arrays, buckets, combining, event_rows, interning, registry
-from meters.counting import Added, Counted, Ids, Prepared, Where, add_up, merge, prepare
+from meters.counting import Added, Counted, Ids, Point, Prepared, add_up, merge, prepare
 from meters.database import columns, copy, pipeline, rows, send, send_commit
 from meters.decoding import Batch, Rejected
 from meters.exact_json import to_text
 from meters.registry import Registry
+from meters.summing import Where
 
 # One busy customer's senders would queue on a bucket's row: each connection writes to one of so many, summed on
 # reading.
@@ -150,22 +151,38 @@ def _read(batch: Batch, definitions: Registry) -> _Ready:
 
 
 def _store(ready: _Ready, note: Note | None, *, carefully: bool) -> "Stored":
-    """Store, and count what was new, in one transaction."""
+    """Store, and count what was new, in one transaction. What can be made before it is: locks are held for less."""
     prepared, definitions = ready.prepared, ready.definitions
+    rows_of_all, additions = (None, None) if carefully else _lay_out_all(ready)
     with transaction.atomic(durable=True):
-        stored, closed_until = (_store_new if carefully else _store_all)(prepared, definitions.revision)
+        if carefully:
+            stored, closed_until = _store_new(prepared, definitions.revision)
+        else:
+            stored, closed_until = _store_all(prepared, rows_of_all, definitions.revision)
         if note is not None:
             note(_outcome(prepared, stored))
-        counted = _of_stored(prepared, stored, definitions).counted(ready.ids, stored)
-        if counted.tallies:
-            add(counted, closed_until, commit=note is None)
+        if additions is None:
+            additions = lay_out(_of_stored(prepared, stored, definitions).counted(ready.ids, stored or {}))
+        if additions.tallies:
+            add(additions, closed_until, commit=note is None)
     return stored
+
+
+def _lay_out_all(ready: _Ready) -> "tuple[bytes | None, Additions | None]":
+    """All events as rows, and what they add; either is None when it takes the ids of the events."""
+    prepared = ready.prepared
+    points = prepared.added.keeps_points()
+    in_order = points or prepared.needs_order()
+    return (
+        None if in_order else event_rows.rows(prepared.events),
+        None if points else lay_out(prepared.added.counted(ready.ids, {})),
+    )
 
 
 def _outcome(prepared: Prepared, stored: "Stored", others: int = 0) -> Outcome:
     """What became of a batch, of which together with `others` events `stored` were new."""
     accepted = len(prepared.events)
-    if len(stored) < accepted + others:
+    if stored is not None and len(stored) < accepted + others:
         accepted = sum((event.customer, event.reference) in stored for event in prepared.events)
     return Outcome(accepted, len(prepared.events) - accepted + prepared.repeated, prepared.rejected)
 
@@ -201,24 +218,24 @@ _together = combining.Together(_store_several, MOST_TOGETHER)
 os.register_at_fork(after_in_child=lambda: _together.__init__(_store_several, MOST_TOGETHER))  # type: ignore[misc]
 
 
-Stored = Mapping[tuple[str, str], int]
-"""The (customer, reference) of events that were not there, with their ids where they matter."""
+Stored = Mapping[tuple[str, str], int] | None
+"""The (customer, reference) of events that were not there, with their ids; None: all, whose ids do not matter."""
 
 
-def _store_all(prepared: Prepared, revision: UUID | None) -> tuple[Stored, datetime | None]:
+def _store_all(prepared: Prepared, laid_out: bytes | None, revision: UUID | None) -> tuple[Stored, datetime | None]:
     """Store all events, or raise IntegrityError when one is there already; and until when days are closed.
 
-    Raises DefinitionsChanged when `revision`, by which the events were read, is no longer in force.
+    `laid_out`: their rows; None where their ids matter. Raises DefinitionsChanged when `revision`, by which the events
+    were read, is no longer in force.
     """
-    keys = [(event.customer, event.reference) for event in prepared.events]
-    in_order = prepared.added.keeps_points() or prepared.needs_order()
     with pipeline():
         in_force = registry.send_shared_lock()
-        given = send(_IDS, len(keys), prepare=True) if in_order else None
+        given = send(_IDS, len(prepared.events), prepare=True) if laid_out is None else None
     closed_until = registry.check(in_force, revision)
     if given is None:
-        copy(_COPY_EVENTS, event_rows.rows(prepared.events))
-        return dict.fromkeys(keys, 0), closed_until
+        assert laid_out is not None
+        copy(_COPY_EVENTS, laid_out)
+        return None, closed_until
     # Ids tell events at one instant apart: they are given in the order of the body, in which events were received.
     [(numbers,)] = rows(given)
     received = ((event.customer, event.reference) for event in prepared.received)
@@ -254,25 +271,45 @@ def _store_new(prepared: Prepared, revision: UUID | None) -> tuple[Stored, datet
 
 
 def _of_stored(prepared: Prepared, stored: Stored, definitions: Registry) -> Added:
-    if len(stored) == len(prepared.events):
+    if stored is None or len(stored) == len(prepared.events):
         return prepared.added
     new = [event for event in prepared.events if (event.customer, event.reference) in stored]
     return add_up(new, definitions.by_type)
 
 
-def add(counted: Counted, closed_until: datetime | None, *, commit: bool = False) -> None:
+@dataclass(frozen=True)
+class Additions:
+    """What some events add, ready to be sent. `changes`: arrays of customers, meters, hours."""
+
+    changes: tuple[object, ...]
+    tallies: Sequence[buckets.Rows]
+    points: Sequence[tuple[str, int, Point]]
+    values: Collection[tuple[str, int, datetime, str]]
+
+
+def lay_out(counted: Counted) -> Additions:
+    """What `add` writes, made beforehand."""
+    changes = [(customer, meter, hour) for (customer, meter), hour in counted.changes.items()]
+    customers, meters, hours = columns(changes, 3)
+    return Additions(
+        (arrays.texts(customers), arrays.longs(meters), arrays.instants(hours)),
+        buckets.lay_out(counted.tallies),
+        counted.points,
+        counted.values,
+    )
+
+
+def add(additions: Additions, closed_until: datetime | None, *, commit: bool = False) -> None:
     """Write what some events add, in the transaction that stores them or notes that they are counted; and commit it.
 
     The caller holds the definitions' lock, under which it read until when days are closed.
     """
-    changes = [(customer, meter, hour) for (customer, meter), hour in counted.changes.items()]
     slot = connection.connection.info.backend_pid % SLOTS
     with pipeline():
-        customers, meters, hours = columns(changes, 3)
-        send(_INSERT_CHANGES, arrays.texts(customers), arrays.longs(meters), arrays.instants(hours), prepare=True)
-        buckets.send_points(counted.points)
-        buckets.send_tallies(counted.tallies, slot, closed_until)
-        buckets.send_values(counted.values)
+        send(_INSERT_CHANGES, *additions.changes, prepare=True)
+        buckets.send_points(additions.points)
+        buckets.send_rows(additions.tallies, slot, closed_until)
+        buckets.send_values(additions.values)
         if commit:
             send_commit()
 

@@ -6,8 +6,9 @@ from uuid import UUID
 from django.db import transaction
 
 from meters import placing, registry
-from meters.counting import Added, Ids, SeriesKey, Where
+from meters.counting import Added, Ids, SeriesKey
 from meters.database import columns, pipeline, send
+from meters.summing import Where
 
 # Forgetting costs one more query, so what is kept is simply dropped when it grows beyond this.
 CACHE_LIMIT = 200_000

@@ -3,29 +3,30 @@
 What is in the least unusual in any of the events is left to `counting`, which reads event by event.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from meters.aggregation import Hourly, Keeps
-from meters.extraction import MOST, OWN, Definition
+from meters.extraction import MOST, OWN, Definition, Dimensions
 from meters.sent import SentEvent
 from meters.values import MAX_TEXT
 
 # Fewer events are read one by one as fast.
 AT_LEAST = 8
 
-Key = tuple[Any, ...]
-"""Customer, subscription, the hour as `counting` numbers it, the values of the meter's dimensions in order."""
+Where = tuple[int, str, str, Dimensions]
+"""Meter, customer, subscription, the dimension values that all labels share: with a label, it is a series."""
 
 
 @dataclass(frozen=True)
 class Sums:
-    """What a meter reads from some events: by key the sum of each label in order, and last how many events."""
+    """What a meter reads from some events: where, in which hour, the sum of each label in order, how many events."""
 
     definition: Definition
     labels: tuple[str, ...]
-    by_key: dict[Key, list[int]]
+    rows: list[tuple[Where, int, list[int], int]]
 
 
 def read_all(definitions: Sequence[Definition], events: Sequence[SentEvent], hours: Sequence[int]) -> list[Sums] | None:
@@ -40,7 +41,7 @@ def read_all(definitions: Sequence[Definition], events: Sequence[SentEvent], hou
             if values is None or None in texts:
                 return None
             labels = tuple(source.label for source in definition.values or OWN)
-            found.append(Sums(definition, labels, _add_up(list(zip(*keys, *texts, strict=True)), values)))
+            found.append(Sums(definition, labels, _rows(definition, list(zip(*keys, *texts, strict=True)), values)))
     return found
 
 
@@ -88,12 +89,19 @@ def _numbers(column: list[Any]) -> list[int] | None:
     return column if set(map(type, column)) == {int} and -MOST < min(column) <= max(column) < MOST else None
 
 
-def _add_up(keys: list[Key], values: list[list[int]]) -> dict[Key, list[int]]:
-    sums = {key: [0] * (len(values) + 1) for key in keys}
-    rows = [sums[key] for key in keys]
+def _rows(
+    definition: Definition, keys: list[tuple[Any, ...]], values: list[list[int]]
+) -> list[tuple[Where, int, list[int], int]]:
+    """The columns of `values` added up by key: customer, subscription, hour, values of the dimensions in order."""
+    sums = {key: [0] * len(values) for key in keys}
+    of_event = [sums[key] for key in keys]
     for place, column in enumerate(values):
-        for row, number in zip(rows, column, strict=True):
+        for row, number in zip(of_event, column, strict=True):
             row[place] += number
-    for row in rows:
-        row[-1] += 1
-    return sums
+    events, meter = Counter(keys), definition.id
+    names = [dimension.name for dimension in definition.dimensions]
+    return [
+        ((meter, customer, subscription, tuple(zip(names, texts, strict=True))), hour, row, events[key])
+        for key, row in sums.items()
+        for customer, subscription, hour, *texts in (key,)
+    ]
