@@ -16,8 +16,8 @@ from catalog.models import Charge, Plan, PlanVersion, Product
 from customers.models import Customer, Subscription, UnknownCustomer
 from customers.unknown import unknown_customers
 from invoicing.models import Invoice
+from meters.explorer.unknown import unknown_types
 from meters.models import Event, Meter, UnknownType
-from meters.unknown import unknown_types
 
 COUNT_UP_TO = 1_000
 EVENTS_UP_TO = 1_000_000

@@ -17,8 +17,8 @@ from catalog.models import Charge
 from catalog.price_books import cost_dimensions
 from catalog.pricing.book import CostDimensions
 from customers.costing import token_type_of
-from meters.extraction import Definition, quantities
-from meters.scanning import Scanned
+from meters.explorer.scanning import Scanned
+from meters.measuring.extraction import Definition, quantities
 
 HOUR = timedelta(hours=1)
 Stream = tuple[str, str]

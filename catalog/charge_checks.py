@@ -11,8 +11,8 @@ from catalog.models import Charge, ChargeAmount, Plan, PlanVersion, PriceList
 from catalog.priceable import priceable
 from catalog.pricing.price import MAX_WHOLE_DIGITS, Model, quantity_faults
 from catalog.row_checks import DraftRow, row_faults
-from meters import drafts
-from meters.metering import adds_up, draft_of
+from meters.definitions import drafts
+from meters.definitions.metering import adds_up, draft_of
 from meters.models import Meter
 
 SUMS = {"amount": "fee", "minimum": "minimum", "cap": "cap"}

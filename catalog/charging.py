@@ -14,8 +14,8 @@ from catalog.priceable import priceable
 from catalog.pricing.price import Price, per_unit
 from catalog.row_checks import DraftRow, row_faults
 from catalog.writing import all_faults, locked_draft, refuse, save, store
+from meters.events.values import as_text
 from meters.models import Meter
-from meters.values import as_text
 
 ANY = "*"
 DraftRows = Iterable[tuple[Mapping[str, object], Decimal | Price]]

@@ -13,8 +13,8 @@ from catalog.known import unknown
 from catalog.models import Feature, Plan, Product
 from catalog.products import change_product, create_product
 from catalog.writing import Gathered
-from meters import metering
-from meters.metering import draft_of
+from meters.definitions import metering
+from meters.definitions.metering import draft_of
 from meters.models import Meter
 
 

@@ -15,8 +15,8 @@ from catalog.feature_values import Kind, Several, Window
 from catalog.pricing import documents as prices
 from catalog.pricing.book import Timing, Unmatched
 from catalog.pricing.draft_row import DraftRow
-from meters.meter_documents import IN_A_DOCUMENT
-from meters.values import as_text
+from meters.definitions.documents import IN_A_DOCUMENT
+from meters.events.values import as_text
 
 ANY = "*"
 MAX_GRACE_SECONDS = 366 * 24 * 3_600

@@ -16,8 +16,8 @@ from catalog.document_shapes import CHARGE_IN_A_DOCUMENT, FORMAT, LISTED_CHARGE,
 from catalog.documents import ChargeDocument, ListedCharge, PlanDocument, VersionDocument
 from catalog.pricing import documents as prices
 from catalog.pricing.draft_row import DraftRow
-from meters import meter_documents
-from meters.drafts import MeterDraft
+from meters.definitions import documents as meter_documents
+from meters.definitions.drafts import MeterDraft
 
 
 def to_json(document: PlanDocument) -> dict[str, Any]:

@@ -17,8 +17,8 @@ from billing_site.foundation.errors import Fault
 from billing_site.foundation.shapes import Unreadable, at
 from catalog.document_shapes import CHARGE_IN_A_DOCUMENT, DOCUMENT, PLAN, TERMS
 from catalog.pricing.draft_row import DraftRow
-from meters import meter_documents
-from meters.drafts import MeterDraft
+from meters.definitions import documents as meter_documents
+from meters.definitions.drafts import MeterDraft
 
 FLAT, USAGE = "flat", "usage"
 # What a charge of the other kind has; `timing` of usage is always in arrears.

@@ -13,8 +13,8 @@ from catalog.documents import ChargeDocument, ListedCharge, PlanDocument, Versio
 from catalog.feature_values import Kind, written
 from catalog.models import Cell, Charge, Feature, Plan, PlanVersion, Product
 from catalog.pricing.draft_row import DraftRow
-from meters.drafts import MeterDraft
-from meters.metering import draft_of
+from meters.definitions.drafts import MeterDraft
+from meters.definitions.metering import draft_of
 from meters.models import Meter
 
 # Nine queries, however much there is of anything.

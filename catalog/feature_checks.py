@@ -11,8 +11,8 @@ from catalog.feature_models import Feature, FeatureValue
 from catalog.feature_values import ALL_OF, UNLIMITED, Kind, Several, Window, read
 from catalog.models import PlanVersion
 from catalog.priceable import priceable
-from meters import drafts
-from meters.metering import draft_of
+from meters.definitions import drafts
+from meters.definitions.metering import draft_of
 from meters.models import Aggregation, Meter
 
 MAX_ALLOWED, MAX_TEXT = 1_000, 255

@@ -13,7 +13,7 @@ from typing import Final, Literal
 
 from billing_site.foundation.errors import Fault, Refused
 from billing_site.foundation.money import EXACT, ZERO, grouped, plain
-from meters.values import Unfit, as_number, check_quantity
+from meters.events.values import Unfit, as_number, check_quantity
 
 
 class Kind(StrEnum):

@@ -10,10 +10,10 @@ from billing_site.foundation import clock
 from billing_site.foundation.periods import Period
 from catalog.priceable import Priceable
 from catalog.pricing.combining import Combination, combine
-from meters import usage
+from meters.explorer.scanning import TooMuch, in_time
 from meters.models import Meter, Series
-from meters.scanning import TooMuch, in_time
-from meters.windows import Window, only
+from meters.usage import reading as usage
+from meters.usage.windows import Window, only
 
 CUSTOMERS_AT_MOST = 1_000
 SERIES_AT_MOST = 20_000

@@ -10,8 +10,8 @@ from catalog.models import Charge, ChargeAmount, Plan, PlanVersion, PriceList
 from catalog.priceable import priceable
 from catalog.pricing.book import CostDimensions, FlatCharge, PriceBook, Row, Timing, Unmatched, UsageCharge
 from catalog.pricing.models import computing
-from meters.bands import band_names
-from meters.metering import adds_up
+from meters.definitions.metering import adds_up
+from meters.measuring.bands import band_names
 from meters.models import Meter, Rounding
 
 Key = tuple[int, str]

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from meters.bands import band_names
+from meters.measuring.bands import band_names
 from meters.models import Dimension, Meter
 
 

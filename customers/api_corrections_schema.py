@@ -4,8 +4,8 @@ from typing import Any
 
 from drf_spectacular.utils import OpenApiExample, OpenApiResponse
 
-from meters.api_schema import EVENT
-from meters.correction_models import MAX_REASON
+from meters.corrections.models import MAX_REASON
+from meters.ingestion.api_schema import EVENT
 
 VOID_DESCRIPTION = """The event stays, and is seen with what became of it; it counts no longer, from the moment of the
 answer. Sent again under the same reference, it is a duplicate. Voiding it again for the same reason gives the same

@@ -17,9 +17,9 @@ from customers.models import Customer
 from customers.periodic import Cell, UsageRow, read, references_of
 from customers.usage_pages import Asked
 from customers.windows import windows
-from meters import registry
-from meters.aggregation import NOT_ROUNDED
-from meters.backfills import Counting
+from meters.backfills.progress import Counting
+from meters.measuring import registry
+from meters.measuring.aggregation import NOT_ROUNDED
 from meters.models import Meter, Series
 
 # A month of hours or two years of days: more windows than a screen has room for.

@@ -18,11 +18,11 @@ from billing_site.foundation.models import ApiKey, Scope
 from billing_site.foundation.money import plain
 from customers import api_corrections_schema as schema
 from customers.models import Alias
-from meters import corrections
-from meters.amending import CHANGES, Amendment
-from meters.bodies import Malformed
-from meters.corrections import By
-from meters.decoding import Limits
+from meters.corrections import correcting as corrections
+from meters.corrections.amending import CHANGES, Amendment
+from meters.corrections.correcting import By
+from meters.events.bodies import Malformed
+from meters.events.decoding import Limits
 from meters.models import Correction, Event
 
 BETWEEN = "/events/"

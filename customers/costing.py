@@ -20,7 +20,7 @@ from catalog.pricing.matrix import Matrix
 from catalog.pricing.token_types import TOKEN_TYPES
 from customers.segments import WHEN, Segment, name_of
 from customers.terms import Terms
-from meters.usage import Usage
+from meters.usage.reading import Usage
 
 # What a unit is when a charge does not say which dimension holds the token type.
 UNSAID_TYPE = "input"

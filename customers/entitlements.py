@@ -21,7 +21,7 @@ from customers import allowing
 from customers.grouping import Place
 from customers.holders import Holder, Subscribed
 from customers.windows import Step, window_at
-from meters import usage
+from meters.usage import reading as usage
 
 
 class Source(StrEnum):

@@ -25,7 +25,7 @@ from customers.close_references import close_references
 from customers.entitlements import Entitlement, Source
 from customers.holders import Holder
 from customers.models import Customer
-from meters.values import Unfit, as_number, check_quantity
+from meters.events.values import Unfit, as_number, check_quantity
 
 VALUE = {
     "oneOf": [

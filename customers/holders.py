@@ -10,10 +10,10 @@ from uuid import UUID
 from billing_site.foundation.periods import Alignment, Interval, Period, Schedule, local_date
 from catalog.feature_models import value_of
 from catalog.feature_values import Value
-from meters import registry
 from meters.database import fetch
-from meters.exact_json import from_text
-from meters.registry import Registry
+from meters.events.exact_json import from_text
+from meters.measuring import registry
+from meters.measuring.registry import Registry
 
 # By the unique index of references, then by the indexes of the customer's keys. A day at the customer's may be one off
 # from that in UTC: which overrides are of today is told by its calendar.

@@ -10,9 +10,10 @@ from billing_site.foundation.errors import Fault, Refused
 from billing_site.foundation.periods import Period
 from customers.grouping import Place
 from customers.models import Customer
-from meters import backfills, usage
-from meters.backfills import Counting
+from meters.backfills import progress as backfills
+from meters.backfills.progress import Counting
 from meters.models import Dimension, Meter
+from meters.usage import reading as usage
 
 Answer = TypeVar("Answer")
 

@@ -27,8 +27,9 @@ from customers.rated import LineKind, Rated, RatedLine, Request
 from customers.segments import WHEN, Segment, name_of
 from customers.terms import Terms, failed, gather
 from customers.usage_lines import usage_lines
-from meters import backfills, usage
-from meters.backfills import Counting
+from meters.backfills import progress as backfills
+from meters.backfills.progress import Counting
+from meters.usage import reading as usage
 
 __all__ = ["Rated", "RatedLine", "Request", "measure", "rate", "unmatched"]
 

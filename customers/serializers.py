@@ -12,7 +12,7 @@ from billing_site.foundation.periods import Alignment, in_zone, local_date
 from customers.models import Customer, Subscription
 from customers.periodic import UsageRow
 from customers.usage_pages import Row
-from meters.backfills import Counting
+from meters.backfills.progress import Counting
 
 
 class ContactSerializer(StrictSerializer):

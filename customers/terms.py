@@ -26,7 +26,7 @@ from customers.models import Alias, MeterClaim, Subscription
 from customers.negotiated import Negotiated
 from customers.rated import Rated, Request
 from customers.segments import Segment
-from meters import usage
+from meters.usage import reading as usage
 
 logger = structlog.get_logger(__name__)
 

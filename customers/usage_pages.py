@@ -17,7 +17,7 @@ from customers.grouping import Key, Place
 from customers.models import Alias, Customer
 from customers.periodic import Cell, UsageRow, check_dimensions, chosen_meters, read, references_of
 from customers.windows import Step, at_least, check_number, step_named, windows
-from meters.backfills import Counting
+from meters.backfills.progress import Counting
 from meters.models import Meter
 
 CELLS_AT_ONCE = 1_000

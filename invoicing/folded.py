@@ -13,7 +13,7 @@ from customers import rating
 from customers.models import Alias, Subscription
 from invoicing.models import Invoice
 from invoicing.unpriced import LOOKED_AT, book_key, requests_of
-from meters.folding import OTHER
+from meters.measuring.folding import OTHER
 
 Place = tuple[int, str]
 

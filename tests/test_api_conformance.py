@@ -33,7 +33,7 @@ from catalog.products import create_product
 from catalog.publishing import create_feature
 from customers import redeeming, subscribing
 from invoicing.models import Invoice
-from meters.metering import define_meter
+from meters.definitions.metering import define_meter
 from meters.models import Event
 from tests.catalog import plan_documents
 from tests.customers import making

@@ -12,7 +12,7 @@ from django.test import Client
 
 from billing_site import attribution, calls
 from customers import subscribing
-from meters import scanning
+from meters.explorer import scanning
 from meters.models import Event
 from tests.meters.making import event, send, tokens_meter
 

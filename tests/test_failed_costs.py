@@ -9,7 +9,7 @@ from django.test import Client
 
 from catalog.models import Charge
 from catalog.publishing import add_usage_charge
-from meters.metering import define_meter
+from meters.definitions.metering import define_meter
 from meters.models import Meter
 from tests.catalog import making
 from tests.catalog.costing import own, utc

@@ -9,7 +9,7 @@ from catalog.models import Plan, PlanVersion, Product
 from catalog.publishing import publish
 from customers.models import Customer, Subscription
 from customers.subscribing import create_customer, subscribe
-from meters.metering import define_meter
+from meters.definitions.metering import define_meter
 from meters.models import Meter
 
 CUSTOMER = "splitwise"

@@ -18,7 +18,7 @@ from catalog.publishing import add_usage_charge, create_plan, draft_version, pub
 from customers.subscribing import create_customer, subscribe
 from invoicing import chunks, closing, planning
 from invoicing.models import Invoice, Line
-from meters.metering import define_meter
+from meters.definitions.metering import define_meter
 from meters.models import Meter
 
 SUBSCRIPTIONS = 2_000

@@ -26,7 +26,7 @@ from catalog.pricing.price import Model, Price, per_unit
 from catalog.pricing.tiers import Tier
 from catalog.publishing import publish, set_price_list, set_rows
 from catalog.row_checks import DraftRow
-from meters.metering import define_meter
+from meters.definitions.metering import define_meter
 from tests.browser.conftest import session_of
 from tests.browser.grid import Grid
 from tests.browser.visiting import PHONE, Operator, tab

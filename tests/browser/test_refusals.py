@@ -12,7 +12,7 @@ from catalog.models import Charge, PlanVersion
 from catalog.publishing import publish
 from customers.models import Customer, Subscription
 from customers.subscribing import create_customer, subscribe
-from meters import backfilling
+from meters.backfills import backfilling
 from meters.models import Meter
 from tests.browser.visiting import Operator
 from tests.catalog import making

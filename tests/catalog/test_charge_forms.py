@@ -8,7 +8,7 @@ from django.test import Client
 from catalog.models import Charge, ChargeAmount
 from catalog.pricing.price import Model
 from catalog.publishing import publish, set_amounts, set_price_list
-from meters.metering import define_meter
+from meters.definitions.metering import define_meter
 from tests.catalog import making
 from tests.catalog.test_admin import ALL, errors, page, plain, row, rows_form, signed_in, stored, text
 

@@ -17,7 +17,7 @@ from catalog.importing import Did, bring
 from catalog.models import Charge, Feature, Plan, PlanVersion, PriceList, Product
 from catalog.pricing import documents as prices
 from catalog.publishing import delete_feature, delete_plan, publish
-from meters import metering
+from meters.definitions import metering
 from meters.models import Meter
 from tests.catalog.plan_documents import chatbot, plans
 

@@ -11,7 +11,7 @@ from catalog.feature_models import Feature, FeatureValue
 from catalog.feature_values import UNLIMITED
 from catalog.models import PlanVersion
 from catalog.publishing import create_feature, remove_feature_value, set_feature_value, set_feature_values
-from meters.metering import define_meter
+from meters.definitions.metering import define_meter
 from tests.catalog import making
 from tests.violating import violates
 

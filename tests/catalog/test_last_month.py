@@ -12,9 +12,9 @@ from billing_site.foundation.periods import Period
 from catalog import last_month as module
 from catalog.last_month import last_month
 from catalog.priceable import priceable
+from meters.explorer.scanning import TooMuch
 from meters.models import Meter
-from meters.scanning import TooMuch
-from meters.usage import StillCounting
+from meters.usage.reading import StillCounting
 from tests.catalog import making
 from tests.meters.making import NOON, event, send
 

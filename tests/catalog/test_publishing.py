@@ -18,7 +18,7 @@ from catalog.publishing import (
     retire,
     review,
 )
-from meters.metering import define_meter
+from meters.definitions.metering import define_meter
 from meters.models import Dimension, Meter
 from tests.catalog import making
 

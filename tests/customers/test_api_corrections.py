@@ -11,9 +11,9 @@ import time_machine
 
 from billing_site.foundation.periods import Period
 from customers.subscribing import create_customer
+from meters.backfills.rebuilding import rebuild
 from meters.models import Correction, Event
-from meters.rebuilding import rebuild
-from meters.usage import Window, read
+from meters.usage.reading import Window, read
 from tests.customers.conftest import Caller
 from tests.meters.making import NOON, event, send, tokens_meter
 

@@ -11,10 +11,10 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from customers.subscribing import create_customer
-from meters import day_totals
-from meters.decoding import decode
-from meters.ingest import accept
+from meters.events.decoding import decode
+from meters.ingestion.ingest import accept
 from meters.models import Bucket
+from meters.usage import day_totals
 from tests.customers.conftest import Caller
 from tests.meters import making
 

@@ -14,8 +14,9 @@ from billing_site.foundation.errors import Refused
 from customers import charting, subscribing
 from customers.charting import Chart, Line, chart
 from customers.usage_pages import ask
-from meters import backfilling, metering
-from meters.drafts import FilterDraft
+from meters.backfills import backfilling
+from meters.definitions import metering
+from meters.definitions.drafts import FilterDraft
 from meters.models import Event, Meter
 from tests.meters.making import NOON, event, send, tokens_meter
 

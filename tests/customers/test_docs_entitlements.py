@@ -14,8 +14,8 @@ from billing_site.foundation.api_keys import create_key
 from catalog import publishing
 from catalog.publishing import create_feature, set_feature_values
 from customers.subscribing import create_customer, subscribe
-from meters.decoding import decode
-from meters.ingest import accept
+from meters.events.decoding import decode
+from meters.ingestion.ingest import accept
 from tests.customers import making
 from tests.meters.making import LIMITS, event, tokens_meter
 

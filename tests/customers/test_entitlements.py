@@ -25,12 +25,13 @@ from customers.entitlements import Entitlement, entitlements
 from customers.models import Customer, Subscription
 from customers.subscribing import create_customer, move_to_version, subscribe
 from customers.windows import Step, window_at
-from meters import corrections, day_totals
-from meters.corrections import By
-from meters.decoding import decode
-from meters.ingest import accept
-from meters.metering import define_meter
+from meters.corrections import correcting as corrections
+from meters.corrections.correcting import By
+from meters.definitions.metering import define_meter
+from meters.events.decoding import decode
+from meters.ingestion.ingest import accept
 from meters.models import Backfill, Event, Meter
+from meters.usage import day_totals
 from tests.customers import making
 from tests.meters.making import LIMITS, event
 

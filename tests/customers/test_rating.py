@@ -15,8 +15,8 @@ from customers.fees import fee_line
 from customers.models import Customer, Subscription
 from customers.rating import Rated, RatedLine, Request, rate
 from customers.subscribing import create_customer, schedule_of, subscribe
-from meters import usage
-from meters.metering import define_meter
+from meters.definitions.metering import define_meter
+from meters.usage import reading as usage
 from tests.customers import making
 from tests.meters.making import event, send
 

@@ -13,7 +13,7 @@ from customers.models import Customer, Subscription
 from customers.rating import Request, measure, rate
 from customers.subscribing import create_customer, subscribe
 from meters.models import Backfill, Meter
-from meters.usage import StillCounting
+from meters.usage.reading import StillCounting
 from tests.customers import making
 from tests.customers.conftest import Caller
 

@@ -10,7 +10,7 @@ from billing_site.foundation.errors import Refused
 from catalog.models import PlanVersion
 from customers.models import Customer, MeterClaim, Subscription
 from customers.subscribing import advance, change_customer, create_customer, end_subscription, subscribe
-from meters.counting import hour_of
+from meters.measuring.counting import hour_of
 from meters.models import UsageChange
 from tests.customers import making
 

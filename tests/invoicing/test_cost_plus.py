@@ -18,7 +18,7 @@ from customers.rating import rate
 from customers.subscribing import create_customer, subscribe
 from invoicing import closing
 from invoicing.models import Invoice
-from meters.metering import define_meter
+from meters.definitions.metering import define_meter
 from meters.models import Meter
 from tests.catalog import making as catalogue
 from tests.catalog.costing import own, utc

@@ -17,7 +17,7 @@ from customers.models import Override, Redemption
 from invoicing import chunks, closing, late, planning, unpriced
 from invoicing.models import Invoice, LateUsage
 from invoicing.sheet import sheet
-from meters.metering import define_meter
+from meters.definitions.metering import define_meter
 from tests.customers import making
 from tests.customers.dealing import coupon, override
 from tests.invoicing.running import lines, plan_with, run, sql, subscribed, utc

@@ -23,7 +23,7 @@ from catalog.publishing import (
 from catalog.row_checks import DraftRow
 from customers.subscribing import create_customer, subscribe
 from invoicing.models import Invoice, LateUsage
-from meters.metering import define_meter
+from meters.definitions.metering import define_meter
 from meters.models import Meter
 from tests.catalog import making as catalogue
 from tests.customers.making import use
