@@ -19,9 +19,9 @@ from django.views.decorators.http import require_POST
 from billing_site.foundation import clock
 from billing_site.foundation.errors import Refused
 from billing_site.foundation.money import grouped, show
-from catalog import publishing
+from catalog.grid.row_forms import field_of
 from catalog.models import Charge, PlanVersion
-from catalog.row_forms import field_of
+from catalog.versions import publishing
 from customers import unknown as unknown_references
 from invoicing import folded, unpriced
 from invoicing.models import Invoice

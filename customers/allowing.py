@@ -6,7 +6,7 @@ from decimal import Decimal
 from enum import StrEnum
 
 from billing_site.foundation.money import EXACT, ZERO, grouped
-from catalog.feature_values import UNLIMITED, Unlimited, Value
+from catalog.features.values import UNLIMITED, Unlimited, Value
 
 
 class Reason(StrEnum):

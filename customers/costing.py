@@ -12,8 +12,8 @@ from decimal import Decimal
 from itertools import pairwise
 
 from billing_site.foundation.periods import Period
-from catalog import costs
-from catalog.costs import CostBook
+from catalog.costs import books as costs
+from catalog.costs.books import CostBook
 from catalog.pricing.book import CostDimensions, UsageCharge
 from catalog.pricing.cost_plus import CostPlus
 from catalog.pricing.matrix import Matrix

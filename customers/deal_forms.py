@@ -15,7 +15,7 @@ from unfold.widgets import (
 
 from billing_site.foundation.errors import Fault
 from billing_site.foundation.money import plain
-from catalog.coupons import as_code
+from catalog.coupons.issuing import as_code
 from catalog.forms import PriceField
 from catalog.models import Coupon
 from catalog.pricing.price import USED, Model, Price

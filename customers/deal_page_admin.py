@@ -16,9 +16,9 @@ from billing_site.foundation import clock
 from billing_site.foundation.errors import Refused
 from billing_site.foundation.money import show
 from billing_site.foundation.periods import local_date
-from catalog.coupon_words import takes_off
-from catalog.priceable import priceable
-from catalog.row_checks import words
+from catalog.charges.priceable import priceable
+from catalog.charges.row_checks import words
+from catalog.coupons.words import takes_off
 from customers import overriding, previewing, redeeming, standard
 from customers.deal_forms import EndTermForm, NegotiateForm, RedeemForm
 from customers.models import Override, Redemption, Subscription

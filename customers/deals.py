@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from billing_site.foundation.periods import local_date
-from catalog.cell_prices import price_of
+from catalog.charges.cell_prices import price_of
 from catalog.pricing.discounts import Discount
 from customers.discounting import Offer
 from customers.models import Override, Redemption, Subscription

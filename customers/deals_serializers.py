@@ -11,11 +11,11 @@ from billing_site.foundation.api_fields import Day, Exact, StrictSerializer, Tex
 from billing_site.foundation.errors import Fault, Refused
 from billing_site.foundation.money import plain
 from billing_site.foundation.periods import local_date
-from catalog.cell_prices import price_of
-from catalog.charging import as_match
+from catalog.charges.cell_prices import price_of
+from catalog.plans.serializers import PriceSerializer
 from catalog.pricing.documents import Unreadable, from_json, to_json
 from catalog.pricing.price import Model
-from catalog.serializers import PriceSerializer
+from catalog.versions.charging import as_match
 from customers.models import Override, Redemption
 from customers.negotiated import What
 from customers.override_days import Wanted

@@ -14,7 +14,7 @@ from unfold.decorators import action, display
 from billing_site.foundation import clock
 from billing_site.foundation.money import grouped
 from billing_site.foundation.periods import in_zone
-from catalog.feature_values import UNLIMITED, words
+from catalog.features.values import UNLIMITED, words
 from customers import holders
 from customers.entitlements import Entitlement, entitlements
 from customers.models import Customer, EntitlementOverride

@@ -10,9 +10,9 @@ from django.db.models import F, Func, Q
 from django.db.models.functions import Now
 
 from billing_site.foundation.history import tracked
-from catalog.feature_models import Feature, Given
-from catalog.feature_triggers import FITS_FEATURE
-from catalog.feature_values import Kind, words
+from catalog.features.models import Feature, Given
+from catalog.features.triggers import FITS_FEATURE
+from catalog.features.values import Kind, words
 from customers import triggers
 
 # What a customer was promised means the same from then on: the feature is frozen, as by a published version.

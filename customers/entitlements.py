@@ -14,9 +14,9 @@ from enum import StrEnum
 
 from billing_site.foundation.money import ZERO
 from billing_site.foundation.periods import Period
-from catalog import feature_book
-from catalog.feature_book import Granted, Offered
-from catalog.feature_values import NOTHING, UNLIMITED, Several, Value, Window, combine
+from catalog.features import book as feature_book
+from catalog.features.book import Granted, Offered
+from catalog.features.values import NOTHING, UNLIMITED, Several, Value, Window, combine
 from customers import allowing
 from customers.grouping import Place
 from customers.holders import Holder, Subscribed

@@ -16,9 +16,9 @@ from billing_site.foundation import clock
 from billing_site.foundation.errors import Fault, Refused
 from billing_site.foundation.money import plain
 from billing_site.foundation.periods import in_zone
-from catalog import feature_book
-from catalog.feature_models import Feature
-from catalog.feature_values import Kind, written
+from catalog.features import book as feature_book
+from catalog.features.models import Feature
+from catalog.features.values import Kind, written
 from customers import allowing, entitlements, holders
 from customers.allowing import Decision, Reason
 from customers.close_references import close_references

@@ -8,8 +8,8 @@ from django.db.models import Q
 from billing_site.foundation import clock
 from billing_site.foundation.errors import Fault, Refused
 from billing_site.foundation.periods import local_date
-from catalog import feature_values
-from catalog.feature_values import Kind
+from catalog.features import values as feature_values
+from catalog.features.values import Kind
 from catalog.models import Feature
 from customers import checks
 from customers.entitlement_models import EntitlementOverride

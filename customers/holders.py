@@ -8,8 +8,8 @@ from typing import Any
 from uuid import UUID
 
 from billing_site.foundation.periods import Alignment, Interval, Period, Schedule, local_date
-from catalog.feature_models import value_of
-from catalog.feature_values import Value
+from catalog.features.models import value_of
+from catalog.features.values import Value
 from meters.database import fetch
 from meters.events.exact_json import from_text
 from meters.measuring import registry

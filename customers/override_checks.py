@@ -7,13 +7,13 @@ from decimal import Decimal
 from billing_site.foundation.errors import Fault
 from billing_site.foundation.money import plain
 from billing_site.foundation.periods import Period, local_date, midnight
-from catalog import price_books
-from catalog.charge_checks import cost_plus_faults, fee_faults, included_faults
+from catalog.charges import books as price_books
+from catalog.charges.checks import cost_plus_faults, fee_faults, included_faults
+from catalog.charges.priceable import priceable
+from catalog.charges.row_checks import DraftRow, choose, row_faults
 from catalog.models import Charge
-from catalog.priceable import priceable
 from catalog.pricing.book import UsageCharge
 from catalog.pricing.price import Model, Price, number_faults
-from catalog.row_checks import DraftRow, choose, row_faults
 from customers import checks, deals, negotiated, override_days
 from customers.models import Subscription
 from customers.negotiated import Negotiated, What

@@ -10,7 +10,7 @@ from django.db.models import F, Q, QuerySet
 from billing_site.foundation import clock
 from billing_site.foundation.errors import Fault
 from billing_site.foundation.periods import local_date, midnight
-from catalog.cell_prices import put
+from catalog.charges.cell_prices import put
 from catalog.models import Charge
 from catalog.pricing.price import Price
 from customers import checks, closed

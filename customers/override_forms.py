@@ -5,7 +5,7 @@ from typing import Any
 from django import forms
 from unfold.widgets import UnfoldAdminDateWidget, UnfoldAdminTextareaWidget
 
-from catalog.feature_forms import value_field
+from catalog.features.forms import value_field
 from catalog.models import Feature
 from customers import entitling
 from customers.forms import show_faults

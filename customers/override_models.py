@@ -8,8 +8,7 @@ from django.db.models.functions import Cast, Concat, Now
 
 from billing_site.foundation.history import tracked
 from catalog import triggers as catalog_triggers
-from catalog.models import Coupon
-from catalog.price_models import (
+from catalog.charges.models import (
     HAS_UNFIT_VALUE,
     IS_OBJECT,
     PRICE_FITS_MODEL,
@@ -19,6 +18,7 @@ from catalog.price_models import (
     quantity_field,
     sum_of_money,
 )
+from catalog.models import Coupon
 from catalog.pricing.price import Model
 from customers import override_triggers
 from customers.negotiated import What

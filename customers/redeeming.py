@@ -14,7 +14,7 @@ from django.db.models import F, Q
 from billing_site.foundation import clock
 from billing_site.foundation.errors import Fault, Refused
 from billing_site.foundation.periods import Period, Schedule, local_date, midnight
-from catalog import coupons
+from catalog.coupons import issuing as coupons
 from catalog.models import Charge, Coupon
 from customers import checks, closed
 from customers.models import Redemption, Subscription

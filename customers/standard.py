@@ -7,11 +7,11 @@ from decimal import Decimal
 
 from billing_site.foundation import clock
 from billing_site.foundation.money import EXACT, ZERO, grouped, round_to, show
-from catalog.cell_prices import price_of
+from catalog.charges.cell_prices import price_of
+from catalog.charges.row_checks import words
 from catalog.models import Cell, Charge, ChargeAmount, PlanVersion, PriceList
 from catalog.pricing.price import Model, Price
 from catalog.pricing.words import in_words
-from catalog.row_checks import words
 from customers.models import Override, Subscription
 from customers.negotiated import What
 from customers.override_days import span

@@ -14,7 +14,7 @@ from functools import lru_cache
 import structlog
 
 from billing_site.foundation.periods import Alignment, Period, Schedule
-from catalog import price_books
+from catalog.charges import books as price_books
 from catalog.pricing.book import PriceBook, UsageCharge
 from catalog.pricing.matrix import Matrix
 from customers import deals, negotiated

@@ -6,7 +6,7 @@ from decimal import Decimal, localcontext
 
 from billing_site.foundation import clock
 from billing_site.foundation.money import EXACT, ZERO, round_amount
-from catalog import price_books
+from catalog.charges import books as price_books
 from catalog.pricing.book import PriceBook, UsageCharge
 from catalog.pricing.matrix import Combination, Matrix
 from customers import rating

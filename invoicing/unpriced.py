@@ -15,7 +15,7 @@ from django.db import connection
 from billing_site.foundation import clock
 from billing_site.foundation.money import EXACT, ZERO, round_amount
 from billing_site.foundation.periods import Period
-from catalog import price_books
+from catalog.charges import books as price_books
 from catalog.models import Charge
 from catalog.pricing.book import PriceBook, Row, UsageCharge
 from catalog.pricing.matrix import Combination

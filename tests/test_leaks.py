@@ -14,8 +14,8 @@ from django.test.utils import CaptureQueriesContext
 from billing_site import leaks
 from billing_site.foundation import clock
 from billing_site.foundation.api_keys import create_key
-from catalog import publishing
 from catalog.models import Charge, PlanVersion
+from catalog.versions import publishing
 from customers import subscribing
 from invoicing import folded
 from meters.backfills import backfilling

@@ -25,8 +25,8 @@ from django.db import connection
 
 from billing_site.foundation import clock
 from billing_site.foundation.api_keys import create_key
-from catalog import publishing
 from catalog.models import Feature, Product
+from catalog.versions import publishing
 from customers.subscribing import create_customer, subscribe
 from meters.backfills.rebuilding import differences
 from meters.definitions.metering import define_meter

@@ -4,7 +4,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from catalog import coupons
+from catalog.coupons import issuing as coupons
 from catalog.models import Coupon
 from catalog.pricing.price import Price, per_unit
 from customers import overriding

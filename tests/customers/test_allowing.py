@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from catalog.feature_values import UNLIMITED
+from catalog.features.values import UNLIMITED
 from customers.allowing import listed, number, remaining, switch
 
 RESET = datetime(2026, 4, 1, tzinfo=UTC)

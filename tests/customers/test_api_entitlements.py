@@ -9,9 +9,9 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from billing_site.foundation import clock
-from catalog import publishing
 from catalog.models import Feature
-from catalog.publishing import create_feature, set_feature_values
+from catalog.versions import publishing
+from catalog.versions.publishing import create_feature, set_feature_values
 from customers.entitling import grant
 from customers.models import Customer
 from customers.subscribing import create_customer, subscribe

@@ -11,8 +11,8 @@ from django.conf import settings
 
 from billing_site.foundation import clock
 from billing_site.foundation.api_keys import create_key
-from catalog import publishing
-from catalog.publishing import create_feature, set_feature_values
+from catalog.versions import publishing
+from catalog.versions.publishing import create_feature, set_feature_values
 from customers.subscribing import create_customer, subscribe
 from meters.events.decoding import decode
 from meters.ingestion.ingest import accept

@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from hypothesis.extra.django import TestCase
 
 from billing_site.foundation import clock
-from catalog import publishing
-from catalog.feature_values import UNLIMITED
+from catalog.features.values import UNLIMITED
 from catalog.models import Feature, PlanVersion
-from catalog.publishing import create_feature, set_feature_values
+from catalog.versions import publishing
+from catalog.versions.publishing import create_feature, set_feature_values
 from customers import entitling, holders
 from customers.entitlements import Entitlement, entitlements
 from customers.models import Customer, Subscription

@@ -11,9 +11,9 @@ from django.db import connection
 
 from billing_site.foundation import clock
 from billing_site.foundation.errors import Refused
-from catalog import publishing
 from catalog.models import Feature
-from catalog.publishing import create_feature
+from catalog.versions import publishing
+from catalog.versions.publishing import create_feature
 from customers.entitling import end_override, grant
 from customers.models import Customer, EntitlementOverride
 from customers.subscribing import create_customer

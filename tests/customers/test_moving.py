@@ -10,8 +10,8 @@ from django.db import IntegrityError
 from django.test import Client
 
 from billing_site.foundation.errors import Refused
-from catalog import publishing
 from catalog.models import PlanVersion
+from catalog.versions import publishing
 from customers import moving, subscribing
 from customers.models import MeterClaim, Subscription
 from invoicing.models import Invoice

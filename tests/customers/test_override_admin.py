@@ -13,9 +13,9 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from catalog import publishing
 from catalog.models import Feature
-from catalog.publishing import create_feature, set_feature_values
+from catalog.versions import publishing
+from catalog.versions.publishing import create_feature, set_feature_values
 from customers.entitling import grant
 from customers.models import Customer, EntitlementOverride
 from customers.subscribing import create_customer, subscribe

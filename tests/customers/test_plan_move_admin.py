@@ -8,7 +8,7 @@ from django.test import Client
 from django.urls import reverse
 
 from catalog.models import PlanVersion
-from catalog.publishing import clone_version, publish
+from catalog.versions.publishing import clone_version, publish
 from customers import plan_moves
 from customers.models import PlanMove
 from tests.customers import making

@@ -11,7 +11,7 @@ from billing_site.foundation.periods import Period
 from catalog.models import Charge, PlanVersion
 from catalog.pricing.price import Model, Price, per_unit
 from catalog.pricing.tiers import Tier
-from catalog.publishing import add_usage_charge, create_plan, draft_version, publish
+from catalog.versions.publishing import add_usage_charge, create_plan, draft_version, publish
 from customers.models import Subscription
 from customers.rated import Request
 from customers.rating import rate

@@ -9,7 +9,7 @@ from django.test.utils import CaptureQueriesContext
 
 from billing_site.foundation.errors import Refused
 from catalog.models import Cell, PlanVersion
-from catalog.publishing import clone_version, publish, retire
+from catalog.versions.publishing import clone_version, publish, retire
 from customers import plan_moves
 from customers.models import PlanMove, PlanMoveItem, Subscription
 from customers.moving import move_to_version

@@ -9,8 +9,8 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from billing_site.foundation import clock
-from catalog import publishing
 from catalog.models import Cell, PlanVersion
+from catalog.versions import publishing
 from customers import subscribing
 from customers.boundaries import Boundary
 from customers.models import Customer, Subscription

@@ -10,9 +10,9 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from billing_site.foundation.money import plain
-from catalog import publishing
 from catalog.pricing.book import Row
 from catalog.pricing.per_unit import PerUnit
+from catalog.versions import publishing
 from customers import subscribing
 from customers.models import Customer, Subscription
 from invoicing import unpriced

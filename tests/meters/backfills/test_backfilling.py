@@ -16,18 +16,10 @@ from billing_site.foundation.errors import Refused
 from meters.backfills import (
     backfilling,
 )
-from meters.backfills import (
-    clearing as backfill_clearing,
-)
-from meters.backfills import (
-    leases as backfill_leases,
-)
-from meters.backfills import (
-    progress as backfills,
-)
-from meters.backfills import (
-    work as backfill_work,
-)
+from meters.backfills import clearing as backfill_clearing
+from meters.backfills import leases as backfill_leases
+from meters.backfills import progress as backfills
+from meters.backfills import work as backfill_work
 from meters.backfills.leases import LostLease
 from meters.backfills.rebuilding import rebuild
 from meters.definitions.drafts import DimensionDraft, FilterDraft, MeterDraft, ValueDraft

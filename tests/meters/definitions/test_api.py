@@ -8,7 +8,7 @@ import pytest
 from django.db import connection, connections
 from django.test.utils import CaptureQueriesContext
 
-from catalog.publishing import add_usage_charge, publish
+from catalog.versions.publishing import add_usage_charge, publish
 from meters.backfills import backfilling
 from meters.models import Backfill, Meter
 from tests.catalog.calling import Caller, faults, message

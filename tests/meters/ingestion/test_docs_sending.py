@@ -18,7 +18,7 @@ from billing_site.foundation import clock
 from billing_site.foundation.api_keys import create_key
 from billing_site.foundation.periods import Period
 from catalog.models import Product
-from catalog.publishing import add_usage_charge, create_plan, draft_version, publish
+from catalog.versions.publishing import add_usage_charge, create_plan, draft_version, publish
 from customers.models import Subscription
 from customers.rating import Request, rate
 from customers.subscribing import create_customer, subscribe

@@ -11,12 +11,12 @@ from django.test import Client
 
 from billing_site.foundation.errors import Refused
 from billing_site.foundation.periods import Period
+from catalog.charges.priceable import priceable
+from catalog.charges.row_checks import DraftRow, row_faults
+from catalog.charges.seen_values import seen_values
 from catalog.models import Product
-from catalog.priceable import priceable
 from catalog.pricing.price import per_unit
-from catalog.publishing import add_usage_charge, create_plan, draft_version, publish
-from catalog.row_checks import DraftRow, row_faults
-from catalog.seen_values import seen_values
+from catalog.versions.publishing import add_usage_charge, create_plan, draft_version, publish
 from customers.periodic import recorded
 from customers.rating import Request, rate
 from customers.subscribing import create_customer, subscribe
