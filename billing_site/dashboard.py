@@ -13,8 +13,8 @@ from billing_site.foundation import clock
 from billing_site.foundation.models import ApiKey
 from billing_site.foundation.money import show
 from catalog.models import Charge, Plan, PlanVersion, Product
+from customers.accounts.unknown import unknown_customers
 from customers.models import Customer, Subscription, UnknownCustomer
-from customers.unknown import unknown_customers
 from invoicing.models import Invoice
 from meters.explorer.unknown import unknown_types
 from meters.models import Event, Meter, UnknownType

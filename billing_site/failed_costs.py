@@ -16,7 +16,7 @@ from catalog.charges.books import cost_dimensions
 from catalog.costs import books as costs
 from catalog.models import Charge
 from catalog.pricing.book import CostDimensions
-from customers.costing import token_type_of
+from customers.rating.costing import token_type_of
 from meters.explorer.scanning import Scanned
 from meters.measuring.extraction import Definition, quantities
 

@@ -22,7 +22,7 @@ from billing_site.foundation.money import grouped, show
 from catalog.grid.row_forms import field_of
 from catalog.models import Charge, PlanVersion
 from catalog.versions import publishing
-from customers import unknown as unknown_references
+from customers.accounts import unknown as unknown_references
 from invoicing import folded, unpriced
 from invoicing.models import Invoice
 from meters.backfills.admin import ask_a_worker

@@ -9,8 +9,8 @@ from billing_site.foundation.money import EXACT, ZERO, round_amount
 from catalog.charges import books as price_books
 from catalog.pricing.book import PriceBook, UsageCharge
 from catalog.pricing.matrix import Combination, Matrix
-from customers import rating
 from customers.models import Alias, Subscription
+from customers.rating import chunks as rating
 from invoicing.models import Invoice
 from invoicing.unpriced import LOOKED_AT, book_key, requests_of
 from meters.measuring.folding import OTHER

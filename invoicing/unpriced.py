@@ -19,9 +19,9 @@ from catalog.charges import books as price_books
 from catalog.models import Charge
 from catalog.pricing.book import PriceBook, Row, UsageCharge
 from catalog.pricing.matrix import Combination
-from customers import rating
 from customers.models import Subscription
-from customers.rated import Request
+from customers.rating import chunks as rating
+from customers.rating.rated import Request
 from invoicing.closing import request_for
 from invoicing.models import Invoice
 from meters.explorer.scanning import in_time

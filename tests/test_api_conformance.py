@@ -32,7 +32,8 @@ from catalog.documents import plan as documents
 from catalog.documents.importing import bring
 from catalog.versions.products import create_product
 from catalog.versions.publishing import create_feature
-from customers import redeeming, subscribing
+from customers.deals import redeeming
+from customers.subscriptions import subscribing
 from invoicing.models import Invoice
 from meters.definitions.metering import define_meter
 from meters.models import Event

@@ -16,7 +16,7 @@ from billing_site.foundation import clock
 from billing_site.foundation.api_keys import create_key
 from catalog.models import Charge, PlanVersion
 from catalog.versions import publishing
-from customers import subscribing
+from customers.subscriptions import subscribing
 from invoicing import folded
 from meters.backfills import backfilling
 from meters.explorer.scanning import TooMuch

@@ -15,8 +15,8 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from customers import subscribing
 from customers.models import Customer
+from customers.subscriptions import subscribing
 from meters.backfills import backfilling
 from meters.definitions import metering
 from meters.definitions.drafts import FilterDraft

@@ -8,7 +8,7 @@ from catalog.versions.charging import add_usage_charge
 from catalog.versions.drafting import create_plan, draft_version
 from catalog.versions.publishing import publish
 from customers.models import Customer, Subscription
-from customers.subscribing import create_customer, subscribe
+from customers.subscriptions.subscribing import create_customer, subscribe
 from meters.definitions.metering import define_meter
 from meters.models import Meter
 

@@ -27,7 +27,7 @@ from billing_site.foundation import clock
 from billing_site.foundation.api_keys import create_key
 from catalog.models import Feature, Product
 from catalog.versions import publishing
-from customers.subscribing import create_customer, subscribe
+from customers.subscriptions.subscribing import create_customer, subscribe
 from meters.backfills.rebuilding import differences
 from meters.definitions.metering import define_meter
 from meters.models import Meter

@@ -15,7 +15,7 @@ from django.db import connection, transaction
 from billing_site.foundation.periods import midnight
 from catalog.models import PlanVersion, Product
 from catalog.versions.publishing import add_usage_charge, create_plan, draft_version, publish
-from customers.subscribing import create_customer, subscribe
+from customers.subscriptions.subscribing import create_customer, subscribe
 from invoicing import chunks, closing, planning
 from invoicing.models import Invoice, Line
 from meters.definitions.metering import define_meter

@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import expect
 
 from billing_site.foundation import clock
-from customers import subscribing
+from customers.subscriptions import subscribing
 from meters.events.decoding import decode
 from meters.ingestion.ingest import accept
 from tests.browser.visiting import DESKTOP, PHONE, Operator

@@ -11,7 +11,7 @@ from billing_site.foundation.models import ApiKey
 from catalog.models import Charge, PlanVersion
 from catalog.versions.publishing import publish
 from customers.models import Customer, Subscription
-from customers.subscribing import create_customer, subscribe
+from customers.subscriptions.subscribing import create_customer, subscribe
 from meters.backfills import backfilling
 from meters.models import Meter
 from tests.browser.visiting import Operator

@@ -17,7 +17,7 @@ from catalog.versions.publishing import (
     publish,
     set_price_list,
 )
-from customers import plan_moves
+from customers.subscriptions import plan_moves
 from invoicing.plan_moves import apply_due
 from tests.browser.visiting import DESKTOP, PHONE, Operator
 from tests.catalog import making as catalogue

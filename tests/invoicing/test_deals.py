@@ -12,8 +12,9 @@ from django.db import IntegrityError, connection, transaction
 
 from billing_site.foundation.errors import Refused
 from catalog.models import Cell, Charge, Product
-from customers import closed, overriding, rating, redeeming
+from customers.deals import closed, overriding, redeeming
 from customers.models import Override, Redemption
+from customers.rating import chunks as rating
 from invoicing import chunks, closing, late, planning, unpriced
 from invoicing.models import Invoice, LateUsage
 from invoicing.sheet import sheet

@@ -10,9 +10,9 @@ import pytest
 from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
-from customers import rating
 from customers.models import Alias, Subscription
-from customers.subscribing import add_alias
+from customers.rating import chunks as rating
+from customers.subscriptions.subscribing import add_alias
 from invoicing import late
 from invoicing.models import Invoice, LateProblem, LateUsage
 from meters.definitions.metering import define_meter

@@ -21,7 +21,7 @@ from catalog.versions.publishing import (
     set_price_list,
     set_rows,
 )
-from customers.subscribing import create_customer, subscribe
+from customers.subscriptions.subscribing import create_customer, subscribe
 from invoicing.models import Invoice, LateUsage
 from meters.definitions.metering import define_meter
 from meters.models import Meter

@@ -13,8 +13,8 @@ from billing_site.foundation.money import plain
 from catalog.pricing.book import Row
 from catalog.pricing.per_unit import PerUnit
 from catalog.versions import publishing
-from customers import subscribing
 from customers.models import Customer, Subscription
+from customers.subscriptions import subscribing
 from invoicing import unpriced
 from invoicing.models import Invoice
 from meters.models import Meter

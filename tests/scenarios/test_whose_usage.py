@@ -10,7 +10,7 @@ import pytest
 from django.db import transaction
 
 from customers.models import Subscription
-from customers.subscribing import add_alias, change_customer, end_subscription, subscribe
+from customers.subscriptions.subscribing import add_alias, change_customer, end_subscription, subscribe
 from invoicing import late
 from invoicing.models import LateUsage, Line
 from meters.ingestion import ingest

@@ -20,8 +20,8 @@ from billing_site.foundation.periods import Period
 from catalog.models import Product
 from catalog.versions.publishing import add_usage_charge, create_plan, draft_version, publish
 from customers.models import Subscription
-from customers.rating import Request, rate
-from customers.subscribing import create_customer, subscribe
+from customers.rating.chunks import Request, rate
+from customers.subscriptions.subscribing import create_customer, subscribe
 from meters.explorer.outcomes import outcomes
 from meters.explorer.scanning import Part
 from meters.models import Bucket, Event, Meter

@@ -17,9 +17,9 @@ from catalog.charges.seen_values import seen_values
 from catalog.models import Product
 from catalog.pricing.price import per_unit
 from catalog.versions.publishing import add_usage_charge, create_plan, draft_version, publish
-from customers.periodic import recorded
-from customers.rating import Request, rate
-from customers.subscribing import create_customer, subscribe
+from customers.rating.chunks import Request, rate
+from customers.subscriptions.subscribing import create_customer, subscribe
+from customers.usage.periodic import recorded
 from meters.backfills import backfilling
 from meters.backfills.rebuilding import differences
 from meters.definitions.drafts import BandDraft
