@@ -57,7 +57,7 @@ SETTINGS: dict[str, Any] = {
     # Several models have a `kind`: each list of choices is named after what it tells apart.
     "ENUM_NAME_OVERRIDES": {
         "ChargeKind": "catalog.models.Charge.Kind",
-        "FeatureKind": "catalog.feature_models.Feature.Kind",
+        "FeatureKind": "catalog.features.models.Feature.Kind",
         "InvoiceKind": "invoicing.models.Invoice.Kind",
         "InvoiceStatus": "invoicing.models.Invoice.Status",
         "VersionStatus": "catalog.models.PlanVersion.Status",

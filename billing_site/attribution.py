@@ -12,9 +12,9 @@ from django.template.response import TemplateResponse
 from billing_site.event_ranges import Chosen, Offered, RangeForm
 from billing_site.foundation.money import grouped, plain
 from billing_site.foundation.spreadsheets import csv_answer, harmless
-from meters.attribution import Attribution, Tagged, attribute
+from meters.explorer.attribution import Attribution, Tagged, attribute
+from meters.explorer.scanning import TooMuch
 from meters.models import Event, Meter
-from meters.scanning import TooMuch
 
 SHOWN = 200
 NAMES_FROM = 500

@@ -14,10 +14,10 @@ from billing_site.failed_costs import Spent, Stream, failed_costs
 from billing_site.foundation.money import grouped, plain, round_to
 from billing_site.foundation.spreadsheets import csv_answer, harmless
 from catalog.pricing.combining import add_up
-from meters.extraction import Definition
+from meters.explorer.outcomes import Outcomes, error_rate, outcomes
+from meters.explorer.scanning import TooMuch
+from meters.measuring.extraction import Definition
 from meters.models import Meter
-from meters.outcomes import Outcomes, error_rate, outcomes
-from meters.scanning import TooMuch
 
 SHOWN = 200
 SHOWN_PLACES = 4

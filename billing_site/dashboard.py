@@ -13,11 +13,11 @@ from billing_site.foundation import clock
 from billing_site.foundation.models import ApiKey
 from billing_site.foundation.money import show
 from catalog.models import Charge, Plan, PlanVersion, Product
+from customers.accounts.unknown import unknown_customers
 from customers.models import Customer, Subscription, UnknownCustomer
-from customers.unknown import unknown_customers
 from invoicing.models import Invoice
+from meters.explorer.unknown import unknown_types
 from meters.models import Event, Meter, UnknownType
-from meters.unknown import unknown_types
 
 COUNT_UP_TO = 1_000
 EVENTS_UP_TO = 1_000_000

@@ -12,8 +12,8 @@ from billing_site.foundation import clock
 from billing_site.foundation.empty_fields import NamedFields
 from billing_site.foundation.periods import Period, local_date, midnight
 from customers.models import Alias
+from meters.explorer.scanning import Part
 from meters.models import Stream
-from meters.scanning import Part
 
 TYPES_OFFERED = 200
 DAYS_AT_MOST = 366

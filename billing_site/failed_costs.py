@@ -12,13 +12,13 @@ from decimal import Decimal
 
 from billing_site.foundation.money import EXACT, ZERO
 from billing_site.foundation.periods import Period
-from catalog import costs
+from catalog.charges.books import cost_dimensions
+from catalog.costs import books as costs
 from catalog.models import Charge
-from catalog.price_books import cost_dimensions
 from catalog.pricing.book import CostDimensions
-from customers.costing import token_type_of
-from meters.extraction import Definition, quantities
-from meters.scanning import Scanned
+from customers.rating.costing import token_type_of
+from meters.explorer.scanning import Scanned
+from meters.measuring.extraction import Definition, quantities
 
 HOUR = timedelta(hours=1)
 Stream = tuple[str, str]

@@ -19,18 +19,22 @@ from django.views.decorators.http import require_POST
 from billing_site.foundation import clock
 from billing_site.foundation.errors import Refused
 from billing_site.foundation.money import grouped, show
-from catalog import publishing
+from catalog.grid.row_forms import field_of
 from catalog.models import Charge, PlanVersion
-from catalog.row_forms import field_of
-from customers import unknown as unknown_references
+from catalog.versions import publishing
+from customers.accounts import unknown as unknown_references
 from invoicing import folded, unpriced
 from invoicing.models import Invoice
-from meters import cardinality, metering, refusals, unread, upload_reports
-from meters import unknown as unknown_kinds
-from meters.backfill_admin import ask_a_worker
-from meters.folding import OTHER, Step
+from meters.backfills.admin import ask_a_worker
+from meters.definitions import metering
+from meters.explorer import unknown as unknown_kinds
+from meters.explorer import unread
+from meters.explorer.scanning import TooMuch
+from meters.ingestion import refusals
+from meters.measuring.folding import OTHER, Step
 from meters.models import Meter, OverLimit
-from meters.scanning import TooMuch
+from meters.uploads import reports as upload_reports
+from meters.usage import cardinality
 
 SHOWN = 20
 COUNTED_UP_TO = 1_000

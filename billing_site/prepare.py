@@ -37,7 +37,7 @@ if __name__ == "__main__":
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "billing_site.settings")
     django.setup()
     from billing_site import demo_operator
-    from catalog import cost_reading
+    from catalog.costs import reading as cost_reading
 
     if reason := away():
         sys.stderr.write(f"{reason}\n")

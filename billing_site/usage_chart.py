@@ -13,13 +13,13 @@ from billing_site.foundation.errors import Refused
 from billing_site.foundation.money import grouped, plain
 from billing_site.foundation.periods import in_zone
 from billing_site.usage_form import UsageForm, filters_of, tidied, values_seen
-from customers import usage_csv
-from customers.charting import Chart, Figure, Line, chart
-from customers.finding import customers_like
 from customers.models import Customer
-from customers.periodic import beside_counting, chosen_meters
-from customers.usage_pages import Asked, ask
-from customers.windows import Step
+from customers.subscriptions.finding import customers_like
+from customers.usage import as_csv as usage_csv
+from customers.usage.charting import Chart, Figure, Line, chart
+from customers.usage.pages import Asked, ask
+from customers.usage.periodic import beside_counting, chosen_meters
+from customers.usage.windows import Step
 
 TEMPLATE = "admin/usage_chart.html"
 _LABELS = {Step.HOUR: "%Y-%m-%d %H:%M", Step.DAY: "%Y-%m-%d", Step.WEEK: "%Y-%m-%d", Step.MONTH: "%Y-%m"}

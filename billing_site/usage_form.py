@@ -14,9 +14,9 @@ from billing_site.foundation import clock
 from billing_site.foundation.empty_fields import NamedFields
 from billing_site.foundation.periods import local_date
 from customers.models import Customer
-from customers.periodic import recorded
-from customers.usage_api import FILTER
-from customers.windows import Step
+from customers.usage.api import FILTER
+from customers.usage.periodic import recorded
+from customers.usage.windows import Step
 from meters.models import Meter, Series
 
 DAYS_AT_FIRST = 30

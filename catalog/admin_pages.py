@@ -9,10 +9,10 @@ from django.urls import reverse
 from billing_site.foundation.admin_base import ConfigurationAdmin
 from billing_site.foundation.errors import Refused
 from billing_site.foundation.money import show
-from catalog.cell_prices import price_of
+from catalog.charges.cell_prices import price_of
+from catalog.charges.row_checks import words
 from catalog.models import Cell, Charge, PlanVersion
 from catalog.pricing.words import in_words, per_many
-from catalog.row_checks import words
 
 
 class CataloguePage(ConfigurationAdmin):

@@ -1,12 +1,12 @@
 """The API's part of the catalogue."""
 
-from catalog import (
+from catalog.costs import api as cost_api
+from catalog.coupons import api as coupon_api
+from catalog.features import api as feature_api
+from catalog.plans import api as plan_api
+from catalog.plans import (
     charge_api,
-    cost_api,
-    coupon_api,
     document_api,
-    feature_api,
-    plan_api,
     price_list_api,
     product_api,
     publishing_api,

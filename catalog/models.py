@@ -9,11 +9,12 @@ from django.db.models.functions import Now
 
 from billing_site.foundation.history import tracked
 from billing_site.foundation.periods import Interval
-from catalog import feature_triggers, triggers
-from catalog.cost_models import CostClock, CostReading, ModelAlias, ModelCost, ProviderModel
-from catalog.coupon_models import Coupon, CouponPlan, CouponProduct
-from catalog.feature_models import Feature, FeatureRevision, FeatureValue
-from catalog.price_models import Cell, ChargeAmount, PriceList, sum_of_money
+from catalog import triggers
+from catalog.charges.models import Cell, ChargeAmount, PriceList, sum_of_money
+from catalog.costs.models import CostClock, CostReading, ModelAlias, ModelCost, ProviderModel
+from catalog.coupons.models import Coupon, CouponPlan, CouponProduct
+from catalog.features import triggers as feature_triggers
+from catalog.features.models import Feature, FeatureRevision, FeatureValue
 from meters.models import CODE, Meter
 
 __all__ = [

@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from catalog import cost_reading
+from catalog.costs import reading as cost_reading
 
 
 @shared_task(name="catalog.refresh_model_costs")

@@ -1,11 +1,11 @@
 """The operator's pages, one module each."""
 
-from customers.customer_admin import CustomerAdmin
-from customers.deal_admin import NegotiatedTermAdmin, RedemptionAdmin
-from customers.override_admin import OverrideAdmin
-from customers.plan_move_admin import PlanMoveAdmin
-from customers.subscription_admin import SubscriptionAdmin
-from customers.unknown_admin import UnknownCustomerAdmin
+from customers.accounts.admin import CustomerAdmin
+from customers.accounts.subscription_admin import SubscriptionAdmin
+from customers.accounts.unknown_admin import UnknownCustomerAdmin
+from customers.deals.admin import NegotiatedTermAdmin, RedemptionAdmin
+from customers.entitlements.admin import OverrideAdmin
+from customers.subscriptions.plan_move_admin import PlanMoveAdmin
 
 __all__ = [
     "CustomerAdmin",

@@ -17,11 +17,9 @@ from billing_site.foundation.idempotency import IdempotentWrites
 from billing_site.foundation.pagination import KeysetPagination
 from billing_site.foundation.parameters import PAGE
 from catalog.models import PlanVersion
-from customers import moving, periodic, subscribing
-from customers.bounds import period_between
-from customers.corrections_api import AmendEvent, VoidEvent
-from customers.deals_api import EndOverride, EndRedemption, Overrides, Redemptions, find_subscription
-from customers.entitlements_api import CheckEntitlement, CustomerEntitlements
+from customers.accounts.corrections_api import AmendEvent, VoidEvent
+from customers.deals.api import EndOverride, EndRedemption, Overrides, Redemptions, find_subscription
+from customers.entitlements.api import CheckEntitlement, CustomerEntitlements
 from customers.models import Alias, Customer, Subscription
 from customers.serializers import (
     AliasSerializer,
@@ -32,7 +30,10 @@ from customers.serializers import (
     SubscriptionSerializer,
     UsageSerializer,
 )
-from customers.usage_api import Usage, listed
+from customers.subscriptions import moving, subscribing
+from customers.usage import periodic
+from customers.usage.api import Usage, listed
+from customers.usage.bounds import period_between
 
 SCOPES = {"GET": "read", "POST": "write", "PATCH": "write"}
 

@@ -16,9 +16,9 @@ from billing_site.foundation.money import is_currency
 from billing_site.foundation.periods import Alignment, timezones
 from catalog.models import PlanVersion
 from customers import triggers
-from customers.entitlement_models import EntitlementOverride
-from customers.override_models import Override, Redemption
-from customers.plan_move_models import PlanMove, PlanMoveItem
+from customers.deals.models import Override, Redemption
+from customers.entitlements.models import EntitlementOverride
+from customers.subscriptions.plan_move_models import PlanMove, PlanMoveItem
 from meters.models import Meter, Stream
 
 __all__ = [
@@ -262,7 +262,7 @@ class UnknownCustomer(Stream):
     """A customer reference on events that no alias knows: usage that nobody is billed for yet."""
 
     seen: Any
-    """A `customers.unknown.Seen`, on the rows of the list."""
+    """A `customers.accounts.unknown.Seen`, on the rows of the list."""
 
     class Meta:
         proxy = True

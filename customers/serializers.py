@@ -10,9 +10,9 @@ from billing_site.foundation.api_fields import Day, StrictSerializer, Text, Whol
 from billing_site.foundation.money import plain
 from billing_site.foundation.periods import Alignment, in_zone, local_date
 from customers.models import Customer, Subscription
-from customers.periodic import UsageRow
-from customers.usage_pages import Row
-from meters.backfills import Counting
+from customers.usage.pages import Row
+from customers.usage.periodic import UsageRow
+from meters.backfills.progress import Counting
 
 
 class ContactSerializer(StrictSerializer):

@@ -1,7 +1,7 @@
 """What the database itself keeps true of customers and subscriptions, whoever writes to it.
 
-Each refusal is a check violation that carries a constraint name, so that `customers.checks` can turn it into a readable
-fault.
+Each refusal is a check violation that carries a constraint name, so that `subscriptions.checks` can turn it into a
+readable fault.
 """
 
 import pgtrigger

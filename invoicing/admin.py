@@ -18,9 +18,9 @@ from unfold.decorators import action, display
 
 from billing_site.foundation.admin_base import BigTableAdmin, ConfigurationAdmin, ReadOnlyAdmin
 from billing_site.foundation.money import grouped, show
-from customers.forms import MOVE_DIALOG, MoveForm
+from customers.accounts.subscription_admin import move
 from customers.models import Subscription
-from customers.subscription_admin import move
+from customers.subscriptions.forms import MOVE_DIALOG, MoveForm
 from invoicing import chunks, closing, tasks
 from invoicing.models import Chunk, Invoice, LateProblem, LateUsage, NumberSeries, Run
 from invoicing.sheet import period_text, sheet

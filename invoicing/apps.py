@@ -12,7 +12,7 @@ class InvoicingConfig(AppConfig):
     verbose_name = "Invoicing"
 
     def ready(self) -> None:
-        from customers import closed as what_is_closed
+        from customers.deals import closed as what_is_closed
         from invoicing import closed
 
         post_migrate.connect(make_default_series, sender=self)

@@ -4,7 +4,7 @@ from django.db.models import Max, Q
 from django.db.models.functions import Coalesce
 
 from billing_site.foundation.periods import Period
-from customers.closed import Closed
+from customers.deals.closed import Closed
 from invoicing.models import Invoice
 
 CLOSED = (Invoice.Status.FINALIZED, Invoice.Status.EMPTY)

@@ -19,9 +19,9 @@ from django.db import connection, transaction
 
 from billing_site.foundation.money import ZERO, show
 from billing_site.foundation.periods import Period
-from customers import rating
 from customers.models import Subscription
-from customers.rating import Rated, Request
+from customers.rating import chunks as rating
+from customers.rating.chunks import Rated, Request
 from invoicing import chunks, lines, locks, numbering
 from invoicing.models import Chunk, Invoice
 

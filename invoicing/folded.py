@@ -6,14 +6,14 @@ from decimal import Decimal, localcontext
 
 from billing_site.foundation import clock
 from billing_site.foundation.money import EXACT, ZERO, round_amount
-from catalog import price_books
+from catalog.charges import books as price_books
 from catalog.pricing.book import PriceBook, UsageCharge
 from catalog.pricing.matrix import Combination, Matrix
-from customers import rating
 from customers.models import Alias, Subscription
+from customers.rating import chunks as rating
 from invoicing.models import Invoice
 from invoicing.unpriced import LOOKED_AT, book_key, requests_of
-from meters.folding import OTHER
+from meters.measuring.folding import OTHER
 
 Place = tuple[int, str]
 

@@ -27,7 +27,7 @@ from psycopg.types.json import Jsonb
 
 from billing_site.foundation import clock
 from billing_site.foundation.money import EXACT, ZERO
-from customers import rating
+from customers.rating import chunks as rating
 from invoicing import chunks
 from invoicing.closing import request_for
 from invoicing.models import Invoice, LateProblem, Line

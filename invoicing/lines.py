@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from django.db import connection
 from psycopg.types.json import Jsonb
 
-from customers.rating import Rated
+from customers.rating.chunks import Rated
 from invoicing.models import Line
 
 _COLUMNS = {

@@ -6,7 +6,7 @@ drafts of earlier ones are final: they are priced by the version that held in th
 
 from django.db.models import Exists, OuterRef, Q
 
-from customers import plan_moves
+from customers.subscriptions import plan_moves
 from invoicing.models import Invoice
 
 

@@ -18,9 +18,9 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import F, Q, QuerySet
 
-from customers import subscribing
-from customers.boundaries import Boundary
 from customers.models import Subscription
+from customers.subscriptions import subscribing
+from customers.subscriptions.boundaries import Boundary
 from invoicing import chunks, locks
 from invoicing.models import Chunk, Invoice, Run
 

@@ -15,16 +15,16 @@ from django.db import connection
 from billing_site.foundation import clock
 from billing_site.foundation.money import EXACT, ZERO, round_amount
 from billing_site.foundation.periods import Period
-from catalog import price_books
+from catalog.charges import books as price_books
 from catalog.models import Charge
 from catalog.pricing.book import PriceBook, Row, UsageCharge
 from catalog.pricing.matrix import Combination
-from customers import rating
 from customers.models import Subscription
-from customers.rated import Request
+from customers.rating import chunks as rating
+from customers.rating.rated import Request
 from invoicing.closing import request_for
 from invoicing.models import Invoice
-from meters.scanning import in_time
+from meters.explorer.scanning import in_time
 
 LOOKED_AT = 200
 BILLED_AT_NOTHING_FOR = timedelta(days=35)
@@ -117,7 +117,7 @@ class Found:
 def open_usage() -> Found:
     """What no row matches in periods that are not closed: greatest quantity first. A constant number of queries.
 
-    Looks at `LOOKED_AT` subscriptions. Raises `meters.scanning.TooMuch` when they are not found in time.
+    Looks at `LOOKED_AT` subscriptions. Raises `meters.explorer.scanning.TooMuch` when they are not found in time.
     """
     with in_time(), connection.cursor() as cursor:
         cursor.execute(_SUSPECTS, {"now": clock.now(), "limit": LOOKED_AT + 1})
@@ -144,7 +144,7 @@ def open_usage() -> Found:
 def billed_at_nothing(limit: int) -> list[Gap]:
     """What was finalized at an amount of nothing for want of a row, in the last 35 days; most first.
 
-    Raises `meters.scanning.TooMuch`.
+    Raises `meters.explorer.scanning.TooMuch`.
     """
     since = clock.now() - BILLED_AT_NOTHING_FOR
     with in_time(), connection.cursor() as cursor:

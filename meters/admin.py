@@ -1,11 +1,11 @@
 """The operator's pages, one module each."""
 
-from meters.correction_admin import CorrectionAdmin
-from meters.explorer_admin import EventAdmin
-from meters.meter_admin import MeterAdmin
-from meters.unknown_admin import UnknownTypeAdmin
-from meters.upload_admin import UploadAdmin
-from meters.usage_admin import BucketAdmin, SeriesAdmin
+from meters.corrections.admin import CorrectionAdmin
+from meters.definitions.admin import MeterAdmin
+from meters.explorer.admin import EventAdmin
+from meters.explorer.unknown_admin import UnknownTypeAdmin
+from meters.uploads.admin import UploadAdmin
+from meters.usage.admin import BucketAdmin, SeriesAdmin
 
 __all__ = [
     "BucketAdmin",

@@ -15,13 +15,14 @@ from billing_site.foundation import clock
 from billing_site.foundation.api_errors import answer
 from billing_site.foundation.errors import Fault
 from billing_site.foundation.models import ApiKey, Scope
-from meters import api_schema, meter_api, refusals
-from meters.admission import admitted
-from meters.api_body import Unreadable, read
-from meters.bodies import Malformed
-from meters.decoding import Batch, Limits, TooManyEvents, decode, in_the_words_of
-from meters.ingest import Outcome, accept
-from meters.limiting import wait_seconds
+from meters.definitions import api as meter_api
+from meters.events.bodies import Malformed
+from meters.events.decoding import Batch, Limits, TooManyEvents, decode, in_the_words_of
+from meters.ingestion import api_schema, refusals
+from meters.ingestion.admission import admitted
+from meters.ingestion.api_body import Unreadable, read
+from meters.ingestion.ingest import Outcome, accept
+from meters.ingestion.limiting import wait_seconds
 
 
 class Events(APIView):

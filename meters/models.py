@@ -11,16 +11,17 @@ from django.db.models.functions import MD5, Cast, Now
 
 from billing_site.foundation.history import tracked
 from billing_site.foundation.models import ApiKey
-from meters import folding, triggers
-from meters.aggregation import AGGREGATIONS, MAX_ROUNDING_PLACES, VALUE_KINDS
-from meters.backfill_models import Backfill
-from meters.correction_models import Correction
-from meters.day_models import DayClosing, DayTotal
-from meters.exact_json import ExactDecoder
-from meters.upload_models import Upload, UploadKey, UploadPart, UploadResult
+from meters import triggers
+from meters.backfills.models import Backfill
+from meters.corrections.models import Correction
+from meters.events.exact_json import ExactDecoder
+from meters.measuring import folding
+from meters.measuring.aggregation import AGGREGATIONS, MAX_ROUNDING_PLACES, VALUE_KINDS
+from meters.uploads.models import Upload, UploadKey, UploadPart, UploadResult
+from meters.usage.day_models import DayClosing, DayTotal
 
 if TYPE_CHECKING:
-    from meters.unknown import Seen
+    from meters.explorer.unknown import Seen
 
 __all__ = ["Backfill", "Correction", "DayClosing", "DayTotal", "Upload", "UploadKey", "UploadPart", "UploadResult"]
 
@@ -359,7 +360,7 @@ class Stream(models.Model):
 
 
 class UnknownType(Stream):
-    """A stream whose type no meter reads: `meters.unknown` picks one for each type, and says what was seen of it."""
+    """A stream whose type no meter reads: `explorer.unknown` picks one for each type, and says what was seen of it."""
 
     seen: "Seen"
 
@@ -406,7 +407,7 @@ class Series(models.Model):
 class OverLimit(models.Model):
     """A customer has more combinations of a meter's dimension values than it may: further ones are counted together.
 
-    `step`, `names` and `kept`: how, as `meters.folding` says. `allowed`: how many it might have when it began.
+    `step`, `names` and `kept`: how, as `measuring.folding` says. `allowed`: how many it might have when it began.
     `example`: a combination that had no room. Deleted when the meter is counted anew.
     """
 

@@ -5,8 +5,12 @@ The tables say what is to be done; a message is only a hint: a lost or a late on
 
 from celery import Task, shared_task
 
-from meters import backfill_leases, backfill_work, day_totals, upload_leases, upload_work
+from meters.backfills import leases as backfill_leases
+from meters.backfills import work as backfill_work
 from meters.models import Backfill, Meter
+from meters.uploads import leases as upload_leases
+from meters.uploads import work as upload_work
+from meters.usage import day_totals
 
 # A hint that nobody took in a minute is dropped: beat has long given another.
 HINT_EXPIRES_SECONDS = 60

@@ -155,7 +155,7 @@ METER_CHANGES = definition_changes(
 PART_CHANGES = definition_changes(pgtrigger.Insert | pgtrigger.Update | pgtrigger.Delete)
 
 # Day totals follow what they are totals of, whoever changes it. Adding to buckets is not among the triggers: that is
-# the way of every event, and `meters.stale_days` tells the few that come late from all others.
+# the way of every event, and `meters.usage.stale_days` tells the few that come late from all others.
 _MARK_DAYS = """
     INSERT INTO meters_daytotal AS total (customer, series_id, day, quantity, events, stale)
     SELECT DISTINCT customer, series_id, date_trunc('day', hour, 'UTC'), NULL::numeric, 0, true

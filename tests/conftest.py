@@ -10,7 +10,7 @@ from django.db.backends.postgresql.operations import DatabaseOperations
 from redis import Redis
 
 from billing_site import embedded
-from meters import interning
+from meters.usage import interning
 from tests.processes import Processes
 
 

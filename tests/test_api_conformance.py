@@ -26,14 +26,16 @@ from schemathesis.specs.openapi import checks
 from billing_site.foundation.api_keys import create_key
 from billing_site.foundation.models import Scope
 from billing_site.wsgi import application
-from catalog import documents, own_costs
-from catalog.importing import bring
-from catalog.own_costs import Entry
-from catalog.products import create_product
-from catalog.publishing import create_feature
-from customers import redeeming, subscribing
+from catalog.costs import own_costs
+from catalog.costs.own_costs import Entry
+from catalog.documents import plan as documents
+from catalog.documents.importing import bring
+from catalog.versions.products import create_product
+from catalog.versions.publishing import create_feature
+from customers.deals import redeeming
+from customers.subscriptions import subscribing
 from invoicing.models import Invoice
-from meters.metering import define_meter
+from meters.definitions.metering import define_meter
 from meters.models import Event
 from tests.catalog import plan_documents
 from tests.customers import making

@@ -36,9 +36,10 @@ def graph() -> grimp.ImportGraph:
 
 
 def is_face(module: str) -> bool:
-    """`meters.admin`, `customers.unknown_admin`, `meters.api_schema`, `meters.management.x`; not `meters.ingest`."""
-    own = f"{module}.".split(".")[1]
-    return any(own == face or own.startswith(f"{face}_") or own.endswith(f"_{face}") for face in FACES)
+    """`meters.admin`, `meters.explorer.unknown_admin`, `meters.ingestion.api_schema`, `meters.management.x`; not
+    `meters.ingestion.ingest`."""
+    names = module.split(".")[1:]
+    return any(own == face or own.startswith(f"{face}_") or own.endswith(f"_{face}") for own in names for face in FACES)
 
 
 def files() -> Iterator[Path]:

@@ -11,8 +11,8 @@ from django.contrib.auth.models import User
 from django.test import Client
 
 from billing_site import attribution, calls
-from customers import subscribing
-from meters import scanning
+from customers.subscriptions import subscribing
+from meters.explorer import scanning
 from meters.models import Event
 from tests.meters.making import event, send, tokens_meter
 

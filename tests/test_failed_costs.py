@@ -8,8 +8,8 @@ import pytest
 from django.test import Client
 
 from catalog.models import Charge
-from catalog.publishing import add_usage_charge
-from meters.metering import define_meter
+from catalog.versions.publishing import add_usage_charge
+from meters.definitions.metering import define_meter
 from meters.models import Meter
 from tests.catalog import making
 from tests.catalog.costing import own, utc

@@ -14,14 +14,15 @@ from django.test.utils import CaptureQueriesContext
 from billing_site import leaks
 from billing_site.foundation import clock
 from billing_site.foundation.api_keys import create_key
-from catalog import publishing
 from catalog.models import Charge, PlanVersion
-from customers import subscribing
+from catalog.versions import publishing
+from customers.subscriptions import subscribing
 from invoicing import folded
-from meters import backfilling, cardinality
+from meters.backfills import backfilling
+from meters.explorer.scanning import TooMuch
 from meters.files import parts
 from meters.models import Bucket, Event, Meter, OverLimit, Refusal, Stream, Upload, UploadResult
-from meters.scanning import TooMuch
+from meters.usage import cardinality
 from tests.customers import making
 from tests.meters.making import NOON, event, tokens_meter
 from tests.meters.making import send as accept_events

@@ -15,10 +15,11 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from customers import subscribing
 from customers.models import Customer
-from meters import backfilling, metering
-from meters.drafts import FilterDraft
+from customers.subscriptions import subscribing
+from meters.backfills import backfilling
+from meters.definitions import metering
+from meters.definitions.drafts import FilterDraft
 from meters.models import Backfill, Meter
 from tests.meters.making import NOON, calls_meter, event, send, tokens_meter
 

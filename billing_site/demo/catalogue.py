@@ -3,13 +3,13 @@
 from datetime import date, timedelta
 from decimal import Decimal
 
-from catalog.charging import add_usage_charge
-from catalog.drafting import create_plan, draft_version
 from catalog.models import Plan, PlanVersion, Product
-from catalog.publishing import publish
+from catalog.versions.charging import add_usage_charge
+from catalog.versions.drafting import create_plan, draft_version
+from catalog.versions.publishing import publish
 from customers.models import Customer, Subscription
-from customers.subscribing import create_customer, subscribe
-from meters.metering import define_meter
+from customers.subscriptions.subscribing import create_customer, subscribe
+from meters.definitions.metering import define_meter
 from meters.models import Meter
 
 CUSTOMER = "splitwise"

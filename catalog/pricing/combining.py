@@ -16,7 +16,7 @@ Used = tuple[Mapping[str, str], Decimal, int]
 
 
 class Measured(Protocol):
-    """A quantity at one combination of dimension values, for example `meters.usage.Usage`."""
+    """A quantity at one combination of dimension values, for example `meters.usage.reading.Usage`."""
 
     @property
     def dimensions(self) -> Mapping[str, str]: ...

@@ -16,7 +16,7 @@ from catalog.pricing.tiers import Tier, tier_faults
 ZERO = Decimal(0)
 MAX_WHOLE_DIGITS = 15
 MAX_PLACES = 15
-# What a quantity can be: `meters.values`.
+# What a quantity can be: `meters.events.values`.
 MAX_QUANTITY_WHOLE_DIGITS = 26
 MAX_QUANTITY_PLACES = 12
 MAX_EVENTS = 2**63 - 1

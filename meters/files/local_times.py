@@ -4,7 +4,7 @@ import re
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
-from meters.values import Unfit
+from meters.events.values import Unfit
 
 _TOLERANT = re.compile(
     r"(?P<day>\d{4}-\d\d-\d\d)([Tt ](?P<minute>\d\d:\d\d)(:(?P<second>\d\d)(?P<fraction>\.\d+)?)?)?"

@@ -9,9 +9,9 @@ import msgspec
 
 from billing_site.foundation.errors import Fault
 from billing_site.foundation.periods import timezones
-from meters.decoding import FIELDS, STATUSES, Form
+from meters.events.decoding import FIELDS, STATUSES, Form
+from meters.events.values import MAX_TEXT, as_number
 from meters.files.local_times import to_utc
-from meters.values import MAX_TEXT, as_number
 
 PROPERTY = "properties."
 CONSTANTS = ("type", "customer", "value", "status", "subscription")

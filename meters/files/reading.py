@@ -8,9 +8,9 @@ from typing import IO
 
 import msgspec
 
-from meters.bodies import Malformed
-from meters.bodies import split as split_body
-from meters.decoding import MAX_EVENT_BYTES
+from meters.events.bodies import Malformed
+from meters.events.bodies import split as split_body
+from meters.events.decoding import MAX_EVENT_BYTES
 from meters.files import tables
 from meters.files.opening import Source, Unusable, beginning_of, lines, whole
 from meters.files.parts import Fault, Record

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from meters.decoding import MAX_EVENT_BYTES
+from meters.events.decoding import MAX_EVENT_BYTES
 from meters.files.opening import Unusable
 from meters.files.parts import Fault, Record
 

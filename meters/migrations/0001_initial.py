@@ -6,7 +6,7 @@ import django.db.models.deletion
 import django.db.models.functions.comparison
 import django.db.models.functions.datetime
 import django.db.models.functions.text
-import meters.exact_json
+import meters.events.exact_json
 import pgtrigger.compiler
 import pgtrigger.migrations
 from django.db import migrations, models
@@ -73,7 +73,7 @@ class Migration(migrations.Migration):
                 ('value', models.DecimalField(decimal_places=12, max_digits=38, null=True)),
                 ('status', models.CharField(choices=[('succeeded', 'Succeeded'), ('failed', 'Failed')], max_length=10)),
                 ('subscription', models.CharField(blank=True, db_collation='C', max_length=255)),
-                ('properties', models.JSONField(decoder=meters.exact_json.ExactDecoder)),
+                ('properties', models.JSONField(decoder=meters.events.exact_json.ExactDecoder)),
             ],
         ),
         migrations.CreateModel(

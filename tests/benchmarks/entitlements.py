@@ -25,13 +25,13 @@ from django.db import connection
 
 from billing_site.foundation import clock
 from billing_site.foundation.api_keys import create_key
-from catalog import publishing
 from catalog.models import Feature, Product
-from customers.subscribing import create_customer, subscribe
-from meters import day_totals
-from meters.metering import define_meter
+from catalog.versions import publishing
+from customers.subscriptions.subscribing import create_customer, subscribe
+from meters.backfills.rebuilding import differences
+from meters.definitions.metering import define_meter
 from meters.models import Meter
-from meters.rebuilding import differences
+from meters.usage import day_totals
 from tests.benchmarks.ingest_http import assert_durable, bodies_of, tokens_meter
 from tests.processes import Processes
 

@@ -18,10 +18,10 @@ from django.db import connection
 
 from billing_site.foundation.api_keys import create_key
 from billing_site.foundation.periods import Period
-from meters import exploring
-from meters.exploring import Condition, Operator, Search
+from meters.explorer import exploring
+from meters.explorer.exploring import Condition, Operator, Search
 from meters.models import Meter
-from meters.usage import Window, read
+from meters.usage.reading import Window, read
 from tests.benchmarks import _cpu
 from tests.benchmarks.ingest_http import BATCH, BATCHES, CONNECTIONS, bodies_of, send, tokens_meter
 from tests.processes import Processes, Web

@@ -23,9 +23,9 @@ import psycopg
 from django.db import connection
 
 from billing_site.foundation.api_keys import create_key
-from meters.metering import define_meter
+from meters.backfills.rebuilding import differences
+from meters.definitions.metering import define_meter
 from meters.models import Meter
-from meters.rebuilding import differences
 from tests.benchmarks import _cpu
 from tests.processes import Processes, Web
 

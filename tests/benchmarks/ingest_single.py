@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit
 
 from billing_site.foundation.api_keys import create_key
-from meters.rebuilding import differences
+from meters.backfills.rebuilding import differences
 from tests.benchmarks import _cpu
 from tests.benchmarks.ingest_http import assert_durable, bodies_of, tokens_meter
 from tests.processes import Processes

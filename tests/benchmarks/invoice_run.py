@@ -14,11 +14,11 @@ from django.db import connection, transaction
 
 from billing_site.foundation.periods import midnight
 from catalog.models import PlanVersion, Product
-from catalog.publishing import add_usage_charge, create_plan, draft_version, publish
-from customers.subscribing import create_customer, subscribe
+from catalog.versions.publishing import add_usage_charge, create_plan, draft_version, publish
+from customers.subscriptions.subscribing import create_customer, subscribe
 from invoicing import chunks, closing, planning
 from invoicing.models import Invoice, Line
-from meters.metering import define_meter
+from meters.definitions.metering import define_meter
 from meters.models import Meter
 
 SUBSCRIPTIONS = 2_000

@@ -1,7 +1,7 @@
 """What it costs to read a month of an always busy customer: 20 series, each with 744 hours of 8 slots.
 
-Ours: reading its usage by `meters.usage`, closed days by their totals. The floor: a bare select of 31 rows of each
-series by an index, from a table that holds nothing else. Printed besides: the same without day totals.
+Ours: reading its usage by `meters.usage.reading`, closed days by their totals. The floor: a bare select of 31 rows of
+each series by an index, from a table that holds nothing else. Printed besides: the same without day totals.
 """
 
 import time
@@ -11,10 +11,10 @@ from datetime import UTC, datetime, timedelta
 from django.db import connection
 
 from billing_site.foundation.periods import Period
-from meters import day_totals
-from meters.metering import define_meter
+from meters.definitions.metering import define_meter
 from meters.models import Meter
-from meters.usage import Window, read
+from meters.usage import day_totals
+from meters.usage.reading import Window, read
 
 SERIES = 20
 HOURS, SLOTS, DAYS = 744, 8, 31

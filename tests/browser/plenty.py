@@ -5,10 +5,10 @@ from decimal import Decimal
 
 from billing_site.foundation.api_keys import create_key
 from catalog.models import PlanVersion, Product
-from catalog.publishing import add_flat_charge, add_usage_charge, create_plan, draft_version, publish
+from catalog.versions.publishing import add_flat_charge, add_usage_charge, create_plan, draft_version, publish
 from customers.models import Customer
-from customers.subscribing import add_alias, create_customer, subscribe
-from meters.metering import define_meter
+from customers.subscriptions.subscribing import add_alias, create_customer, subscribe
+from meters.definitions.metering import define_meter
 from meters.models import Meter
 from tests.invoicing.running import run
 from tests.meters.making import event, send

@@ -7,11 +7,11 @@ from dataclasses import replace
 import pytest
 from playwright.sync_api import expect
 
-from meters.metering import create
+from meters.definitions.metering import create
 from meters.models import Backfill
 from tests.browser.visiting import DESKTOP, PHONE, Operator
+from tests.meters.backfills.test_backfilling import CALLS, turn
 from tests.meters.making import event, send
-from tests.meters.test_backfilling import CALLS, turn
 from tests.processes import Processes, wait_until
 
 pytestmark = pytest.mark.browser

@@ -9,12 +9,12 @@ import pytest
 from playwright.sync_api import expect
 
 from billing_site.foundation import clock
-from catalog import publishing
 from catalog.models import Feature, PlanVersion
-from catalog.publishing import create_feature, set_feature_values
-from customers.entitling import grant
+from catalog.versions import publishing
+from catalog.versions.publishing import create_feature, set_feature_values
+from customers.entitlements.entitling import grant
 from customers.models import Customer, EntitlementOverride
-from customers.subscribing import create_customer, subscribe
+from customers.subscriptions.subscribing import create_customer, subscribe
 from tests.browser.plenty import NAMES
 from tests.browser.visiting import PHONE, Operator
 from tests.customers import making

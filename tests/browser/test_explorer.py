@@ -11,9 +11,9 @@ import pytest
 from playwright.sync_api import expect
 
 from billing_site.foundation import clock
-from customers import subscribing
-from meters.decoding import decode
-from meters.ingest import accept
+from customers.subscriptions import subscribing
+from meters.events.decoding import decode
+from meters.ingestion.ingest import accept
 from tests.browser.visiting import DESKTOP, PHONE, Operator
 from tests.meters.making import LIMITS, event, tokens_meter
 

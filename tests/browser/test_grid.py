@@ -17,16 +17,16 @@ from playwright.sync_api import Browser, expect
 
 from billing_site.foundation import clock
 from billing_site.foundation.money import EXACT, plain, round_to
-from catalog.cell_prices import price_of
-from catalog.charging import drafted
+from catalog.charges.cell_prices import price_of
+from catalog.charges.row_checks import DraftRow
 from catalog.models import Cell, Charge
 from catalog.pricing.compact import to_text
 from catalog.pricing.documents import to_json
 from catalog.pricing.price import Model, Price, per_unit
 from catalog.pricing.tiers import Tier
-from catalog.publishing import publish, set_price_list, set_rows
-from catalog.row_checks import DraftRow
-from meters.metering import define_meter
+from catalog.versions.charging import drafted
+from catalog.versions.publishing import publish, set_price_list, set_rows
+from meters.definitions.metering import define_meter
 from tests.browser.conftest import session_of
 from tests.browser.grid import Grid
 from tests.browser.visiting import PHONE, Operator, tab

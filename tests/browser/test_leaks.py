@@ -10,7 +10,7 @@ from playwright.sync_api import expect
 
 from billing_site.foundation import clock
 from billing_site.foundation.api_keys import create_key
-from customers import subscribing
+from customers.subscriptions import subscribing
 from meters.models import Event, Meter, Refusal, Stream
 from tests.browser.grid import Grid
 from tests.browser.visiting import DESKTOP, PHONE, Operator

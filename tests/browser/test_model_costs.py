@@ -9,7 +9,8 @@ import pytest
 from playwright.sync_api import expect
 
 from billing_site.foundation import clock
-from catalog import cost_reading, own_costs, package_prices
+from catalog.costs import own_costs, package_prices
+from catalog.costs import reading as cost_reading
 from catalog.models import ModelCost, ProviderModel
 from catalog.pricing.model_costs import Hours
 from tests.browser.visiting import PHONE, Operator

@@ -9,10 +9,10 @@ from playwright.sync_api import expect
 
 from billing_site.foundation.models import ApiKey
 from catalog.models import Charge, PlanVersion
-from catalog.publishing import publish
+from catalog.versions.publishing import publish
 from customers.models import Customer, Subscription
-from customers.subscribing import create_customer, subscribe
-from meters import backfilling
+from customers.subscriptions.subscribing import create_customer, subscribe
+from meters.backfills import backfilling
 from meters.models import Meter
 from tests.browser.visiting import Operator
 from tests.catalog import making

@@ -13,9 +13,9 @@ from rest_framework.test import APIClient
 
 from billing_site.foundation import clock
 from billing_site.foundation.api_keys import create_key
-from customers import subscribing
-from meters.decoding import decode
-from meters.ingest import accept
+from customers.subscriptions import subscribing
+from meters.events.decoding import decode
+from meters.ingestion.ingest import accept
 from meters.models import Meter
 from tests.browser.visiting import DESKTOP, PHONE, Operator
 from tests.customers.making import meter

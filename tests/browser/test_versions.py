@@ -9,8 +9,15 @@ import pytest
 from playwright.sync_api import expect
 
 from catalog.models import PlanVersion
-from catalog.publishing import change_version, clone_version, create_plan, draft_version, publish, set_price_list
-from customers import plan_moves
+from catalog.versions.publishing import (
+    change_version,
+    clone_version,
+    create_plan,
+    draft_version,
+    publish,
+    set_price_list,
+)
+from customers.subscriptions import plan_moves
 from invoicing.plan_moves import apply_due
 from tests.browser.visiting import DESKTOP, PHONE, Operator
 from tests.catalog import making as catalogue

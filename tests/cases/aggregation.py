@@ -8,13 +8,13 @@ from operator import itemgetter
 from typing import Any
 
 from billing_site.foundation.periods import Period
-from meters.aggregation import Rounding, RoundingMode
-from meters.decoding import Batch, SentEvent
-from meters.ingest import accept
-from meters.metering import define_meter
+from meters.definitions.metering import define_meter
+from meters.events.decoding import Batch, SentEvent
+from meters.events.values import as_number
+from meters.ingestion.ingest import accept
+from meters.measuring.aggregation import Rounding, RoundingMode
 from meters.models import Meter
-from meters.usage import Usage, Window, read
-from meters.values import as_number
+from meters.usage.reading import Usage, Window, read
 from tests.cases.loading import Case
 
 Figures = dict[str, Any]

@@ -16,7 +16,7 @@ from catalog.pricing.per_unit import PerUnit
 from catalog.pricing.percentage import Percentage
 from catalog.pricing.tiers import Tier
 from catalog.pricing.volume import Volume
-from meters.aggregation import Rounding, RoundingMode
+from meters.measuring.aggregation import Rounding, RoundingMode
 
 Given = Mapping[str, Any]
 

@@ -9,7 +9,7 @@ from billing_site.foundation.money import EXACT, ZERO, round_amount
 from catalog.pricing.book import Row, Unmatched, UsageCharge
 from catalog.pricing.matrix import Combination, Matrix
 from catalog.pricing.per_unit import PerUnit
-from meters.values import as_text
+from meters.events.values import as_text
 from tests.cases.loading import Case
 
 Figures = dict[str, Any]

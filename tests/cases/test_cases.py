@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from billing_site.foundation.money import round_to
-from meters.values import MAX_PLACES
+from meters.events.values import MAX_PLACES
 from tests.cases.groups import GROUPS
 from tests.cases.loading import Case, load
 from tests.cases.plugin import FROM, RAN, folder

@@ -4,8 +4,8 @@ from typing import Any
 
 from rest_framework.response import Response
 
-from catalog import documents
-from catalog.importing import bring
+from catalog.documents import plan as documents
+from catalog.documents.importing import bring
 from catalog.models import PlanVersion
 from tests.catalog.plan_documents import chatbot
 from tests.customers.conftest import Caller as BaseCaller

@@ -18,10 +18,11 @@ from genai_prices.types import (
     TimeOfDateConstraint,
 )
 
-from catalog import cost_reading, own_costs, package_prices
+from catalog.costs import own_costs, package_prices
+from catalog.costs import reading as cost_reading
+from catalog.costs.own_costs import Entry
+from catalog.costs.package_prices import Statement
 from catalog.models import CostReading, ModelCost
-from catalog.own_costs import Entry
-from catalog.package_prices import Statement
 
 ACME_BEGINS = ClauseStartsWith(starts_with="acme-")
 

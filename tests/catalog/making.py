@@ -5,8 +5,8 @@ from decimal import Decimal
 from itertools import count
 
 from catalog.models import Charge, PlanVersion, Product
-from catalog.publishing import add_flat_charge, add_usage_charge, create_plan, draft_version
-from meters.metering import define_meter
+from catalog.versions.publishing import add_flat_charge, add_usage_charge, create_plan, draft_version
+from meters.definitions.metering import define_meter
 from meters.models import Meter
 
 _numbers = count(1)

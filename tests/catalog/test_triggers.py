@@ -12,7 +12,7 @@ from django.db.models import ProtectedError
 
 from billing_site.foundation.errors import Refused
 from catalog.models import Charge, PlanVersion
-from catalog.publishing import publish, retire
+from catalog.versions.publishing import publish, retire
 from meters.models import Meter
 from tests.catalog import making
 

@@ -4,12 +4,12 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from catalog import coupons
+from catalog.coupons import issuing as coupons
 from catalog.models import Coupon
 from catalog.pricing.price import Price, per_unit
-from customers import overriding
+from customers.deals import overriding
+from customers.deals.days import Wanted
 from customers.models import Override, Subscription
-from customers.override_days import Wanted
 
 
 def wanted(what: str, starts_on: date, **fields: Any) -> Wanted:

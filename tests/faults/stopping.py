@@ -52,7 +52,11 @@ def stop_at_part(module: Any, name: str, calls: int) -> None:
 
 def install(place: str) -> None:
     from invoicing import numbering, planning
-    from meters import backfill_leases, backfill_work, ingest, upload_work, usage
+    from meters.backfills import leases as backfill_leases
+    from meters.backfills import work as backfill_work
+    from meters.ingestion import ingest
+    from meters.uploads import work as upload_work
+    from meters.usage import reading as usage
 
     {
         "after drafts": lambda: stop_before(planning, "_assign"),

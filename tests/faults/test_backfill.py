@@ -16,11 +16,11 @@ from django.db import connection
 from billing_site.foundation import clock
 from billing_site.foundation.api_keys import create_key
 from billing_site.foundation.periods import Period
-from meters.drafts import DimensionDraft, MeterDraft, ValueDraft
-from meters.metering import create
+from meters.backfills.rebuilding import differences
+from meters.definitions.drafts import DimensionDraft, MeterDraft, ValueDraft
+from meters.definitions.metering import create
 from meters.models import Backfill, Bucket, Event
-from meters.rebuilding import differences
-from meters.usage import StillCounting, Window, read
+from meters.usage.reading import StillCounting, Window, read
 from tests.meters.making import NOON
 from tests.processes import Processes, wait_until
 

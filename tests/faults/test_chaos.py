@@ -36,7 +36,7 @@ MEET = 25  # answers after which everybody is at work again
 PREPARE = """
 from django.core.management import call_command
 from billing_site.foundation.api_keys import create_key
-from meters.metering import define_meter
+from meters.definitions.metering import define_meter
 call_command("migrate", verbosity=0)
 model = [("model", "model")]
 for code, aggregation, values, more in [

@@ -12,12 +12,13 @@ import pytest
 from django.db import connections
 
 from billing_site.foundation.errors import Refused
-from meters import corrections, ingest
+from meters.backfills.rebuilding import differences
+from meters.corrections import correcting as corrections
+from meters.ingestion import ingest
 from meters.models import Correction, Meter
-from meters.rebuilding import differences
 from tests.meters.correcting import amend, by_a_key, event_of, void
 from tests.meters.making import event, send
-from tests.meters.test_aggregations import EVERY, at, make, quantities, whole
+from tests.meters.usage.test_aggregations import EVERY, at, make, quantities, whole
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.faults]
 SENDERS, ROUNDS, BATCH = 8, 12, 12

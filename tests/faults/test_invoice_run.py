@@ -12,7 +12,7 @@ from django.db import transaction
 
 from invoicing import chunks, closing, planning, tasks
 from invoicing.models import Chunk, Invoice, LateUsage, Line, NumberSeries
-from meters import ingest
+from meters.ingestion import ingest
 from tests.customers import making
 from tests.invoicing.running import plan_with, subscribed, together, utc
 from tests.invoicing.sending import event, requests_meter, send

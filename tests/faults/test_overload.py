@@ -15,8 +15,8 @@ from django.db import transaction
 
 from billing_site.foundation import clock
 from billing_site.foundation.api_keys import create_key
-from meters import registry
-from meters.limiting import WINDOW_SECONDS
+from meters.ingestion.limiting import WINDOW_SECONDS
+from meters.measuring import registry
 from meters.models import Bucket, Event
 from tests.meters.making import calls_meter, event
 from tests.processes import Processes, Web

@@ -10,8 +10,8 @@ from django.db import connection, transaction
 
 from billing_site.foundation.periods import midnight
 from catalog.models import PlanVersion
-from customers import subscribing
 from customers.models import Customer, Subscription
+from customers.subscriptions import subscribing
 from invoicing import chunks, closing, planning
 from invoicing.models import Invoice
 from meters.models import Meter

@@ -5,9 +5,9 @@ from datetime import datetime
 from decimal import Decimal
 from itertools import count
 
-from meters.decoding import Batch, SentEvent
-from meters.ingest import Outcome, accept
-from meters.metering import define_meter
+from meters.definitions.metering import define_meter
+from meters.events.decoding import Batch, SentEvent
+from meters.ingestion.ingest import Outcome, accept
 from meters.models import Meter
 
 _numbers = count(1)

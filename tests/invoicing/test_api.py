@@ -10,7 +10,7 @@ from rest_framework.response import Response
 from rest_framework.test import APIClient
 
 from billing_site.foundation.api_keys import create_key
-from customers.subscribing import add_alias
+from customers.subscriptions.subscribing import add_alias
 from invoicing.models import Invoice
 from tests.customers import making
 from tests.invoicing.running import plan_with, run, subscribed, utc

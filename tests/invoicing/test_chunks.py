@@ -9,7 +9,7 @@ from django.conf import settings
 from django.db import DataError, OperationalError, connection, transaction
 from django.db.models import Sum
 
-from customers import rating
+from customers.rating import chunks as rating
 from invoicing import chunks, closing, lines, locks, planning
 from invoicing.models import Chunk, Invoice, Run
 from tests.customers import making

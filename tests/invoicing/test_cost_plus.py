@@ -11,14 +11,14 @@ from billing_site.foundation.periods import Period
 from catalog.models import Charge, PlanVersion
 from catalog.pricing.price import Model, Price, per_unit
 from catalog.pricing.tiers import Tier
-from catalog.publishing import add_usage_charge, create_plan, draft_version, publish
+from catalog.versions.publishing import add_usage_charge, create_plan, draft_version, publish
 from customers.models import Subscription
-from customers.rated import Request
-from customers.rating import rate
-from customers.subscribing import create_customer, subscribe
+from customers.rating.chunks import rate
+from customers.rating.rated import Request
+from customers.subscriptions.subscribing import create_customer, subscribe
 from invoicing import closing
 from invoicing.models import Invoice
-from meters.metering import define_meter
+from meters.definitions.metering import define_meter
 from meters.models import Meter
 from tests.catalog import making as catalogue
 from tests.catalog.costing import own, utc

@@ -12,12 +12,13 @@ from django.db import IntegrityError, connection, transaction
 
 from billing_site.foundation.errors import Refused
 from catalog.models import Cell, Charge, Product
-from customers import closed, overriding, rating, redeeming
+from customers.deals import closed, overriding, redeeming
 from customers.models import Override, Redemption
+from customers.rating import chunks as rating
 from invoicing import chunks, closing, late, planning, unpriced
 from invoicing.models import Invoice, LateUsage
 from invoicing.sheet import sheet
-from meters.metering import define_meter
+from meters.definitions.metering import define_meter
 from tests.customers import making
 from tests.customers.dealing import coupon, override
 from tests.invoicing.running import lines, plan_with, run, sql, subscribed, utc

@@ -10,13 +10,13 @@ import pytest
 from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
-from customers import rating
 from customers.models import Alias, Subscription
-from customers.subscribing import add_alias
+from customers.rating import chunks as rating
+from customers.subscriptions.subscribing import add_alias
 from invoicing import late
 from invoicing.models import Invoice, LateProblem, LateUsage
-from meters.decoding import SentEvent
-from meters.metering import define_meter
+from meters.definitions.metering import define_meter
+from meters.events.decoding import SentEvent
 from meters.models import Meter, UsageChange
 from tests.customers import making
 from tests.invoicing.running import plan_with, run, sql, subscribed, together, utc

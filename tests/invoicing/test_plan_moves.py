@@ -9,12 +9,12 @@ from django.test.utils import CaptureQueriesContext
 
 from billing_site.foundation.errors import Refused
 from catalog.models import Cell, PlanVersion
-from catalog.publishing import clone_version, publish, retire
-from customers import plan_moves
+from catalog.versions.publishing import clone_version, publish, retire
 from customers.models import PlanMove, PlanMoveItem, Subscription
-from customers.moving import move_to_version
-from customers.plan_moves import plan, preview, stop
-from customers.subscribing import end_subscription
+from customers.subscriptions import plan_moves
+from customers.subscriptions.moving import move_to_version
+from customers.subscriptions.plan_moves import plan, preview, stop
+from customers.subscriptions.subscribing import end_subscription
 from invoicing.models import Invoice
 from invoicing.plan_moves import apply_due
 from meters.models import Meter

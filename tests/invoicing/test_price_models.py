@@ -6,10 +6,11 @@ from decimal import Decimal
 import pytest
 
 from billing_site.foundation.errors import Refused
+from catalog.charges.row_checks import DraftRow
 from catalog.models import Charge, PlanVersion
 from catalog.pricing.price import Model, Price, per_unit
 from catalog.pricing.tiers import Tier
-from catalog.publishing import (
+from catalog.versions.publishing import (
     add_flat_charge,
     add_usage_charge,
     change_version,
@@ -20,10 +21,9 @@ from catalog.publishing import (
     set_price_list,
     set_rows,
 )
-from catalog.row_checks import DraftRow
-from customers.subscribing import create_customer, subscribe
+from customers.subscriptions.subscribing import create_customer, subscribe
 from invoicing.models import Invoice, LateUsage
-from meters.metering import define_meter
+from meters.definitions.metering import define_meter
 from meters.models import Meter
 from tests.catalog import making as catalogue
 from tests.customers.making import use

@@ -9,11 +9,11 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from billing_site.foundation import clock
-from catalog import publishing
 from catalog.models import Cell, PlanVersion
-from customers import subscribing
-from customers.boundaries import Boundary
+from catalog.versions import publishing
 from customers.models import Customer, Subscription
+from customers.subscriptions import subscribing
+from customers.subscriptions.boundaries import Boundary
 from invoicing import chunks, closing, late, planning
 from invoicing.models import Chunk, Invoice, LateUsage, Line, NumberSeries, Run
 from tests.customers import making

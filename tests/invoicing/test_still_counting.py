@@ -6,9 +6,10 @@ import pytest
 from django.conf import settings
 
 from invoicing.models import Invoice
-from meters import backfill_work, backfilling
-from meters.drafts import MeterDraft
-from meters.metering import create
+from meters.backfills import backfilling
+from meters.backfills import work as backfill_work
+from meters.definitions.drafts import MeterDraft
+from meters.definitions.metering import create
 from meters.models import Backfill
 from tests.invoicing.running import lines, plan_with, run, subscribed, utc
 from tests.invoicing.sending import event, send

@@ -10,11 +10,11 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from billing_site.foundation.money import plain
-from catalog import publishing
 from catalog.pricing.book import Row
 from catalog.pricing.per_unit import PerUnit
-from customers import subscribing
+from catalog.versions import publishing
 from customers.models import Customer, Subscription
+from customers.subscriptions import subscribing
 from invoicing import unpriced
 from invoicing.models import Invoice
 from meters.models import Meter

@@ -5,8 +5,8 @@ from datetime import timedelta
 from typing import Any
 
 from billing_site.foundation.api_keys import create_key
-from meters import corrections
-from meters.corrections import By
+from meters.corrections import correcting as corrections
+from meters.corrections.correcting import By
 from meters.models import Correction
 from tests.meters.making import LIMITS, NOON
 

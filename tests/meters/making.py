@@ -4,9 +4,9 @@ import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from meters.decoding import Batch, Limits, decode
-from meters.ingest import Outcome, accept
-from meters.metering import define_meter
+from meters.definitions.metering import define_meter
+from meters.events.decoding import Batch, Limits, decode
+from meters.ingestion.ingest import Outcome, accept
 from meters.models import Meter
 
 NOON = datetime(2026, 3, 10, 12, 0, tzinfo=UTC)

@@ -10,10 +10,10 @@ import pytest
 from django.db import transaction
 
 from customers.models import Subscription
-from customers.subscribing import add_alias, change_customer, end_subscription, subscribe
+from customers.subscriptions.subscribing import add_alias, change_customer, end_subscription, subscribe
 from invoicing import late
 from invoicing.models import LateUsage, Line
-from meters import ingest
+from meters.ingestion import ingest
 from tests.customers import making
 from tests.invoicing.running import plan_with, run, sql, subscribed, together, utc
 from tests.invoicing.sending import event, requests_meter, send

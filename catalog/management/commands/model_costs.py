@@ -7,7 +7,10 @@ from django.core.management.base import BaseCommand, CommandError
 
 from billing_site.foundation import clock
 from billing_site.foundation.money import grouped
-from catalog import cost_names, cost_reading, costs, package_prices
+from catalog.costs import books as costs
+from catalog.costs import names as cost_names
+from catalog.costs import package_prices
+from catalog.costs import reading as cost_reading
 from catalog.models import CostReading
 from catalog.pricing.model_costs import ALWAYS, CostRow
 from catalog.pricing.token_types import TOKEN_TYPES

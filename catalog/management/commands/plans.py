@@ -12,9 +12,11 @@ from django.core.management.base import BaseCommand, CommandError
 from billing_site.foundation.errors import Fault, Refused
 from billing_site.foundation.shaped_bodies import once_each
 from billing_site.foundation.shapes import Unreadable
-from catalog import document_text, documents, exporting
-from catalog.documents import PlanDocument
-from catalog.importing import Did, Outcome, bring
+from catalog.documents import exporting
+from catalog.documents import plan as documents
+from catalog.documents import text as document_text
+from catalog.documents.importing import Did, Outcome, bring
+from catalog.documents.plan import PlanDocument
 from catalog.models import Plan, PlanVersion
 
 SHOWN = 20

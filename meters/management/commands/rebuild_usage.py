@@ -10,11 +10,11 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from billing_site.foundation.money import plain
-from meters import day_checks, day_totals
-from meters.counting import SeriesKey
-from meters.day_checks import DayDifference
+from meters.backfills.rebuilding import Difference, differences, rebuild
+from meters.measuring.counting import SeriesKey
 from meters.models import Meter
-from meters.rebuilding import Difference, differences, rebuild
+from meters.usage import day_checks, day_totals
+from meters.usage.day_checks import DayDifference
 
 SHOWN = 20
 

@@ -80,7 +80,7 @@ export function multiplied(price, factor, to) {
     return found;
 }
 
-// A text that a spreadsheet would run as a formula begins with an apostrophe, as catalog/sheets.py writes and reads it.
+// A text that a spreadsheet would run as a formula begins with an apostrophe, as catalog/grid/sheets.py writes and reads it.
 export const guarded = (text) => (/^'*[=+\-@\t\r]/.test(text) ? `'${text}` : text);
 
 // Cells as a spreadsheet copies them.

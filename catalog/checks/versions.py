@@ -1,0 +1,162 @@
+"""Whether a plan version can be published: every fault at once, and what is allowed but worth a second look."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import combinations
+
+from billing_site.foundation.errors import Fault
+from billing_site.foundation.money import is_currency
+from catalog.charges.cell_prices import price_of
+from catalog.charges.checks import charge_code_faults, charge_faults, fee_faults, term_faults
+from catalog.charges.priceable import priceable
+from catalog.charges.row_checks import DraftRow, counted_twice, leaves_gap, overlap
+from catalog.checks import linting
+from catalog.checks.margin_floor import floor_faults, unchecked
+from catalog.features import checks as feature_checks
+from catalog.models import Charge, Plan, PlanVersion, PriceList
+
+__all__ = ["charge_code_faults", "currency_faults", "faults", "fee_faults", "term_faults", "warnings"]
+
+
+def faults(version: PlanVersion) -> list[Fault]:
+    """What must be mended first. `field` leads to the place: “currency”, “charges.tokens.rows.2.match”."""
+    version = _read(version)
+    charges = _charges(version)
+    found = [*terms_faults(version)]
+    for price_list in version.price_lists.all():
+        found += _list_faults(version, price_list)
+    found += consumption_faults(version)
+    if not charges:
+        found.append(Fault("charges_missing", "The version charges nothing: add a charge.", "charges"))
+    for charge in charges:
+        for fault in (*charge_faults(charge), *floor_faults(charge)):
+            message = f"Charge “{charge.name}”: {fault.message}"
+            found.append(replace(fault, message=message, field=f"charges.{charge.code}.{fault.field}"))
+    return [*found, *feature_checks.version_faults(version)]
+
+
+def warnings(version: PlanVersion) -> list[str]:
+    """What may be meant, and may be not."""
+    charges = _charges(_read(version))
+    found = [why for charge in charges if (why := unchecked(charge))]
+    for charge in charges:
+        if charge.meter is not None and leaves_gap(
+            priceable(charge.meter), [c.match for c in charge.cells.all() if c.price_list_id is None]
+        ):
+            happens = (
+                "its invoice is held until somebody prices it"
+                if charge.unmatched == Charge.Unmatched.HOLD
+                else "it is charged nothing and stands on the invoice at 0, “not priced”"
+            )
+            found.append(
+                f"Charge “{charge.name}” has no row of only *: when usage comes that no row matches, {happens}."
+            )
+    found += [text for charge in charges for text in _totals_beside_parts(charge)]
+    found += [_charged_twice(one, other) for one, other in combinations(charges, 2) if _price_alike(one, other)]
+    return [*found, *feature_checks.version_warnings(version), *linting.warnings(charges)]
+
+
+def _totals_beside_parts(charge: Charge) -> Iterator[str]:
+    """Where one event pays for the same thing under two labels, since a row takes any label."""
+    if charge.meter is None or not charge.meter.label_dimension:
+        return
+    name = charge.meter.label_dimension
+    sources = {each.label: frozenset({each.property, *each.plus}) for each in charge.meter.values.all()}
+    by_list: dict[int | None, list[DraftRow]] = {}
+    for cell in charge.cells.all():
+        by_list.setdefault(cell.price_list_id, []).append(DraftRow(cell.match, price_of(cell)))
+    told = {total: parts for rows in by_list.values() for total, parts in counted_twice(name, sources, rows)}
+    for total, parts in told.items():
+        listed = " and ".join(f"“{each}”" for each in parts)
+        yield (
+            f"Charge “{charge.name}”: {name} “{total}” adds up what {listed} count, too, and a row of * for {name}"
+            f" prices both: the same is charged twice. Name {name} in the rows, at 0 for what is not to be paid."
+        )
+
+
+def _price_alike(one: Charge, other: Charge) -> bool:
+    """Whether there can be usage that both charges price. It may be meant: a price, and a surcharge on the same."""
+    return one.meter_id == other.meter_id is not None and any(
+        overlap(mine.match, theirs.match) for mine in one.cells.all() for theirs in other.cells.all()
+    )
+
+
+def _charged_twice(one: Charge, other: Charge) -> str:
+    assert one.meter is not None
+    return (
+        f"Charges “{one.name}” and “{other.name}” both price usage of the meter “{one.meter.code}”:"
+        " what a row of each matches is charged twice."
+    )
+
+
+def currency_faults(currency: str) -> Iterator[Fault]:
+    if not is_currency(currency):
+        message = f"“{currency}” is not a currency in use: write its three letters, for example USD, EUR or JPY."
+        yield Fault("currency_unknown", message, "currency")
+
+
+def terms_faults(version: PlanVersion) -> Iterator[Fault]:
+    """What is wrong with the sums over all usage in its own currency."""
+    yield from currency_faults(version.currency)
+    for name in ("minimum", "cap"):
+        amount = getattr(version, name)
+        if amount is not None:
+            yield from fee_faults(amount, version.currency, name)
+
+
+def _list_faults(version: PlanVersion, price_list: PriceList) -> Iterator[Fault]:
+    place = f"lists.{price_list.currency}"
+    for fault in currency_faults(price_list.currency):
+        yield replace(fault, field=f"{place}.currency")
+    for name in ("minimum", "cap", "credit_price"):
+        amount = getattr(price_list, name)
+        if amount is not None and name != "credit_price":
+            for fault in fee_faults(amount, price_list.currency, name):
+                yield replace(fault, field=f"{place}.{name}")
+        elif amount is None and getattr(version, name) is not None:
+            what = name.replace("_", " ")
+            message = f"The price list in {price_list.currency} lacks the {what}: say what it is."
+            yield Fault("amount_missing", message, f"{place}.{name}")
+
+
+def consumption_faults(version: PlanVersion) -> Iterator[Fault]:
+    """Whether the version says what its plan's way of paying needs, and nothing that does not belong to it."""
+    consumption = version.plan.consumption
+    if consumption == Plan.Consumption.METERED:
+        needed: tuple[str, ...] = ()
+        unused: tuple[str, ...] = ("when_empty", "included_credits", "credit_price")
+    elif consumption == Plan.Consumption.BALANCE:
+        needed, unused = ("when_empty",), ("included_credits", "credit_price")
+    else:
+        invoiced = version.when_empty == PlanVersion.WhenEmpty.INVOICE
+        needed = ("when_empty", "credit_price") if invoiced else ("when_empty",)
+        unused = ("minimum", "cap")
+    way = version.plan.get_consumption_display().partition(":")[0].lower()
+    for name in needed:
+        if getattr(version, name) in (None, ""):
+            message = f"The plan is paid for by {way}: say {_ASKED[name]}."
+            yield Fault(f"{name}_missing", message, name)
+    for name in unused:
+        if getattr(version, name) not in (None, ""):
+            message = f"The plan is paid for by {way}, where there is no {name.replace('_', ' ')}: leave it empty."
+            yield Fault(f"{name}_unused", message, name)
+
+
+_ASKED = {
+    "when_empty": "what happens when the wallet is empty",
+    "credit_price": "what a credit costs that is used beyond those that were there",
+}
+
+
+def _read(version: PlanVersion) -> PlanVersion:
+    """As it stands in the database now, with its price lists."""
+    return PlanVersion.objects.select_related("plan").prefetch_related("price_lists").get(pk=version.pk)
+
+
+def _charges(version: PlanVersion) -> list[Charge]:
+    """The charges in order, with all that the checks read."""
+    parts = ("cells", "amounts", "meter__dimensions", "meter__bands", "meter__values", "meter__filters")
+    charges = list(version.charges.select_related("meter", "version__plan").prefetch_related(*parts))
+    for charge in charges:
+        charge.version = version
+    return charges

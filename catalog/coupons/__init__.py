@@ -1,0 +1,1 @@
+"""Coupons: what anybody who has the code may have taken off."""

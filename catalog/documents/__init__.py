@@ -1,0 +1,1 @@
+"""Whole plans as documents: read, written, and made true."""

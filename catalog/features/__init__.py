@@ -1,0 +1,1 @@
+"""Features, and what plan versions give of them."""

@@ -1,0 +1,1 @@
+"""Products, plans, versions and their charges as operators and programs see them."""

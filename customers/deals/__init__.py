@@ -1,0 +1,1 @@
+"""Terms negotiated for one subscription, and coupons redeemed on it."""

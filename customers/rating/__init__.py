@@ -1,0 +1,1 @@
+"""Usage × price → rounded, explained lines."""

@@ -1,0 +1,116 @@
+"""What coupons and negotiated discounts take off the lines of an invoice, as lines of their own. Pure.
+
+    lines after minimum and cap → each discount, by `catalog.pricing.discounts` → a line for each product
+
+Rules: `docs/rules.md`, "Discounts".
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+
+from billing_site.foundation.money import round_amount
+from billing_site.foundation.periods import Period, Schedule
+from catalog.pricing.book import PriceBook
+from catalog.pricing.combining import add_up
+from catalog.pricing.discounts import Discount, InvoiceLine, Taken, take
+from catalog.pricing.proration import prorate
+from customers.rating.fees import days_of
+from customers.rating.negotiated import Negotiated, What
+from customers.rating.rated import LineKind, RatedLine, explain
+
+ONE = Decimal(1)
+
+
+@dataclass(frozen=True)
+class Offer:
+    """A discount, and what explanations say of where it comes from."""
+
+    discount: Discount
+    said: Mapping[str, object]
+
+
+def discount_lines(
+    book: PriceBook,
+    schedule: Schedule,
+    lines: Sequence[RatedLine],
+    periods: Sequence[Period],
+    negotiated: Iterable[Negotiated],
+    coupons: Iterable[Offer],
+) -> list[RatedLine]:
+    """Lines below nothing: of each discount one for each product that it takes something off. Σ lines never below 0.
+
+    `periods`: those that the lines are of, in arrears and in advance.
+    """
+    codes = {charge.id: charge.code for charge in book.charges}
+    seen = [
+        InvoiceLine(key, codes.get(line.charge or 0, ""), line.product, line.amount, line.kind)
+        for key, line in enumerate(lines)
+    ]
+    offers = [*_negotiated(negotiated, schedule, lines, seen, periods), *coupons]
+    # Two kinds of keys meet here; those of the values that are taken from are places in `offers`.
+    discounts = [replace(offer.discount, key=place) for place, offer in enumerate(offers)]
+    found: list[RatedLine] = []
+    for taken in take(seen, discounts, book.currency) if offers else ():
+        found += _lines(book, lines, taken, offers[taken.discount.key])
+    return found
+
+
+def _negotiated(
+    terms: Iterable[Negotiated],
+    schedule: Schedule,
+    lines: Sequence[RatedLine],
+    seen: Sequence[InvoiceLine],
+    periods: Sequence[Period],
+) -> Iterator[Offer]:
+    """A percentage of the lines of the days on which it holds; an amount for as many days of each period."""
+    for term in terms:
+        if term.what != What.DISCOUNT or term.number is None:
+            continue
+        charges = frozenset({term.charge} - {""})
+        within = frozenset(each.key for line, each in zip(lines, seen, strict=True) if term.holds_in(line.service))
+        for keys, percent, amount in _parts(term, schedule, lines, within, periods):
+            discount = Discount(term.id, str(term.said["name"]), term.since, percent, amount, charges, lines=keys)
+            yield Offer(discount, {"overrides": [term.said]})
+
+
+def _parts(
+    term: Negotiated, schedule: Schedule, lines: Sequence[RatedLine], within: frozenset[int], periods: Sequence[Period]
+) -> Iterator[tuple[frozenset[int], Decimal | None, Decimal | None]]:
+    assert term.number is not None
+    if term.percentage:
+        yield within, term.number, None
+        return
+    for period in periods:
+        held = period.clip(term.starts_at, term.ends_at)
+        if held.start < held.end:
+            keys = frozenset(key for key in within if period.start <= lines[key].service.start < period.end)
+            yield keys, None, prorate(term.number, *days_of(schedule, held))
+
+
+def _lines(book: PriceBook, lines: Sequence[RatedLine], taken: Taken, offer: Offer) -> Iterator[RatedLine]:
+    by_product: dict[int, list[int]] = defaultdict(list)
+    for key in taken.by_line:
+        by_product[lines[key].product].append(key)
+    charges = taken.discount.charges
+    code = next(iter(charges)) if len(charges) == 1 else None
+    for product, keys in by_product.items():
+        amount = round_amount(-add_up(taken.by_line[key] for key in keys), book.currency)
+        explanation = explain(book, code, None, taken.priced, taken.amount)
+        if amount != -taken.amount:
+            explanation["share"] = f"{-amount:,f} of {taken.amount:,f}, by what is left of each line, largest remainder"
+        touched = {lines[key].charge for key in keys}
+        yield RatedLine(
+            kind=LineKind.DISCOUNT,
+            charge=touched.pop() if len(touched) == 1 else None,
+            product=product,
+            description=taken.discount.name,
+            dimensions={},
+            quantity=ONE,
+            unit="",
+            unit_price=amount,
+            amount=amount,
+            service=Period(min(lines[key].service.start for key in keys), max(lines[key].service.end for key in keys)),
+            explanation={**explanation, **offer.said},
+        )

@@ -1,0 +1,1 @@
+"""Customers registered and subscribed, and their moves to later versions."""

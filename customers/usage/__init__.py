@@ -1,0 +1,1 @@
+"""Customers' usage, read by windows of time and dimensions."""

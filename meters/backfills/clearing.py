@@ -1,0 +1,44 @@
+"""What a meter counted before it was changed, cleared away: nobody reads it any more.
+
+The series themselves stay, empty: the database would look through all buckets there are before it lets one go.
+"""
+
+from meters.backfills import leases
+from meters.backfills.models import Backfill
+from meters.database import fetch, rows, send
+
+SERIES_AT_ONCE = 200
+ROWS_AT_ONCE = 10_000
+
+# Uses the index series_meter.
+_SERIES = """
+    SELECT customer, id FROM meters_series
+    WHERE meter_id = %b AND generation < %b AND id > %b
+    ORDER BY id LIMIT %b
+"""
+# Each table's unique index begins with (customer, series).
+_DELETE = """
+    WITH gone AS (
+        DELETE FROM {table} WHERE ctid = ANY(ARRAY(
+            SELECT kept.ctid FROM unnest(%b::text[], %b::bigint[]) AS old (customer, series)
+            JOIN {table} AS kept ON kept.customer = old.customer AND kept.series_id = old.series
+            LIMIT %b
+        )) RETURNING 1
+    )
+    SELECT count(*) FROM gone
+"""
+# Every table whose rows belong to a series; totals after the buckets, whose deletion marks them.
+TABLES = ("meters_point", "meters_uniquevalue", "meters_bucket", "meters_daytotal")
+
+
+def clear(held: Backfill) -> bool:
+    """Delete some rows of earlier generations, in the caller's transaction; whether there may be more."""
+    series = fetch(_SERIES, held.meter_id, held.generation, held.cleared, SERIES_AT_ONCE)
+    customers, ids = [row[0] for row in series], [row[1] for row in series]
+    gone = [rows(send(_DELETE.format(table=table), customers, ids, ROWS_AT_ONCE))[0][0] for table in TABLES]
+    if not series:
+        leases.cleared(held, None)
+        return False
+    whole = all(deleted < ROWS_AT_ONCE for deleted in gone)
+    leases.cleared(held, ids[-1] if whole else held.cleared)
+    return True

@@ -1,0 +1,1 @@
+"""Events voided and amended, and usage that follows."""

@@ -1,0 +1,1 @@
+"""Meters made and changed: by form, by the API, as documents."""

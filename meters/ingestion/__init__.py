@@ -1,0 +1,1 @@
+"""Events in: admitted, stored, deduplicated and counted in one transaction."""

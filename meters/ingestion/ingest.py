@@ -1,0 +1,335 @@
+"""Events in: stored, deduplicated and counted in one transaction. The only writer of events.
+
+A batch is first stored as if all of it were new, which it nearly always is: by COPY, and counted before. The unique
+index refuses it as a whole when an event is there already; then it is stored again with care, event by event, as a few
+events are at once.
+
+Locks are taken in one order by everybody: the definitions (shared), events by (customer, reference), then, at the end,
+buckets by (customer, series, hour), the totals of closed days by (customer, series, day), and the different values.
+"""
+
+import os
+import random
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from django.db import IntegrityError, OperationalError, connection, transaction
+
+from meters import arrays
+from meters.database import columns, copy, pipeline, rows, send, send_commit
+from meters.events.decoding import Batch, Rejected
+from meters.events.exact_json import to_text
+from meters.ingestion import combining, event_rows
+from meters.measuring import registry
+from meters.measuring.counting import Added, Counted, Ids, Point, Prepared, add_up, merge, prepare
+from meters.measuring.registry import Registry
+from meters.measuring.summing import Where
+from meters.usage import buckets, interning
+
+# One busy customer's senders would queue on a bucket's row: each connection writes to one of so many, summed on
+# reading.
+SLOTS = 8
+ATTEMPTS = 8
+# A COPY is a round trip more, which fewer events than these do not win back.
+FEW = 5
+# Batches of at most so many events share a transaction, of at most so many together. Larger ones win nothing by it:
+# merging what they count costs as much as it saves, and side by side they keep the server busy.
+SMALL = 50
+MOST_TOGETHER = 500
+_LOCKED_OUT = ("40P01", "40001")  # a deadlock, a serialization failure
+_FOREIGN_KEY = "23503"  # a meter and its series were deleted meanwhile
+_UNIQUE = "23505"
+
+_COPY_EVENTS = f"COPY meters_event ({event_rows.COLUMNS}) FROM STDIN (FORMAT BINARY)"
+_COPY_EVENTS_IN_ORDER = f"COPY meters_event (id, {event_rows.COLUMNS}) FROM STDIN (FORMAT BINARY)"
+# The name is looked up once: in the list of columns it would be again for each row, which costs five times the number.
+_NEXT_ID = "nextval((SELECT pg_get_serial_sequence('meters_event', 'id')::regclass))"
+_IDS = f"SELECT array_agg(id) FROM (SELECT {_NEXT_ID} AS id FROM generate_series(1, %b)) AS given"  # noqa: S608 - likewise
+
+# Uses the unique index event_once.
+_INSERT_EVENTS = """
+    INSERT INTO meters_event (customer, reference, type, timestamp, value, status, subscription, properties)
+    SELECT customer, reference, type, timestamp, value, status, subscription, properties::jsonb
+    FROM unnest(
+        %b::text[], %b::text[], %b::text[], %b::timestamptz[], %b::numeric[], %b::text[], %b::text[], %b::text[]
+    ) AS new (customer, reference, type, timestamp, value, status, subscription, properties)
+    ON CONFLICT (customer, reference) WHERE replaces IS NULL DO NOTHING
+    RETURNING customer, reference, id
+"""
+# Likewise, when events at one instant must be told apart: ids are given in the order of the body, which is the order in
+# which events were received, and rows are locked in the order of references.
+_INSERT_EVENTS_IN_ORDER = f"""
+    INSERT INTO meters_event (id, customer, reference, type, timestamp, value, status, subscription, properties)
+    SELECT id, customer, reference, type, timestamp, value, status, subscription, properties::jsonb
+    FROM (
+        SELECT {_NEXT_ID} AS id, sent.*
+        FROM (
+            SELECT * FROM unnest(
+                %b::text[], %b::text[], %b::text[], %b::timestamptz[], %b::numeric[], %b::text[], %b::text[],
+                %b::text[], %b::int[]
+            ) AS sent (customer, reference, type, timestamp, value, status, subscription, properties, place)
+            ORDER BY place
+        ) AS sent
+    ) AS new
+    ORDER BY customer COLLATE "C", reference COLLATE "C"
+    ON CONFLICT (customer, reference) WHERE replaces IS NULL DO NOTHING
+    RETURNING customer, reference, id
+"""  # noqa: S608 - made of the constant above
+_INSERT_CHANGES = """
+    INSERT INTO meters_usagechange (customer, meter_id, hour)
+    SELECT * FROM unnest(%b::text[], %b::bigint[], %b::timestamptz[])
+"""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a batch: accepted + duplicates + rejected = its items."""
+
+    accepted: int
+    duplicates: int
+    rejected: list[Rejected]
+
+
+Note = Callable[[Outcome], None]
+
+
+@dataclass(frozen=True)
+class _Ready:
+    """A batch that was read by `definitions`, and the ids of its series."""
+
+    prepared: Prepared
+    ids: Ids
+    definitions: Registry
+
+
+def accept(batch: Batch, note: Note | None = None) -> Outcome:
+    """Store and count a batch, each (customer, reference) once for ever; on return it is committed.
+
+    `note` writes down what became of it in the same transaction; it is called again when that is tried again. Without
+    it, small batches that come at the same time to threads of a process share one transaction, whose failure is none of
+    theirs: each is then tried by itself.
+
+    Raises Django's OperationalError or InterfaceError when the database is away or too busy: then the same batch may be
+    sent again, whatever became of it.
+    """
+    if not batch.events:
+        return _nothing(batch, note)
+    carefully = _few(len(batch.events))
+    together = note is None and len(batch.events) <= SMALL
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            ready = _read(batch, registry.cached())
+            if together:
+                together = False
+                return _together(ready, len(batch.events))
+            return _outcome(ready.prepared, _store(ready, note, carefully=carefully))
+        except combining.Apart:
+            continue
+        except registry.DefinitionsChanged:
+            registry.load()
+        except (OperationalError, IntegrityError) as error:
+            carefully = _try_again(error, attempt, carefully=carefully)
+    raise OperationalError("The meters were changed again and again while the events were counted.")
+
+
+def _nothing(batch: Batch, note: Note | None) -> Outcome:
+    outcome = Outcome(0, 0, batch.rejected)
+    if note is not None:
+        with transaction.atomic(durable=True):
+            note(outcome)
+    return outcome
+
+
+def _few(events: int) -> bool:
+    return events < FEW
+
+
+def _read(batch: Batch, definitions: Registry) -> _Ready:
+    prepared = prepare(batch, definitions.by_type)
+    ids = interning.intern(prepared.added, prepared.streams(), definitions.revision)
+    return _Ready(prepared, ids, definitions)
+
+
+def _store(ready: _Ready, note: Note | None, *, carefully: bool) -> "Stored":
+    """Store, and count what was new, in one transaction. What can be made before it is: locks are held for less."""
+    prepared, definitions = ready.prepared, ready.definitions
+    rows_of_all, additions = (None, None) if carefully else _lay_out_all(ready)
+    with transaction.atomic(durable=True):
+        if carefully:
+            stored, closed_until = _store_new(prepared, definitions.revision)
+        else:
+            stored, closed_until = _store_all(prepared, rows_of_all, definitions.revision)
+        if note is not None:
+            note(_outcome(prepared, stored))
+        if additions is None:
+            additions = lay_out(_of_stored(prepared, stored, definitions).counted(ready.ids, stored or {}))
+        if additions.tallies:
+            add(additions, closed_until, commit=note is None)
+    return stored
+
+
+def _lay_out_all(ready: _Ready) -> "tuple[bytes | None, Additions | None]":
+    """All events as rows, and what they add; either is None when it takes the ids of the events."""
+    prepared = ready.prepared
+    points = prepared.added.keeps_points()
+    in_order = points or prepared.needs_order()
+    return (
+        None if in_order else event_rows.rows(prepared.events),
+        None if points else lay_out(prepared.added.counted(ready.ids, {})),
+    )
+
+
+def _outcome(prepared: Prepared, stored: "Stored", others: int = 0) -> Outcome:
+    """What became of a batch, of which together with `others` events `stored` were new."""
+    accepted = len(prepared.events)
+    if stored is not None and len(stored) < accepted + others:
+        accepted = sum((event.customer, event.reference) in stored for event in prepared.events)
+    return Outcome(accepted, len(prepared.events) - accepted + prepared.repeated, prepared.rejected)
+
+
+def _store_several(several: list[_Ready]) -> list[Outcome]:
+    """Store what threads have brought at the same time. Raises Apart where that would not be as if each came alone."""
+    if len(several) == 1:
+        [ready] = several
+        return [_outcome(ready.prepared, _store(ready, None, carefully=_few(len(ready.prepared.events))))]
+    first = several[0].definitions
+    keys = {(event.customer, event.reference) for ready in several for event in ready.prepared.events}
+    events = sum(len(ready.prepared.events) for ready in several)
+    if len(keys) < events or any(ready.definitions.revision != first.revision for ready in several):
+        raise combining.Apart
+    merged = merge([ready.prepared for ready in several])
+    stored = _store(_Ready(merged, _ids(several), first), None, carefully=_few(len(keys)))
+    return [_outcome(ready.prepared, stored, len(keys) - len(ready.prepared.events)) for ready in several]
+
+
+def _ids(several: list[_Ready]) -> Ids:
+    """All of them: of one place, different batches may know different labels."""
+    found: dict[Where, Mapping[str, int]] = {}
+    for ready in several:
+        for where, labels in ready.ids.items():
+            known = found.setdefault(where, labels)
+            if known is not labels:
+                found[where] = {**known, **labels}
+    return found
+
+
+_together = combining.Together(_store_several, MOST_TOGETHER)
+# Whoever was at work in another process is not in this one.
+os.register_at_fork(after_in_child=lambda: _together.__init__(_store_several, MOST_TOGETHER))  # type: ignore[misc]
+
+
+Stored = Mapping[tuple[str, str], int] | None
+"""The (customer, reference) of events that were not there, with their ids; None: all, whose ids do not matter."""
+
+
+def _store_all(prepared: Prepared, laid_out: bytes | None, revision: UUID | None) -> tuple[Stored, datetime | None]:
+    """Store all events, or raise IntegrityError when one is there already; and until when days are closed.
+
+    `laid_out`: their rows; None where their ids matter. Raises DefinitionsChanged when `revision`, by which the events
+    were read, is no longer in force.
+    """
+    with pipeline():
+        in_force = registry.send_shared_lock()
+        given = send(_IDS, len(prepared.events), prepare=True) if laid_out is None else None
+    closed_until = registry.check(in_force, revision)
+    if given is None:
+        assert laid_out is not None
+        copy(_COPY_EVENTS, laid_out)
+        return None, closed_until
+    # Ids tell events at one instant apart: they are given in the order of the body, in which events were received.
+    [(numbers,)] = rows(given)
+    received = ((event.customer, event.reference) for event in prepared.received)
+    ids = dict(zip(received, sorted(numbers), strict=True))
+    copy(_COPY_EVENTS_IN_ORDER, event_rows.rows(prepared.events, ids))
+    return ids, closed_until
+
+
+def _store_new(prepared: Prepared, revision: UUID | None) -> tuple[Stored, datetime | None]:
+    """Store the events that are not there; and until when days are closed. Raises as `_store_all` does."""
+    table = [
+        (
+            event.customer,
+            event.reference,
+            event.type,
+            event.timestamp,
+            event.value,
+            event.status,
+            event.subscription,
+            to_text(event.properties),
+        )
+        for event in prepared.events
+    ]
+    with pipeline():
+        in_force = registry.send_shared_lock()
+        in_order = prepared.needs_order()
+        places = [prepared.places()] if in_order else []
+        stored = send(
+            _INSERT_EVENTS_IN_ORDER if in_order else _INSERT_EVENTS, *columns(table, 8), *places, prepare=True
+        )
+    closed_until = registry.check(in_force, revision)
+    return {(customer, reference): key for customer, reference, key in rows(stored)}, closed_until
+
+
+def _of_stored(prepared: Prepared, stored: Stored, definitions: Registry) -> Added:
+    if stored is None or len(stored) == len(prepared.events):
+        return prepared.added
+    new = [event for event in prepared.events if (event.customer, event.reference) in stored]
+    return add_up(new, definitions.by_type)
+
+
+@dataclass(frozen=True)
+class Additions:
+    """What some events add, ready to be sent. `changes`: arrays of customers, meters, hours."""
+
+    changes: tuple[object, ...]
+    tallies: Sequence[buckets.Rows]
+    points: Sequence[tuple[str, int, Point]]
+    values: Collection[tuple[str, int, datetime, str]]
+
+
+def lay_out(counted: Counted) -> Additions:
+    """What `add` writes, made beforehand."""
+    changes = [(customer, meter, hour) for (customer, meter), hour in counted.changes.items()]
+    customers, meters, hours = columns(changes, 3)
+    return Additions(
+        (arrays.texts(customers), arrays.longs(meters), arrays.instants(hours)),
+        buckets.lay_out(counted.tallies),
+        counted.points,
+        counted.values,
+    )
+
+
+def add(additions: Additions, closed_until: datetime | None, *, commit: bool = False) -> None:
+    """Write what some events add, in the transaction that stores them or notes that they are counted; and commit it.
+
+    The caller holds the definitions' lock, under which it read until when days are closed.
+    """
+    slot = connection.connection.info.backend_pid % SLOTS
+    with pipeline():
+        send(_INSERT_CHANGES, *additions.changes, prepare=True)
+        buckets.send_points(additions.points)
+        buckets.send_rows(additions.tallies, slot, closed_until)
+        buckets.send_values(additions.values)
+        if commit:
+            send_commit()
+
+
+def _try_again(error: OperationalError | IntegrityError, attempt: int, *, carefully: bool) -> bool:
+    """Whether to try again carefully, after a while where others are in the way. Raises what will not work again."""
+    sqlstate = _sqlstate(error)
+    if sqlstate == _FOREIGN_KEY:
+        interning.forget()
+        registry.load()
+    taken = sqlstate == _UNIQUE and not carefully
+    if attempt == ATTEMPTS or not (taken or sqlstate in (*_LOCKED_OUT, _FOREIGN_KEY)):
+        raise error
+    if not taken:
+        time.sleep(random.uniform(0, 0.01 * 2**attempt))  # noqa: S311
+    return carefully or taken
+
+
+def _sqlstate(error: OperationalError | IntegrityError) -> str | None:
+    return getattr(error.__cause__, "sqlstate", None)

@@ -1,0 +1,182 @@
+"""Margins of rows over what models cost, and the floor below which nothing is published."""
+
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from billing_site.foundation.errors import Refused
+from catalog.charges.row_checks import DraftRow
+from catalog.costs.margins import row_margins
+from catalog.models import Charge
+from catalog.pricing.margins import RowMargin, least_unit_price
+from catalog.pricing.price import Model, Price, per_unit
+from catalog.pricing.tiers import Tier
+from catalog.versions.publishing import (
+    add_usage_charge,
+    change_charge,
+    change_plan,
+    change_version,
+    create_plan,
+    draft_version,
+    publish,
+    review,
+    set_price_list,
+    set_rows,
+)
+from meters.models import Series
+from tests.catalog import making
+from tests.catalog.costing import own, utc
+
+D = Decimal
+SINCE = {"effective_from": utc(2023, 1, 1)}
+TIERS = (Tier(D(1000), D("0.02")), Tier(D(2000), D(30), package=D(1000)), Tier(None, D("0.025")))
+
+
+@pytest.mark.parametrize(
+    ("price", "least"),
+    [
+        (per_unit(D("0.5")), "0.5"),
+        (Price(Model.PACKAGE, unit_price=D(3), size=D(1000), free=D(10)), "0.003"),
+        (Price(Model.GRADUATED, tiers=TIERS), "0.02"),
+        (Price(Model.VOLUME, tiers=(Tier(D(1000), D(3), package=D(1000)), Tier(None, D(1)))), "0.003"),
+        (Price(Model.COST_PLUS, percent=D(20)), "0.0012"),
+        (Price(Model.STAIRSTEP, tiers=(Tier(None, flat_price=D(5)),)), None),
+        (Price(Model.PERCENTAGE, percent=D(2)), None),
+        (Price(Model.FLAT, unit_price=D(5)), None),
+        (Price(), None),
+    ],
+)
+def test_the_least_that_a_unit_can_cost(price: Price, least: str | None) -> None:
+    assert least_unit_price(price, D("0.001")) == (None if least is None else D(least))
+
+
+def test_a_margin_is_told_in_percent_of_cost() -> None:
+    found = RowMargin(0, "a", "input", "model = a", D("0.0012"), D("0.001"))
+    assert (found.percent, found.least(D(50))) == (20, D("0.0015"))
+    assert (found.keeps(D(20)), found.keeps(D("20.01"))) == (True, False)
+    assert RowMargin(0, "", "", "", D(1), D(0)).percent is None
+
+
+@given(st.decimals(0, 100, places=6), st.decimals("0.000001", 100, places=6), st.decimals(-99, 500, places=2))
+def test_a_floor_is_kept_by_its_least_price_and_by_no_lower_one(price: Decimal, cost: Decimal, floor: Decimal) -> None:
+    found = RowMargin(0, "", "", "", price, cost)
+    assert found.keeps(floor) == (price >= found.least(floor))
+    assert RowMargin(0, "", "", "", found.least(floor), cost).keeps(floor)
+
+
+@pytest.fixture
+def tokens(db: None) -> Charge:
+    """A draft charge of a plan with a floor of 20 %: gpt costs 2 and 8 USD a million, of input and output."""
+    own("0.000002", name="acme/gpt", **SINCE)
+    own("0.000008", "output", name="acme/gpt", **SINCE)
+    version = draft_version(create_plan(code="p", name="Plan", margin_floor=D(20)))
+    return add_usage_charge(
+        version, meter=making.tokens(), code="tokens", name="Tokens", product=making.product(),
+        cost_model="model", cost_token_type="token_type",
+    )  # fmt: skip
+
+
+def row(price: str, model: str = "*", kind: str = "*") -> tuple[dict[str, object], Decimal]:
+    return {"model": model, "token_type": kind}, D(price)
+
+
+def margins(charge: Charge, *rows: tuple[dict[str, object], Decimal]) -> list[tuple[int, str, str]]:
+    changed = change_charge(charge, rows=rows)
+    drafts = [DraftRow(cell.match, per_unit(cell.unit_price or D(0))) for cell in changed.cells.all()]
+    found = row_margins(changed, drafts)
+    return [(each.row, each.at, f"{each.percent:.0f}") for each in found]
+
+
+def test_a_row_that_names_its_model_is_compared_with_it(tokens: Charge) -> None:
+    found = margins(tokens, row("0.000003", "acme/gpt", "input"), row("0.000004", "acme/gpt"), row("1", "nobody"))
+    assert found == [
+        (0, "model = acme/gpt, token_type = input", "50"),
+        (1, "model = acme/gpt, token_type = output", "-50"),  # input is the first row's
+    ]
+
+
+def test_a_row_for_any_model_is_compared_with_those_that_were_used(tokens: Charge) -> None:
+    assert tokens.meter is not None
+    for model in ("acme/gpt", "nobody/knows"):
+        Series.objects.create(
+            customer="acme", meter=tokens.meter, dimensions={"model": model, "token_type": "input"}, generation=1
+        )
+    assert margins(tokens, row("0.000004")) == [
+        (0, "model = acme/gpt, token_type = input", "100"),
+        (0, "model = acme/gpt, token_type = output", "-50"),
+    ]
+    assert margins(tokens, row("0.000004"), row("0.00001", "acme/gpt")) == [
+        (1, "model = acme/gpt, token_type = input", "400"),
+        (1, "model = acme/gpt, token_type = output", "25"),
+    ]
+
+
+def test_what_breaks_the_floor_is_not_published_and_says_what_to_ask_for(tokens: Charge) -> None:
+    change_charge(tokens, rows=[row("0.000003", "acme/gpt", "input"), row("0.000009", "acme/gpt", "output"), row("1")])
+    with pytest.raises(Refused) as refused:
+        publish(tokens.version)
+    [fault] = refused.value.faults
+    assert (fault.code, fault.field) == ("margin_below_floor", "charges.tokens.rows.1.unit_price")
+    assert fault.message == (
+        "Charge “Tokens”: row 2 sells model = acme/gpt, token_type = output at 9 USD per 1,000,000 token, which costs"
+        " 8: ask for 9.6 or more, the cost and 20 %."
+    )
+    change_charge(tokens, rows=[row("0.000003", "acme/gpt", "input"), row("0.0000096", "acme/gpt", "output"), row("1")])
+    assert publish(tokens.version).status == "published"
+
+
+def test_a_lower_margin_by_cost_breaks_the_floor_too(tokens: Charge) -> None:
+    set_rows(tokens, None, [DraftRow({"model": "acme/gpt"}, Price(Model.COST_PLUS, percent=D("19.99")))])
+    assert [fault.code for fault in review(tokens.version).faults] == ["margin_below_floor"] * 2
+    set_rows(tokens, None, [DraftRow({"model": "acme/gpt"}, Price(Model.COST_PLUS, percent=D(20)))])
+    assert review(tokens.version).faults == []
+
+
+def test_without_a_floor_nothing_is_asked(tokens: Charge) -> None:
+    plan = tokens.version.plan
+    plan.margin_floor = None
+    change_plan(plan)
+    change_charge(tokens, rows=[row("0")])
+    assert publish(tokens.version).status == "published"
+
+
+def test_what_the_floor_does_not_see_is_said(tokens: Charge) -> None:
+    change_charge(tokens, rows=[row("1")])
+    calls = making.usage(tokens.version, making.calls(), [({}, D(1))], code="calls")
+    euro = set_price_list(tokens.version, "EUR")
+    for charge in (tokens, calls):
+        set_rows(charge, euro, [DraftRow({}, per_unit(D(1)))])
+    assert review(tokens.version).warnings[:2] == [
+        "The margin floor does not see the prices of “Tokens” in EUR: costs are in USD.",
+        "The margin floor does not see “Calls”: say which of its dimensions holds the model.",
+    ]
+
+
+def test_the_floor_holds_for_a_price_list_in_the_currency_of_costs(tokens: Charge) -> None:
+    """A plan in euros that is sold in dollars, too, does not get around it."""
+    change_version(tokens.version, currency="EUR")
+    change_charge(tokens, rows=[row("0.000001", "acme/gpt", "input")])
+    dollars = set_price_list(tokens.version, "USD")
+    set_rows(tokens, dollars, [DraftRow({"model": "acme/gpt", "token_type": "input"}, per_unit(D("0.0000023")))])
+    found = review(tokens.version)
+    assert [(each.code, each.field) for each in found.faults] == [
+        ("margin_below_floor", "charges.tokens.lists.USD.rows.0.unit_price")
+    ]
+    assert "in EUR: costs are in USD" in found.warnings[0]
+    set_rows(tokens, dollars, [DraftRow({"model": "acme/gpt", "token_type": "input"}, per_unit(D("0.0000024")))])
+    assert review(tokens.version).faults == []
+
+
+def test_prices_in_credits_are_not_compared_with_dollars(tokens: Charge) -> None:
+    """0.000001 credits of a token are no dollars: neither the floor nor the lint judges them."""
+    plan = tokens.version.plan
+    plan.consumption = "credits"
+    change_plan(plan)
+    change_version(tokens.version, when_empty="block")
+    change_charge(tokens, rows=[row("0.000001", "acme/gpt", "input")])
+    found = review(tokens.version)
+    assert found.faults == []
+    assert "The margin floor does not see “Tokens”: it is priced in credits, and costs are in USD." in found.warnings
+    assert not any("which costs" in each for each in found.warnings)

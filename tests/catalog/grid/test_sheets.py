@@ -1,0 +1,166 @@
+"""Rows and spreadsheets: what is written is what is read, and nothing is guessed."""
+
+import csv
+import io
+from collections.abc import Iterable
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from catalog.charges.row_checks import DraftRow
+from catalog.grid.sheet_reading import Reading, ReadRow, ReadSheet, read
+from catalog.grid.sheets import guarded, unguarded, write
+from catalog.pricing.price import Model, Price, per_unit
+from catalog.pricing.tiers import Tier
+from tests.catalog.pricing_texts import prices
+
+D = Decimal
+HOW = Reading(("model", "token_type"))
+values = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1).filter(
+    lambda text: text != "*"
+)
+rows = st.lists(
+    st.builds(DraftRow, st.dictionaries(st.sampled_from(["model", "token_type"]), values), prices), max_size=6
+)
+
+
+def file_of(table: Iterable[list[str]], delimiter: str = ",") -> str:
+    text = io.StringIO()
+    csv.writer(text, delimiter=delimiter).writerows(table)
+    return text.getvalue()
+
+
+def drafted(sheet: ReadSheet) -> list[DraftRow]:
+    assert (sheet.commas, sheet.faults, sheet.marks) == ((), (), ())
+    found = []
+    for row in sheet.rows:
+        assert row.price is not None
+        found.append(DraftRow({name: value for name, value in row.values.items() if value != "*"}, row.price))
+    return found
+
+
+@given(rows, st.sampled_from([",", ";", "\t"]))
+def test_a_file_is_read_as_it_was_written(written: list[DraftRow], delimiter: str) -> None:
+    how = Reading(("model", "token_type"), comma="thousands" if delimiter == ";" else None)
+    assert drafted(read(file_of(write(how.names, written), delimiter), how)) == written
+
+
+@given(st.text())
+def test_what_a_spreadsheet_would_run_is_harmless_and_comes_back(text: str) -> None:
+    assert not guarded(text).startswith(("=", "+", "-", "@", "\t", "\r"))
+    assert unguarded(guarded(text)) == text
+
+
+@given(st.text(max_size=60))
+def test_any_text_is_read_or_refused(text: str) -> None:
+    sheet = read(text, HOW)
+    assert not (sheet.rows and (sheet.faults or sheet.commas))
+
+
+def test_a_file_looks_like_this() -> None:
+    tiers = Price(Model.GRADUATED, tiers=(Tier(D(1000), D("0.02")), Tier(None, D("0.01"), D(5))))
+    written = [DraftRow({"model": "=cmd()"}, per_unit(D("0.00001"))), DraftRow({}, tiers)]
+    assert file_of(write(HOW.names, written)) == (
+        "model,token_type,price model,price per unit\r\n"
+        "'=cmd(),*,per_unit,0.00001\r\n"
+        "*,*,graduated,1000: 0.02; : 0.01 + 5\r\n"
+    )
+
+
+def test_what_is_copied_out_of_a_spreadsheet() -> None:
+    text = 'gpt-4o\tinput\tPer unit\t0.00001\r\n"two\nlines ""quoted"""\t\tpackage\t2 per 1000\r\n'
+    assert read(text, HOW).rows == (
+        ReadRow({"model": "gpt-4o", "token_type": "input"}, Model.PER_UNIT, per_unit(D("0.00001"))),
+        ReadRow(
+            {"model": 'two\nlines "quoted"', "token_type": "*"}, Model.PACKAGE, Price(Model.PACKAGE, D(2), D(1000))
+        ),
+    )
+
+
+def test_a_part_of_the_columns_is_what_stands_there_from_the_cell_on() -> None:
+    how = Reading(("model", "token_type"), start=3, models=[Model.PER_UNIT, Model.COST_PLUS], scale=6)
+    sheet = read("10\n20%\n\n30\n\n", how)
+    assert sheet.columns == ("price per unit",)
+    assert sheet.rows == (
+        ReadRow({}, None, per_unit(D("0.00001"))),
+        ReadRow({}, None, Price(Model.COST_PLUS, percent=D(20))),
+        ReadRow({}),
+        ReadRow({}, None, per_unit(D("0.00003"))),
+    )
+    too_wide = read("10\t20", how)
+    assert [fault.field for fault in too_wide.faults] == ["rows.0"]
+    assert "Line 1 has 2 cells, and there are 1 columns" in too_wide.faults[0].message
+
+
+def test_a_head_names_columns_in_any_order() -> None:
+    sheet = read("Price\t token_type\nx\t\n0.5\tinput\n", HOW)
+    assert sheet.head
+    assert sheet.columns == ("price per unit", "token_type")
+    assert sheet.rows[1] == ReadRow({"token_type": "input"}, None, per_unit(D("0.5")))
+    assert read("model\ttoken_type\na\tb", HOW).rows == (ReadRow({"model": "a", "token_type": "b"}),)
+    # One word alone is a value, not a head.
+    assert not read("model", HOW).head
+
+
+@pytest.mark.parametrize(
+    ("title", "price"),
+    [("price", "0.00001"), ("price per unit", "10"), ("Price per 1,000", "0.01"), ("price per million", "0.00001")],
+)
+def test_a_head_says_for_how_many_units_prices_are(title: str, price: str) -> None:
+    how = Reading(("model",), scale=6)
+    assert read(f"model\t{title}\na\t10", how).rows[0].price == per_unit(D(price))
+
+
+def test_a_dimension_of_the_name_price_is_a_dimension() -> None:
+    how = Reading(("price",))
+    sheet = read("price,price per unit\n5,0.5", how)
+    assert sheet.rows == (ReadRow({"price": "5"}, None, per_unit(D("0.5"))),)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("Model\tprice\na\t1", "There is no column “Model”: did you mean “model”."),
+        ("zzz\tprice\na\t1", "There is no column “zzz”: there are “model”, “token_type”, “price model”"),
+        ("model\tmodel\tprice\na\tb\t1", "The column “model” is there twice: keep one."),
+        ("a\tb\tfree\t1", "“free” is no price model: write one of per_unit, package"),
+        ("a\tb\tper_unit\t1\tx", "Line 1 has 5 cells, and there are 4 columns"),
+        ("model\tprice\na\t1\tx", "Line 1 has 3 cells, and there are 2 columns"),
+        ('a\t"b', "The text is no table"),
+    ],
+)
+def test_what_is_no_table_of_these_columns_is_refused(text: str, said: str) -> None:
+    sheet = read(text, HOW)
+    assert sheet.rows == ()
+    assert said in sheet.faults[0].message
+
+
+def test_a_price_that_cannot_be_read_is_kept_and_marked() -> None:
+    sheet = read("a\tb\t\tn/a\nc\td\t\t5", HOW)
+    assert sheet.faults == ()
+    assert [row.text for row in sheet.rows] == ["n/a", ""]
+    assert [(mark.field, mark.code) for mark in sheet.marks] == [("rows.0.price", "price_unreadable")]
+
+
+def test_what_a_comma_means_is_asked() -> None:
+    text = "a,1\tinput\t\t0,5\nb\tinput\t\t1,000\n"
+    sheet = read(text, HOW)
+    assert (sheet.commas, sheet.rows) == (("0,5", "1,000"), ())
+
+    def said(text: str, comma: str) -> list[object]:
+        how = Reading(("model", "token_type"), comma=comma)
+        return [row.price.unit_price if row.price else row.text for row in read(text, how).rows]
+
+    assert said(text, "decimal") == [D("0.5"), D(1)]
+    assert said(text, "thousands") == ["0,5", D(1000)]
+    assert said("a\tb\t\t1.234,5\nc\td\t\t1.5\ne\tf\t\t1,2,3\n", "decimal") == [D("1234.5"), "1.5", "1,2,3"]
+    assert said("a\tb\t\t1,234.5\nc\td\t\t1.5\ne\tf\t\t12,34\n", "thousands") == [D("1234.5"), D("1.5"), "12,34"]
+
+
+def test_a_comma_between_parts_of_a_price_is_none_of_a_number() -> None:
+    sheet = read("a\tb\tpackage\t2 per 1000, 500 free", HOW)
+    assert sheet.commas == ()
+    assert sheet.rows[0].price == Price(Model.PACKAGE, D(2), D(1000), D(500))
+    assert read("", HOW) == ReadSheet(columns=("model", "token_type", "price model", "price per unit"))
