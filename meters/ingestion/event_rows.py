@@ -28,18 +28,23 @@ _JSONB_VERSION = 1
 
 def rows(events: Iterable[SentEvent], ids: Mapping[tuple[str, str], int] | None = None) -> bytes:
     """All of a COPY of the events with COLUMNS; with `ids`, by (customer, reference), the id is the first column."""
-    heads: dict[tuple[str, ...], bytes] = {}
+    customers: dict[str, bytes] = {}
+    kinds: dict[tuple[str, str, str], bytes] = {}
     parts = [_HEADER]
     for event in events:
-        kind = (event.customer, event.type, event.status, event.subscription)
-        head = heads.get(kind)
+        customer, kind = event.customer, (event.type, event.status, event.subscription)
+        head = customers.get(customer)
         if head is None:
-            head = heads[kind] = b"".join(map(_text, kind))
+            head = customers[customer] = _text(customer)
+        rest = kinds.get(kind)
+        if rest is None:
+            rest = kinds[kind] = b"".join(map(_text, kind))
         reference, properties = event.reference.encode(), to_json(event.properties)
         parts.extend(
             (
                 _FIELDS(8) if ids is None else _FIELDS(9) + _long(8, ids[event.customer, event.reference]),
                 head,
+                rest,
                 _length(len(reference)),
                 reference,
                 _long(8, (event.timestamp - POSTGRES_EPOCH) // MICROSECOND),
