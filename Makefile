@@ -23,10 +23,10 @@ run: .venv/app.stamp ## Serve web, worker and beat until Ctrl-C (PORT=8000)
 	@$(BIN)/python -m billing_site.supervisor run
 
 test: .venv/dev.stamp browser ## Run every test (ARGS="-k name" for some)
-	@$(BIN)/pytest -n $(WORKERS) --dist loadfile $(ARGS)
+	@$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 coverage: .venv/dev.stamp ## Prove that tests reach every branch of the pure modules
-	@$(BIN)/pytest -n $(WORKERS) --dist loadfile -q --cov --cov-report=term:skip-covered \
+	@$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -q --cov --cov-report=term:skip-covered \
 		tests/foundation tests/catalog tests/cases tests/customers tests/meters
 
 lint: .venv/dev.stamp ## Check style, types, import contracts, migrations, settings and locks

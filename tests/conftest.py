@@ -14,6 +14,17 @@ from meters.usage import interning
 from tests.processes import Processes
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files that start processes or a browser come first: at the end, one would keep all other workers waiting."""
+    slow = {item.path for item in items if _takes_long(item)}
+    items.sort(key=lambda item: item.path not in slow)
+
+
+def _takes_long(item: pytest.Item) -> bool:
+    marked = any(item.get_closest_marker(name) for name in ("browser", "faults", "scenarios"))
+    return marked or "processes" in getattr(item, "fixturenames", ()) or item.path.stem == "test_supervisor"
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _tables_may_be_emptied_after_a_test() -> Iterator[None]:
     """A test that commits leaves its rows; emptying the tables afterwards is not what the triggers guard against."""
