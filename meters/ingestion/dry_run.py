@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from meters.database import columns, fetch
 from meters.events.decoding import Batch, Rejected
 from meters.measuring import registry
-from meters.measuring.counting import prepare
+from meters.measuring.preparing import prepare
 
 # Uses the unique index event_once.
 _KNOWN = """

@@ -24,7 +24,8 @@ from meters.events.decoding import Batch, Rejected
 from meters.events.exact_json import to_text
 from meters.ingestion import combining, event_rows
 from meters.measuring import registry
-from meters.measuring.counting import Added, Counted, Ids, Point, Prepared, add_up, merge, prepare
+from meters.measuring.counting import Added, Counted, Ids, Point, add_up
+from meters.measuring.preparing import Prepared, merge, prepare
 from meters.measuring.registry import Registry
 from meters.measuring.summing import Where
 from meters.usage import buckets, interning

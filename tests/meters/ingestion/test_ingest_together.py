@@ -16,7 +16,7 @@ from meters.backfills.rebuilding import differences
 from meters.ingestion import combining, ingest
 from meters.ingestion.ingest import Outcome
 from meters.measuring import registry
-from meters.measuring.counting import Prepared, merge, prepare
+from meters.measuring.preparing import Prepared, merge, prepare
 from meters.models import Bucket, Event, UniqueValue
 from tests.meters.making import NOON, calls_meter, event, read_batch, send, tokens_meter
 from tests.processes import wait_until

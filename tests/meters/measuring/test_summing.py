@@ -13,8 +13,9 @@ from meters.events.decoding import Batch, SentEvent
 from meters.measuring import counting, summing
 from meters.measuring.aggregation import AVERAGE, COUNT, MAX, SUM, UNIQUE_COUNT, WEIGHTED_DELTAS, Aggregation
 from meters.measuring.bands import Band
-from meters.measuring.counting import Prepared, SeriesKey, prepare
+from meters.measuring.counting import SeriesKey
 from meters.measuring.extraction import Condition, Definition, DimensionSource, Operator, Value
+from meters.measuring.preparing import Prepared, merge, prepare
 from tests.meters.making import NOON
 
 TOKENS = (Value("input", "in"), Value("output", "out"))
@@ -148,7 +149,7 @@ def test_one_that_is_unusual_has_all_of_its_type_looked_at(properties: dict[str,
 def test_batches_are_merged_after_they_were_read() -> None:
     one, other = ([call(number) for number in range(start, start + 9)] for start in (0, 9))
     by_type = {"call": (meter(),)}
-    merged = counting.merge([prepare(Batch(one), by_type), prepare(Batch(other), by_type)])
+    merged = merge([prepare(Batch(one), by_type), prepare(Batch(other), by_type)])
     ids = {key: number for number, key in enumerate(sorted(merged.added.series()))}
     tallies = merged.added.counted(merged.added.located(ids), {}).tallies
     key = SeriesKey("acme", 1, "", (("model", "a"), ("token_type", "input")))

@@ -19,8 +19,9 @@ from meters.backfills import backfilling
 from meters.backfills.rebuilding import differences, rebuild
 from meters.definitions.metering import change, define_meter, draft_of, recount
 from meters.measuring import registry
-from meters.measuring.counting import SeriesKey, prepare
+from meters.measuring.counting import SeriesKey
 from meters.measuring.folding import OTHER, Fold, Step, folded, too_many
+from meters.measuring.preparing import prepare
 from meters.models import Bucket, Event, Meter, OverLimit, Series
 from meters.usage import interning
 from meters.usage import reading as usage
