@@ -12,7 +12,8 @@ from catalog.charge_checks import charge_code_faults, charge_faults, fee_faults,
 from catalog.margin_checks import floor_faults, unchecked
 from catalog.models import Charge, Plan, PlanVersion, PriceList
 from catalog.priceable import priceable
-from catalog.row_checks import DraftRow, counted_twice, leaves_gap, overlap
+from catalog.row_checks import DraftRow, counted_twice, leaves_gap
+from catalog.row_meeting import Work, meeting
 
 __all__ = ["charge_code_faults", "currency_faults", "faults", "fee_faults", "term_faults", "warnings"]
 
@@ -61,10 +62,7 @@ def _totals_beside_parts(charge: Charge) -> Iterator[str]:
         return
     name = charge.meter.label_dimension
     sources = {each.label: frozenset({each.property, *each.plus}) for each in charge.meter.values.all()}
-    by_list: dict[int | None, list[DraftRow]] = {}
-    for cell in charge.cells.all():
-        by_list.setdefault(cell.price_list_id, []).append(DraftRow(cell.match, price_of(cell)))
-    told = {total: parts for rows in by_list.values() for total, parts in counted_twice(name, sources, rows)}
+    told = {total: parts for rows in _by_list(charge).values() for total, parts in counted_twice(name, sources, rows)}
     for total, parts in told.items():
         listed = " and ".join(f"“{each}”" for each in parts)
         yield (
@@ -74,10 +72,22 @@ def _totals_beside_parts(charge: Charge) -> Iterator[str]:
 
 
 def _price_alike(one: Charge, other: Charge) -> bool:
-    """Whether there can be usage that both charges price. It may be meant: a price, and a surcharge on the same."""
-    return one.meter_id == other.meter_id is not None and any(
-        overlap(mine.match, theirs.match) for mine in one.cells.all() for theirs in other.cells.all()
+    """Whether a customer can have usage that both charges price. It may be meant: a price, and a surcharge on it."""
+    if one.meter_id is None or one.meter_id != other.meter_id:
+        return False
+    mine, theirs = _by_list(one), _by_list(other)
+    return any(
+        next(meeting([row.match for row in rows], [row.match for row in theirs.get(price_list, ())], Work()), None)
+        for price_list, rows in mine.items()
     )
+
+
+def _by_list(charge: Charge) -> dict[int | None, list[DraftRow]]:
+    """The rows of each price list; None: of the version's own currency."""
+    by_list: dict[int | None, list[DraftRow]] = {}
+    for cell in charge.cells.all():
+        by_list.setdefault(cell.price_list_id, []).append(DraftRow(cell.match, price_of(cell)))
+    return by_list
 
 
 def _charged_twice(one: Charge, other: Charge) -> str:

@@ -5,12 +5,10 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from billing_site.foundation.money import EXACT, grouped, round_to
-from catalog.pricing.book import Row, Unmatched, UsageCharge
 from catalog.pricing.combining import Combination, add_up
-from catalog.pricing.matrix import Matrix
-from catalog.pricing.per_unit import PerUnit
 from catalog.row_checks import DraftRow, words
 from catalog.row_lint import Finding, Severity
+from catalog.row_meeting import matrix_of
 
 OFFERED = 500
 
@@ -36,15 +34,7 @@ class Hits:
 
 def hits(rows: Sequence[DraftRow], usage: Sequence[Combination], dimensions: tuple[str, ...]) -> Hits:
     """Each combination under the row that would price it, as the matrix has it."""
-    price = PerUnit(Decimal(0))  # which row it is does not depend on what it costs
-    matrix = Matrix(
-        UsageCharge(
-            *(0, 0, "", "", 0, 0, ""),
-            dimensions,
-            tuple(Row(index, index, row.match, price) for index, row in enumerate(rows)),
-            Unmatched.HOLD,
-        )
-    )
+    matrix = matrix_of([row.match for row in rows], dimensions)
     by_row: dict[int, list[Combination]] = {}
     unmatched: list[Combination] = []
     for each in usage:
