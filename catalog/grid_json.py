@@ -255,6 +255,7 @@ def linted_to_json(linted: Linted, unreadable: Sequence[Fault] = ()) -> dict[str
                 "mend": each.mend,
                 "row": each.row,
                 "column": each.column,
+                "names": each.names,
             }
             for each in [*errors, *told]
         ],

@@ -24,7 +24,10 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True)
 class Finding:
-    """`row` (from 0; None: all) and `column` (“match” or “price”) say where, `message` why, `mend` what to do."""
+    """`row` (from 0; None: all) and `column` (“match” or “price”) say where, `message` why, `mend` what to do.
+
+    `names`: of which dimensions, where it is not all of them.
+    """
 
     severity: Severity
     code: str
@@ -32,6 +35,7 @@ class Finding:
     mend: str
     row: int | None = None
     column: str = "match"
+    names: tuple[str, ...] = ()
 
 
 FAR = Decimal(10)
