@@ -602,8 +602,9 @@ def test_when_a_field_is_refused_the_prices_are_not_saved_either(grid: Grid, cha
     code = grid.page.locator("#id_code")
     expect(code).to_have_attribute("aria-invalid", "true")
     expect(code).to_be_focused()
+    grid.said("Not saved: Chatbot v1 has a charge “calls” already")
+    expect(grid.page.locator(".tb-found-error")).to_have_count(0)
     expect(grid.page.locator("#charge_form .tb-grid-error")).to_have_count(1)
-    grid.said("Not saved:")
     assert stored(charge) == before
     expect(grid.page.locator("[data-part=state]")).to_have_text("Unsaved changes")
     assert grid.column(PRICE)[0] == "5"

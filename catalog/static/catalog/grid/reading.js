@@ -28,8 +28,9 @@ export class Reader {
                 changes.set(written, price ? priced(model, price) : { written: { ...written, wrong } });
             });
         } catch (error) {
+            const why = error.errors ? error.message : "the server did not answer";
             for (const [written] of texts) {
-                const wrong = `“${written.text}” is not read yet (${error.message}): it is asked for again when you save.`;
+                const wrong = `“${written.text}” is not read yet (${why}): it is asked for again when you save.`;
                 changes.set(written, { written: { ...written, wrong, lost: true } });
             }
         }

@@ -6,6 +6,7 @@ import { sent } from "./sheet.js";
 
 export class Saving {
     #running = null;
+    #submitting = false;
     #marked = [];
 
     // hooks: say(message, wrong), refresh(), and bring(), which brings the grid into sight.
@@ -35,7 +36,10 @@ export class Saving {
             const unread = await this.reader.finished();
             if (unread.length) return this.#refused(unread);
             const changed = this.sheet.unsaved;
-            if (!changed.length && !fields) return void this.hooks.say("Nothing to save.") ?? null;
+            if (!changed.length && !fields) {
+                this.hooks.say("Nothing to save.");
+                return null;
+            }
             const lists = Object.fromEntries(changed.map((currency) => [currency, this.sheet.lists[currency]]));
             const answer = await this.server.save(changed.map((currency) => ({
                 currency, stamp: this.sheet.stamps[currency], rows: lists[currency].map(sent),
@@ -55,9 +59,12 @@ export class Saving {
     async #submit(event) {
         if (!this.sheet.unsaved.length && !this.running) return;
         event.preventDefault();
+        if (this.#submitting) return;
         const fields = new FormData(this.form);
         if (event.submitter?.name) fields.append(event.submitter.name, event.submitter.value);
+        this.#submitting = true;
         const answer = await this.save(new URLSearchParams(fields).toString());
+        this.#submitting = false;
         if (answer) location.assign(answer.goto);
     }
 
@@ -65,11 +72,15 @@ export class Saving {
         const { sheet, findings, hooks } = this;
         const placed = errors.find(({ row }) => row !== null);
         if (placed && placed.currency !== sheet.currency) sheet.choose(placed.currency);
-        findings.refuse(errors);
+        findings.refuse(errors.filter(({ field = "" }) => field.split(".")[0] !== "form"));
         const more = errors.length > 1 ? ` (${errors.length} in all)` : "";
         hooks.say(errors.length ? `Not saved: ${(placed ?? errors[0]).message}${more}` : `Not saved: ${message}`, true);
         const first = this.#mark(errors);
-        if (first && !placed) return void first.focus() ?? null;
+        if (first && !placed) {
+            first.focus();
+            first.scrollIntoView({ block: "center" });
+            return null;
+        }
         hooks.bring();
         if (placed) findings.goToFirst();
         return null;
@@ -85,7 +96,7 @@ export class Saving {
         for (const { field: place = "", message } of errors) {
             const field = place.startsWith("form.") ? this.form.elements.namedItem(place.slice("form.".length)) : null;
             if (!(field instanceof HTMLElement)) continue;
-            const told = make("p", { class: "tb-grid-error" }, message);
+            const told = make("p", { class: "tb-grid-error tb-grid-at-field" }, message);
             field.setAttribute("aria-invalid", "true");
             field.after(told);
             this.#marked.push({ field, told });
