@@ -555,6 +555,24 @@ def test_prices_are_copied_to_another_currency_by_a_factor(operator: Operator, c
     assert stored(charge)[0].price == per_unit(D(3))
 
 
+def test_what_is_no_price_is_not_copied_to_another_currency(operator: Operator, charge: Charge) -> None:
+    """What comes of a text would not be multiplied."""
+    set_price_list(charge.version, "EUR")
+    grid = Grid(operator).open(charge)
+    waiting = held_back(grid)
+    grid.type(1, PRICE, "2 x")
+    arrived(grid, waiting, 1)
+    grid.page.locator("[data-currency=EUR]").click()
+    grid.do("copyList")
+    dialog = grid.page.locator("dialog")
+    expect(dialog).to_have_count(0)
+    waiting[0].continue_()
+    dialog.get_by_label("× factor").fill("2")
+    dialog.get_by_role("button", name="Copy").click()
+    grid.counts("4 rows")
+    assert grid.column(PRICE) == ["", "0.00004", "0.00001", "0.00002"]
+
+
 def test_two_operators_do_not_write_over_each_other(grid: Grid, charge: Charge) -> None:
     set_rows(charge, None, drafted([({}, D(9))]))
     grid.type(1, PRICE, "5")

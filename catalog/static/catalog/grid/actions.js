@@ -109,6 +109,7 @@ export function actionsOf(page) {
         copyList: may(async () => {
             const others = config.currencies.filter((currency) => currency !== sheet.currency && sheet.lists[currency].length);
             if (!others.length) return say("There are no rows in another currency to copy.");
+            await reader.finished();
             const done = await copyFrom(sheet, others);
             if (done) say(done);
         }),

@@ -153,9 +153,10 @@ export class Sheet {
         this.update(changes);
     }
 
-    // Throws RangeError when a product needs more decimals than can be kept.
+    // A text that is no price yet stays behind: nothing would multiply what comes of it. Throws RangeError when a product
+    // needs more decimals than can be kept.
     copied(currency, factor, places) {
-        return this.lists[currency].map((row) => this.made({ ...row, price: multiplied(row.price, factor, places) }));
+        return this.lists[currency].map((row) => this.made({ ...row, price: multiplied(row.price, factor, places), written: undefined }));
     }
 }
 
