@@ -5,13 +5,18 @@ A fault's field is “rows.2.match”, “rows.2.unit_price” or the like (coun
 
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
+from functools import cache
 
 from billing_site.foundation.errors import Fault
 from catalog.charges.priceable import Priceable
+from catalog.charges.row_meeting import Work, matrix_of, meeting
 from catalog.pricing.draft_row import DraftRow
 from catalog.pricing.price import Model, Price, price_faults
 
-__all__ = ["DraftRow", "costs_nothing", "counted_twice", "leaves_gap", "overlap", "row_faults", "words"]
+__all__ = ["DraftRow", "costs_nothing", "counted_twice", "leaves_gap", "row_faults", "words"]
+
+
+VALUE_AT_MOST = 255
 
 
 def row_faults(priceable: Priceable, rows: Sequence[DraftRow]) -> Iterator[Fault]:
@@ -47,6 +52,9 @@ def _value_faults(priceable: Priceable, name: str, value: str, field: str) -> It
         yield Fault("dimension_unknown", message, field)
     elif not value:
         yield Fault("value_empty", f"The value of “{name}” is empty: write one, or * for any.", field)
+    elif len(value) > VALUE_AT_MOST:
+        message = f"The value of “{name}” has {len(value):,} characters: {VALUE_AT_MOST} are possible."
+        yield Fault("value_too_long", message, field)
     elif (only := priceable.only(name)) is not None and value not in only:
         message = (
             f"The meter “{priceable.meter}” never gives {name} “{value}”: {choose(value, only)}, or write * for any."
@@ -62,11 +70,6 @@ def leaves_gap(priceable: Priceable, matches: Sequence[Mapping[str, str]]) -> bo
     return not label or any({label: value} not in matches for value in priceable.labels)
 
 
-def overlap(one: Mapping[str, str], other: Mapping[str, str]) -> bool:
-    """Whether there can be usage that both rows match: they ask for no two values of one dimension."""
-    return all(other.get(name, value) == value for name, value in one.items())
-
-
 def counted_twice(
     label_dimension: str, sources: Mapping[str, frozenset[str]], rows: Sequence[DraftRow]
 ) -> Iterator[tuple[str, list[str]]]:
@@ -74,39 +77,52 @@ def counted_twice(
 
     `sources`: the properties that each label adds up. `rows`: in their order. Two rows that name the labels are meant.
     """
+    labels = _Labels(label_dimension, rows)
     for total, added in sources.items():
         smaller = [label for label, of in sources.items() if len(of) < len(added) and of & added]
-        parts = [label for label in smaller if _both_paid(label_dimension, total, label, rows)]
+        parts = [label for label in smaller if labels.both_paid(total, label)]
         if parts:
             yield total, parts
 
 
-def _both_paid(dimension: str, total: str, part: str, rows: Sequence[DraftRow]) -> bool:
-    """Whether one event can be paid for under both labels, by rows of which one at least takes any label.
+class _Labels:
+    """Which rows are paid for usage under which label."""
 
-    Where two rows meet, the values that they ask for and none besides decide: a row that takes more of them away from
-    one of the two would take it away everywhere else, too.
-    """
-    for_total, for_part = ([row for row in rows if row.match.get(dimension, label) == label] for label in (total, part))
-    for one in for_total:
-        for other in for_part:
-            either = {**one.match, **other.match}
-            either.pop(dimension, None)
-            if (
-                not (dimension in one.match and dimension in other.match)
-                and not costs_nothing(one.price)
-                and not costs_nothing(other.price)
-                and all(overlap(row.match, either) for row in (one, other))
-                and _winner(for_total, {**either, dimension: total}) is one
-                and _winner(for_part, {**either, dimension: part}) is other
-            ):
-                return True
-    return False
+    def __init__(self, dimension: str, rows: Sequence[DraftRow]) -> None:
+        self.dimension, self.rows = dimension, rows
+        self.matrix = matrix_of([row.match for row in rows])
+        self.apart = [{name: value for name, value in row.match.items() if name != dimension} for row in rows]
+        self.winners = cache(self._winners)
+        self.paid = [index for index, row in enumerate(rows) if not costs_nothing(row.price)]
 
+    def both_paid(self, total: str, part: str) -> bool:
+        """Whether one event can be paid for under both labels, by rows of which one at least takes any label.
 
-def _winner(rows: Sequence[DraftRow], values: Mapping[str, str]) -> DraftRow:
-    """The row that prices these values: of those that fit, the most exact one that comes first. One does fit."""
-    return max((row for row in rows if row.match.items() <= values.items()), key=lambda row: len(row.match))
+        Where two rows meet, the values that they ask for and none besides decide: a row that takes more of them away
+        from one of the two would take it away everywhere else, too.
+        """
+        work = Work()
+        (any_one, own_one), (any_other, own_other) = self.winners(total), self.winners(part)
+        for ones, others in ((any_one, any_other), (any_one, own_other), (own_one, any_other)):
+            for one, other in meeting([self.apart[row] for row in ones], [self.apart[row] for row in others], work):
+                either = {**self.apart[ones[one]], **self.apart[others[other]]}
+                if self._wins(ones[one], either, total) and self._wins(others[other], either, part):
+                    return True
+        return False
+
+    def _winners(self, label: str) -> tuple[list[int], list[int]]:
+        """The rows that are paid for some usage of a label: those that take any label, and those that name it.
+
+        One that loses the very values that it asks for loses everywhere.
+        """
+        fits = (row for row in self.paid if self.rows[row].match.get(self.dimension, label) == label)
+        found = [row for row in fits if self._wins(row, self.apart[row], label)]
+        named = [row for row in found if self.dimension in self.rows[row].match]
+        return [row for row in found if self.dimension not in self.rows[row].match], named
+
+    def _wins(self, row: int, values: Mapping[str, str], label: str) -> bool:
+        found = self.matrix.row_for({**values, self.dimension: label})
+        return found is not None and found.id == row
 
 
 def costs_nothing(price: Price) -> bool:

@@ -11,8 +11,11 @@ LOOKED_AT = 20_000
 OFFERED = 200
 
 
-def seen_values(meter: Meter, priceable: Priceable) -> dict[str, list[str]]:
-    """By dimension: the meter's labels or bands, or values of its latest usage. One query for each other dimension."""
+def seen_values(meter: Meter, priceable: Priceable, at_most: int | None = OFFERED) -> dict[str, list[str]]:
+    """By dimension: the meter's labels or bands, or values of its latest usage. One query for each other dimension.
+
+    `at_most`: how many values of a dimension; None: all of the latest usage.
+    """
     latest = Series.objects.order_by("-pk").values("pk")[:LOOKED_AT]
     rows = Series.objects.filter(pk__in=latest, meter=meter, generation=meter.generation)
     found = {}
@@ -22,5 +25,5 @@ def seen_values(meter: Meter, priceable: Priceable) -> dict[str, list[str]]:
             found[name] = list(only)
         else:
             values = rows.annotate(seen=KeyTextTransform(name, F("dimensions"))).filter(seen__isnull=False)
-            found[name] = list(values.order_by("seen").values_list("seen", flat=True).distinct()[:OFFERED])
+            found[name] = list(values.order_by("seen").values_list("seen", flat=True).distinct()[:at_most])
     return found

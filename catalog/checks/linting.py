@@ -1,17 +1,19 @@
 """What to look at in the rows of a charge before they are published: in the rows, in last month's usage, in costs."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
 from catalog.charges.cell_prices import price_of
 from catalog.charges.priceable import Priceable, priceable
 from catalog.charges.row_checks import DraftRow, row_faults
+from catalog.charges.seen_values import seen_values
 from catalog.checks.cost_lint import below_cost
 from catalog.checks.last_month import LastMonth, last_month
 from catalog.checks.row_lint import Finding, Severity, of_rows
-from catalog.checks.usage_lint import Wanted, hits, of_usage, wanted
+from catalog.checks.usage_lint import Wanted, hits, of_usage, of_values, wanted
 from catalog.models import Charge
+from meters.models import Meter
 
 # More of one kind help nobody: the last one says how many there are.
 SHOWN_OF_A_KIND = 50
@@ -26,19 +28,36 @@ class Linted:
     month: LastMonth
 
 
-def lint(charge: Charge, currency: str, rows: Sequence[DraftRow], month: LastMonth | None = None) -> Linted:
+@dataclass(frozen=True)
+class Used:
+    """What rows are looked at by: the usage of a month, and all values of the latest usage by dimension."""
+
+    month: LastMonth
+    values: Mapping[str, list[str]]
+
+
+def used(meter: Meter) -> Used:
+    known = priceable(meter)
+    values = seen_values(meter, known, at_most=None)
+    # Labels and bands are the meter's own: naming another is a fault.
+    return Used(last_month(meter, known), {name: each for name, each in values.items() if known.only(name) is None})
+
+
+def lint(charge: Charge, currency: str, rows: Sequence[DraftRow], by: Used | None = None) -> Linted:
     """Look at rows, which need not be saved. The same few queries, however many rows and customers there are.
 
-    `currency`: in which they are priced. `month`: what was used, when that has been read.
+    `currency`: in which they are priced. `by`: what was used, when that has been read.
     """
     assert charge.meter is not None
-    meter, known = charge.meter, priceable(charge.meter)
-    month = month or last_month(meter, known)
+    known = priceable(charge.meter)
+    by = by or used(charge.meter)
+    month = by.month
     found = hits(rows, month.usage, known.dimensions)
     held = charge.unmatched == Charge.Unmatched.HOLD
     findings = [
         *_faults(known, rows),
         *below_cost(charge, currency, rows),
+        *of_values(rows, by.values),
         *of_usage(rows, found, month.words, held=held),
         *of_rows(rows),
     ]
@@ -68,7 +87,7 @@ def warnings(charges: Iterable[Charge]) -> Iterator[str]:
     for charge in charges:
         if charge.meter is None:
             continue
-        month = last_month(charge.meter, priceable(charge.meter))
+        by = used(charge.meter)
         lists = [
             (None, charge.version.currency),
             *((each.pk, each.currency) for each in charge.version.price_lists.all()),
@@ -77,7 +96,7 @@ def warnings(charges: Iterable[Charge]) -> Iterator[str]:
             rows = [
                 DraftRow(cell.match, price_of(cell)) for cell in charge.cells.all() if cell.price_list_id == price_list
             ]
-            for finding in lint(charge, currency, rows, month).findings if rows else ():
+            for finding in lint(charge, currency, rows, by).findings if rows else ():
                 if finding.severity == Severity.WARNING:
                     within = f" in {currency}" if len(lists) > 1 else ""
                     yield f"Charge “{charge.name}”{within}: {finding.message}"

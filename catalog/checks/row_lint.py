@@ -10,7 +10,8 @@ from itertools import combinations, islice
 
 from billing_site.foundation.money import EXACT, grouped, round_to
 from catalog.charges.row_checks import DraftRow, costs_nothing, words
-from catalog.pricing.price import Model, price_faults
+from catalog.charges.row_meeting import Values, Work, by_names, shared, values_of
+from catalog.pricing.price import Model, Price, price_faults
 
 
 class Severity(StrEnum):
@@ -23,7 +24,10 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True)
 class Finding:
-    """`row` (from 0; None: all) and `column` (“match” or “price”) say where, `message` why, `mend` what to do."""
+    """`row` (from 0; None: all) and `column` (“match” or “price”) say where, `message` why, `mend` what to do.
+
+    `names`: of which dimensions, where it is not all of them.
+    """
 
     severity: Severity
     code: str
@@ -31,13 +35,13 @@ class Finding:
     mend: str
     row: int | None = None
     column: str = "match"
+    names: tuple[str, ...] = ()
 
 
 FAR = Decimal(10)
 # With fewer, one wrong price would make the others look wrong.
 NEIGHBOURS_AT_LEAST = 3
 PAIRS_AT_MOST = 5_000
-Names = tuple[str, ...]
 
 
 def of_rows(rows: Sequence[DraftRow]) -> Iterator[Finding]:
@@ -49,14 +53,13 @@ def of_rows(rows: Sequence[DraftRow]) -> Iterator[Finding]:
 
 def _ambiguous(rows: Sequence[DraftRow]) -> Iterator[Finding]:
     """Rows that are equally exact and can match the same usage, by which dimensions they name: the first one wins."""
-    by_names: dict[Names, list[int]] = defaultdict(list)
-    for index, row in enumerate(rows):
-        by_names[tuple(sorted(row.match))].append(index)
+    kinds = by_names([row.match for row in rows])
     exact = {frozenset(row.match.items()) for row in rows}
-    for one, other in combinations(by_names, 2):
+    work = Work()
+    for one, other in combinations(kinds, 2):
         if len(one) != len(other):
             continue
-        pairs = list(islice(_pairs(rows, by_names[one], by_names[other], exact), PAIRS_AT_MOST))
+        pairs = list(islice(_pairs(rows, kinds[one], kinds[other], exact, work), PAIRS_AT_MOST))
         if not pairs:
             continue
         wins, loses = min(pairs)
@@ -68,21 +71,33 @@ def _ambiguous(rows: Sequence[DraftRow]) -> Iterator[Finding]:
         both = words({**rows[loses].match, **rows[wins].match})
         mend = f"Move the row up that should win, or add one that names both: {both}."
         yield Finding(Severity.WARNING, "ambiguous", message, mend, loses)
+    if work.left < 0:
+        message = "There are too many kinds of rows to look at each pair: some may be ambiguous without being told."
+        yield Finding(Severity.HINT, "ambiguous_unknown", message, "Name the same dimensions in more of the rows.")
 
 
 def _pairs(
-    rows: Sequence[DraftRow], these: Sequence[int], those: Sequence[int], exact: set[frozenset[tuple[str, str]]]
+    rows: Sequence[DraftRow],
+    these: Sequence[int],
+    those: Sequence[int],
+    exact: set[frozenset[tuple[str, str]]],
+    work: Work,
 ) -> Iterator[tuple[int, int]]:
-    """Rows of two sets of names that meet, of different prices, and no row names the values of both; earlier first."""
-    shared = sorted(rows[these[0]].match.keys() & rows[those[0]].match.keys())
-    by_values: dict[tuple[str, ...], list[int]] = defaultdict(list)
-    for index in those:
-        by_values[tuple(rows[index].match[name] for name in shared)].append(index)
+    """Rows of two kinds that meet, of different prices, and no row names the values of both; earlier first.
+
+    Of the pairs that are looked at and are none, each is in `exact` as another row: there are no more than rows.
+    """
+    names = shared(tuple(rows[these[0]].match), tuple(rows[those[0]].match))
+    by_values: dict[Values, dict[Price, list[int]]] = defaultdict(lambda: defaultdict(list))
+    for index in those if work.take(len(these) + len(those)) else ():
+        by_values[values_of(rows[index].match, names)][rows[index].price].append(index)
     for one in these:
-        for other in by_values.get(tuple(rows[one].match[name] for name in shared), ()):
-            both = frozenset({**rows[one].match, **rows[other].match}.items())
-            if rows[one].price != rows[other].price and both not in exact:
-                yield min(one, other), max(one, other)
+        for price, others in by_values.get(values_of(rows[one].match, names), {}).items():
+            for other in others if price != rows[one].price else ():
+                if not work.take():
+                    return
+                if frozenset({**rows[one].match, **rows[other].match}.items()) not in exact:
+                    yield min(one, other), max(one, other)
 
 
 def _free(rows: Sequence[DraftRow]) -> Iterator[Finding]:
@@ -91,6 +106,14 @@ def _free(rows: Sequence[DraftRow]) -> Iterator[Finding]:
             message = f"Row {index + 1} ({words(row.match)}) costs nothing, whatever is used."
             mend = "Write its price, if it is not free."
             yield Finding(Severity.WARNING, "price_zero", message, mend, index, "price")
+            continue
+        # A tier that is free may be an allowance, and often is.
+        free = [str(place) for place, tier in enumerate(row.price.tiers, 1) if not (tier.unit_price or tier.flat_price)]
+        if free and not any(price_faults(row.price, "")):
+            which = f"Tier {free[0]}" if len(free) == 1 else f"Tiers {', '.join(free[:-1])} and {free[-1]}"
+            costs = "costs" if len(free) == 1 else "cost"
+            message = f"{which} of row {index + 1} ({words(row.match)}) {costs} nothing."
+            yield Finding(Severity.HINT, "tier_zero", message, "Write its price, if it is not free.", index, "price")
 
 
 def _far(rows: Sequence[DraftRow]) -> Iterator[Finding]:

@@ -1,16 +1,15 @@
 """What real usage says of the rows of a charge: gaps, the default row's part, what is unused. Pure."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from billing_site.foundation.money import EXACT, grouped, round_to
+from billing_site.foundation.money import EXACT, grouped, plain, round_to
 from catalog.charges.row_checks import DraftRow, words
+from catalog.charges.row_meeting import matrix_of
 from catalog.checks.row_lint import Finding, Severity
-from catalog.pricing.book import Row, Unmatched, UsageCharge
 from catalog.pricing.combining import Combination, add_up
-from catalog.pricing.matrix import Matrix
-from catalog.pricing.per_unit import PerUnit
+from meters.events.values import as_number
 
 OFFERED = 500
 
@@ -36,15 +35,7 @@ class Hits:
 
 def hits(rows: Sequence[DraftRow], usage: Sequence[Combination], dimensions: tuple[str, ...]) -> Hits:
     """Each combination under the row that would price it, as the matrix has it."""
-    price = PerUnit(Decimal(0))  # which row it is does not depend on what it costs
-    matrix = Matrix(
-        UsageCharge(
-            *(0, 0, "", "", 0, 0, ""),
-            dimensions,
-            tuple(Row(index, index, row.match, price) for index, row in enumerate(rows)),
-            Unmatched.HOLD,
-        )
-    )
+    matrix = matrix_of([row.match for row in rows], dimensions)
     by_row: dict[int, list[Combination]] = {}
     unmatched: list[Combination] = []
     for each in usage:
@@ -72,6 +63,31 @@ def of_usage(rows: Sequence[DraftRow], found: Hits, month: str, *, held: bool) -
                 message = f"Row {index + 1} ({words(row.match)}) priced nothing in {month}."
                 mend = "Look whether its values are written as events have them."
                 yield Finding(Severity.HINT, "row_unused", message, mend, index)
+
+
+def of_values(rows: Sequence[DraftRow], seen: Mapping[str, Collection[str]]) -> Iterator[Finding]:
+    """Values that no usage has had, where it has had one that differs in case, blanks or the form of a number alone.
+
+    `seen`: all values of the latest usage, by dimension.
+    """
+    for name, values in seen.items():
+        exact = set(values)
+        alike = {_folded(value): value for value in reversed(list(values))}
+        for index, row in enumerate(rows):
+            value = row.match.get(name)
+            meant = None if value is None or value in exact else alike.get(_folded(value))
+            if meant is not None:
+                message = (
+                    f"Row {index + 1} names {name} “{value}”, which no recent usage has had: did you mean “{meant}”?"
+                )
+                mend = "Values match to the letter."
+                yield Finding(Severity.WARNING, "value_unlike", message, mend, index, names=(name,))
+
+
+def _folded(value: str) -> str:
+    bare = "".join(value.split()).casefold()
+    number = as_number(bare)
+    return bare if number is None else plain(number)
 
 
 def wanted(found: Hits) -> list[Wanted]:

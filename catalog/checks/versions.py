@@ -9,7 +9,8 @@ from billing_site.foundation.money import is_currency
 from catalog.charges.cell_prices import price_of
 from catalog.charges.checks import charge_code_faults, charge_faults, fee_faults, term_faults
 from catalog.charges.priceable import priceable
-from catalog.charges.row_checks import DraftRow, counted_twice, leaves_gap, overlap
+from catalog.charges.row_checks import DraftRow, counted_twice, leaves_gap
+from catalog.charges.row_meeting import Work, meeting
 from catalog.checks import linting
 from catalog.checks.margin_floor import floor_faults, unchecked
 from catalog.features import checks as feature_checks
@@ -62,10 +63,7 @@ def _totals_beside_parts(charge: Charge) -> Iterator[str]:
         return
     name = charge.meter.label_dimension
     sources = {each.label: frozenset({each.property, *each.plus}) for each in charge.meter.values.all()}
-    by_list: dict[int | None, list[DraftRow]] = {}
-    for cell in charge.cells.all():
-        by_list.setdefault(cell.price_list_id, []).append(DraftRow(cell.match, price_of(cell)))
-    told = {total: parts for rows in by_list.values() for total, parts in counted_twice(name, sources, rows)}
+    told = {total: parts for rows in _by_list(charge).values() for total, parts in counted_twice(name, sources, rows)}
     for total, parts in told.items():
         listed = " and ".join(f"“{each}”" for each in parts)
         yield (
@@ -75,10 +73,22 @@ def _totals_beside_parts(charge: Charge) -> Iterator[str]:
 
 
 def _price_alike(one: Charge, other: Charge) -> bool:
-    """Whether there can be usage that both charges price. It may be meant: a price, and a surcharge on the same."""
-    return one.meter_id == other.meter_id is not None and any(
-        overlap(mine.match, theirs.match) for mine in one.cells.all() for theirs in other.cells.all()
+    """Whether a customer can have usage that both charges price. It may be meant: a price, and a surcharge on it."""
+    if one.meter_id is None or one.meter_id != other.meter_id:
+        return False
+    mine, theirs = _by_list(one), _by_list(other)
+    return any(
+        next(meeting([row.match for row in rows], [row.match for row in theirs.get(price_list, ())], Work()), None)
+        for price_list, rows in mine.items()
     )
+
+
+def _by_list(charge: Charge) -> dict[int | None, list[DraftRow]]:
+    """The rows of each price list; None: of the version's own currency."""
+    by_list: dict[int | None, list[DraftRow]] = {}
+    for cell in charge.cells.all():
+        by_list.setdefault(cell.price_list_id, []).append(DraftRow(cell.match, price_of(cell)))
+    return by_list
 
 
 def _charged_twice(one: Charge, other: Charge) -> str:

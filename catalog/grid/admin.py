@@ -7,13 +7,15 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from django.core.exceptions import PermissionDenied
-from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
-from django.urls import URLPattern, path
+from django.core.exceptions import NON_FIELD_ERRORS, PermissionDenied
+from django.db import transaction
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse, QueryDict
+from django.urls import URLPattern, path, reverse
 from django.views.decorators.http import require_GET, require_POST
 
 from billing_site.foundation.api_errors import refusal_status
 from billing_site.foundation.errors import Fault, Refused
+from billing_site.foundation.shaped_bodies import once_each
 from billing_site.foundation.spreadsheets import csv_answer
 from catalog.charges.priceable import priceable
 from catalog.charges.seen_values import seen_values
@@ -29,8 +31,6 @@ from catalog.pricing.words import in_words
 from catalog.versions.matrices import read_matrix, set_matrix
 
 Answer = Callable[[Any, HttpRequest, Charge, Mapping[str, Any]], HttpResponse]
-COMMAS = (None, "decimal", "thousands")
-SCALES = (0, 3, 6)
 
 
 class GridPages:
@@ -43,6 +43,7 @@ class GridPages:
             "rows": require_GET(self._page(_rows)),
             "save": require_POST(self._page(_save)),
             "read": require_POST(self._page(_read)),
+            "prices": require_POST(self._page(_prices)),
             "check": require_POST(self._page(_check)),
             "preview": require_POST(self._page(_preview)),
             "file": require_POST(self._page(_file)),
@@ -78,50 +79,86 @@ def _rows(admin: Any, request: HttpRequest, charge: Charge, given: Mapping[str, 
 
 
 def _save(admin: Any, request: HttpRequest, charge: Charge, given: Mapping[str, Any]) -> HttpResponse:
-    """{"lists": [{"currency", "stamp", "rows"}]}: all of it is saved, or nothing."""
+    """{"lists": [{"currency", "stamp", "rows"}], "form": the page's fields as its form sends them}: all of it is saved,
+    or nothing. `goto`: where saving the form leads.
+    """
     if not request.user.has_perm("catalog.change_charge"):  # type: ignore[union-attr]
         raise PermissionDenied
-    lists = messages.lists_from_json(given.get("lists"), charge.version.currency)
+    asked = messages.SAVE.read(given)
+    lists = messages.lists_from_json(asked["lists"], charge.version.currency)
+    form = _form(admin, request, charge, asked["form"]) if asked["form"] else None
     try:
-        saved = set_matrix(charge, lists)
+        with transaction.atomic():
+            if form is not None:
+                _save_form(admin, request, form)
+            saved = set_matrix(charge, lists)
+            count = sum(len(each.rows) for each in lists)
+            admin.log_change(request, charge, f"Saved {count:,} rows of prices.")
     except Refused as refused:
         return _refused(charge, refused, {each.currency: each.rows for each in lists})
-    count = sum(len(each.rows) for each in lists)
-    admin.log_change(request, charge, f"Saved {count:,} rows of prices.")
-    return JsonResponse({"stamps": {each.currency: each.stamp for each in saved}})
+    said = {"stamps": {each.currency: each.stamp for each in saved}}
+    return JsonResponse(said if form is None else {**said, "goto": _saved(admin, request, form)})
+
+
+def _form(admin: Any, request: HttpRequest, charge: Charge, fields: str) -> Any:
+    """The page's form with what stands in its fields; `request` looks from now on as if the page itself had sent it."""
+    request.POST = QueryDict(fields)  # type: ignore[assignment]
+    request.path = reverse("admin:catalog_charge_change", args=[charge.pk])
+    charge = admin.get_object(request, str(charge.pk))
+    return admin.get_form(request, charge, change=True)(request.POST, instance=charge)
+
+
+def _save_form(admin: Any, request: HttpRequest, form: Any) -> None:
+    """As the page's own button does. Raises Refused; a fault's field is “form.code” or the like, or “form”."""
+    if not form.is_valid():
+        places = {name: "form" if name == NON_FIELD_ERRORS else f"form.{name}" for name in form.errors}
+        wrong = ((places[name], each) for name, errors in form.errors.as_data().items() for each in errors)
+        raise Refused(*(Fault(str(each.code), " ".join(each.messages), place) for place, each in wrong))
+    admin.save_related(request, form, [], change=True)
+    admin.log_change(request, form.instance, admin.construct_change_message(request, form, []))
+
+
+def _saved(admin: Any, request: HttpRequest, form: Any) -> str:
+    """Where the page's own button leads; what it says is said there."""
+    answer = admin.response_change(request, form.instance)
+    return str(answer.get("Location", request.path))
 
 
 def _read(admin: Any, request: HttpRequest, charge: Charge, given: Mapping[str, Any]) -> HttpResponse:
     """{"text", "start", "models", "comma", "scale"}: what was pasted, or a file, as rows."""
     assert charge.meter is not None
-    models = given.get("models", [])
-    known = isinstance(models, list) and all(each in set(Model) for each in models)
-    start, comma, scale = given.get("start", 0), given.get("comma"), given.get("scale", 0)
     names = priceable(charge.meter).dimensions
-    if not (known and comma in COMMAS and scale in SCALES and start in range(len(names) + 2)):
-        raise Refused(Fault("request_invalid", "What was pasted cannot be read like this.", ""))
-    how = Reading(names, start, [Model(each) for each in models], comma, scale)
-    return JsonResponse(messages.sheet_to_json(read(str(given.get("text", "")), how)))
+    asked = messages.pasted(len(names) + 2).read(given)
+    models = [Model(each) for each in asked["models"]]
+    how = Reading(names, asked["start"], models, asked["comma"], asked["scale"])
+    return JsonResponse(messages.sheet_to_json(read(asked["text"], how)))
+
+
+def _prices(admin: Any, request: HttpRequest, charge: Charge, given: Mapping[str, Any]) -> HttpResponse:
+    """{"texts": [{"model", "text", "scale", "comma"}]}: what was typed into cells, as prices."""
+    return JsonResponse({"prices": messages.prices_to_json(messages.PRICES.read(given)["texts"])})
 
 
 def _check(admin: Any, request: HttpRequest, charge: Charge, given: Mapping[str, Any]) -> HttpResponse:
     """{"rows", "currency"} as they are in the grid, saved or not: what to look at, and what rows could be added for."""
-    rows, unreadable = messages.readable(given.get("rows"))
-    linted = lint(charge, _currency(charge, given), rows)
+    asked = messages.CHECK.read(given)
+    rows, unreadable = messages.readable(asked["rows"])
+    linted = lint(charge, _currency(charge, asked), rows)
     return JsonResponse(messages.linted_to_json(linted, unreadable))
 
 
 def _preview(admin: Any, request: HttpRequest, charge: Charge, given: Mapping[str, Any]) -> HttpResponse:
     """{"match", "price", "currency", "quantities", "events"}: what they cost, by the code that bills."""
     assert charge.meter is not None
-    price = messages.price_from_json(given, "price")
+    asked = messages.PREVIEW.read(given)
+    price = messages.price_from_json(asked, "price")
     if faults := list(price_faults(price, "price")):
         raise Refused(*faults)
-    wanted = given.get("quantities") or []
-    of = previewing.asked(wanted) if isinstance(wanted, list) and wanted else previewing.quantities(price)
-    count = previewing.events(given.get("events", 1))
-    currency, unit, known = _currency(charge, given), charge.meter.unit, priceable(charge.meter)
-    margins = row_margins(charge, [messages.row_from_json(given, price)]) if price.model == Model.COST_PLUS else []
+    of = previewing.asked(asked["quantities"]) if asked["quantities"] else previewing.quantities(price)
+    count = previewing.events(asked["events"])
+    currency, unit, known = _currency(charge, asked), charge.meter.unit, priceable(charge.meter)
+    row = messages.row_from_json(asked, price)
+    margins = row_margins(charge, [row]) if price.model == Model.COST_PLUS else []
     cost = margins[0].cost if margins else None
     in_credits = charge.version.plan.consumption == Plan.Consumption.CREDITS
     how = previewing.How("" if in_credits else currency, unit, bool(known.dimensions), cost)
@@ -134,15 +171,15 @@ def _preview(admin: Any, request: HttpRequest, charge: Charge, given: Mapping[st
 
 
 def _file(admin: Any, request: HttpRequest, charge: Charge, given: Mapping[str, Any]) -> HttpResponse:
-    """{"rows", "currency"} as they are in the grid, as CSV."""
+    """{"rows"} as they are in the grid, as CSV that spreadsheets take for what it is."""
     assert charge.meter is not None
-    rows = messages.rows_from_json(given.get("rows"))
-    return csv_answer(write(priceable(charge.meter).dimensions, rows), f"{charge.code}.csv")
+    rows = messages.rows_from_json(messages.FILE.read(given)["rows"])
+    return csv_answer(write(priceable(charge.meter).dimensions, rows), f"{charge.code}.csv", mark=True)
 
 
 def _currency(charge: Charge, given: Mapping[str, Any]) -> str:
     """One that the version has prices in. Raises Refused."""
-    currency = str(given.get("currency", ""))
+    currency: str = given["currency"]
     if currency not in charge.version.currencies():
         raise Refused(Fault("currency_unknown", "The version has no prices in this currency.", "currency"))
     return currency
@@ -161,7 +198,7 @@ def _body(request: HttpRequest) -> Mapping[str, Any]:
     if request.method == "GET":
         return {}
     try:
-        given = json.loads(request.body)
+        given = json.loads(request.body, object_pairs_hook=once_each)
     except (ValueError, RecursionError):
         given = None
     if not isinstance(given, Mapping):

@@ -11,12 +11,12 @@ from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 from billing_site.foundation.errors import Fault
 from catalog.charges.cell_prices import price_of
 from catalog.charges.priceable import Priceable, priceable
-from catalog.charges.row_checks import DraftRow, row_faults
+from catalog.charges.row_checks import VALUE_AT_MOST, DraftRow, row_faults
 from catalog.charges.seen_values import seen_values
 from catalog.forms import show_faults
 from catalog.models import Cell, Charge
 from catalog.pricing.compact import EXAMPLES, to_text
-from catalog.pricing.compact_reading import from_text
+from catalog.pricing.compact_reading import TEXT_AT_MOST, from_text
 from catalog.pricing.documents import Unreadable
 from catalog.pricing.price import Model, Price
 from catalog.versions.charging import ANY
@@ -56,7 +56,7 @@ class RowForm(forms.ModelForm):
         widget=UnfoldAdminSelectWidget,
     )
     price = forms.CharField(
-        label="Price", max_length=4_000, widget=UnfoldAdminTextInputWidget, help_text=PRICE_TEXT_HELP
+        label="Price", max_length=TEXT_AT_MOST, widget=UnfoldAdminTextInputWidget, help_text=PRICE_TEXT_HELP
     )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -109,7 +109,7 @@ def _dimension_field(known: Priceable, name: str, values: list[str], charge: Cha
         required=False,
         initial=ANY,
         label=f"“{name}”",
-        max_length=255,
+        max_length=VALUE_AT_MOST,
         widget=widget,
         help_text="A value exactly as events have it, or * for any. A missing value fits only *.",
     )

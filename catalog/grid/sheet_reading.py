@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 
 from billing_site.foundation.errors import Fault
+from billing_site.foundation.shape_kinds import storable
 from catalog.grid.sheet_commas import commas_in, with_points
 from catalog.grid.sheets import ANY, MODEL, PRICE, unguarded
 from catalog.pricing.compact_reading import from_text
@@ -46,7 +47,8 @@ class ReadSheet:
     """`commas`: prices that have a comma, when nobody has said what it means; then, or with `faults`, nothing is read.
 
     `marks` are faults of single prices, whose text is kept. Fields are “rows.2.price” or the like, counted from the
-    first line below the head, which `head` says is there. `columns`: what the cells of a line are.
+    first line below the head, which `head` says is there. `columns`: what the cells of a line are. `scale`: prices were
+    taken for 10^scale units. `trimmed`: how many values had blanks around them, which are gone.
     """
 
     rows: tuple[ReadRow, ...] = ()
@@ -55,6 +57,8 @@ class ReadSheet:
     commas: tuple[str, ...] = ()
     faults: tuple[Fault, ...] = ()
     marks: tuple[Fault, ...] = ()
+    scale: int = 0
+    trimmed: int = 0
 
 
 @dataclass(frozen=True)
@@ -82,14 +86,20 @@ def read(text: str, how: Reading) -> ReadSheet:
     except csv.Error as error:
         return ReadSheet(faults=(Fault("sheet_unreadable", f"The text is no table: {error}.", "rows"),))
     head = bool(lines) and _is_head(lines[0], how)
-    columns, scale, faults = _columns(lines[0], how) if head else (how.columns[how.start :], how.scale, [])
+    columns, scale, faults = _columns(lines[0], how) if head else (_beneath(lines, how), how.scale, [])
     body = [line for line in lines[1:] if any(line)] if head else lines
-    faults += _too_wide(body, len(columns))
+    faults += [*_too_wide(body, len(columns)), *_garbled(lines)]
     if faults:
         return ReadSheet(head=head, columns=columns, faults=tuple(faults))
     prices = (cell for line in body for name, cell in zip(columns, line, strict=False) if name == PRICE)
     if how.comma is None and (commas := commas_in(prices)):
         return ReadSheet(head=head, columns=columns, commas=commas)
+    blanks = sum(
+        cell != cell.strip()
+        for line in body
+        for name, cell in zip(columns, line, strict=False)
+        if name not in (MODEL, PRICE, "")
+    )
     rows: list[ReadRow] = []
     marks: list[Fault] = []
     for index, line in enumerate(body):
@@ -101,7 +111,7 @@ def read(text: str, how: Reading) -> ReadSheet:
             continue
         rows.append(row)
         marks += wrong
-    return ReadSheet(() if faults else tuple(rows), head, columns, (), tuple(faults), tuple(marks))
+    return ReadSheet(() if faults else tuple(rows), head, columns, (), tuple(faults), tuple(marks), scale, blanks)
 
 
 def cells_of(text: str, how: Reading) -> list[list[str]]:
@@ -166,6 +176,12 @@ def _columns(line: Sequence[str], how: Reading) -> tuple[tuple[str, ...], int, l
     return tuple(found), scale, faults
 
 
+def _beneath(lines: Sequence[Sequence[str]], how: Reading) -> tuple[str, ...]:
+    """The columns that cells without a head are put over: those beside them stay as they are."""
+    width = max(map(len, lines), default=len(how.columns))
+    return how.columns[how.start : how.start + width]
+
+
 def _too_wide(lines: Sequence[Sequence[str]], columns: int) -> list[Fault]:
     for index, line in enumerate(lines):
         if any(line[columns:]):
@@ -177,12 +193,25 @@ def _too_wide(lines: Sequence[Sequence[str]], columns: int) -> list[Fault]:
     return []
 
 
+def _garbled(lines: Sequence[Sequence[str]]) -> list[Fault]:
+    """The first cell with a character that was lost when bytes were taken for UTF-8, or that cannot be stored."""
+    for index, line in enumerate(lines):
+        for place, cell in enumerate(line):
+            if "\ufffd" in cell or not storable(cell):
+                message = (
+                    f"Line {index + 1}, cell {place + 1}, “{cell[:60]}”, has characters that could not be read:"
+                    " save the file as “CSV UTF-8” and read it again."
+                )
+                return [Fault("sheet_garbled", message, "rows")]
+    return []
+
+
 def _row(
     line: Sequence[str], columns: Sequence[str], comma: str | None, beneath: Model, scale: int, place: str
 ) -> tuple[ReadRow, list[Fault]]:
     # A spreadsheet leaves empty cells at the end of a line away.
     given = dict(zip(columns, [*line, *[""] * (len(columns) - len(line))], strict=False))
-    values = {name: cell or ANY for name, cell in given.items() if name not in (MODEL, PRICE, "")}
+    values = {name: cell.strip() or ANY for name, cell in given.items() if name not in (MODEL, PRICE, "")}
     model = _model(given[MODEL], place) if given.get(MODEL, "").strip() else None
     text = given.get(PRICE, "").strip()
     if not text:

@@ -46,8 +46,14 @@ class Publish(VersionView):
         parameters=etags.ASKED,
     )
     def post(self, request: Request, code: str, number: int) -> Response:
-        published = publishing.publish(self.held(request, code, number))
-        review = publishing.review(published)
+        # Looked at before anything is locked: it takes a while, and others would wait for it.
+        draft = self.version(code, number)
+        review, tag = publishing.review(draft), exporting.tag_of(draft)
+        held = self.held(request, code, number)
+        changed = exporting.tag_of(exporting.WHOLE.get(pk=held.pk)) != tag
+        published = publishing.publish(held)
+        if changed:
+            review = publishing.review(published)
         said = {"version": published, "warnings": review.warnings, "changes": review.changes}
         return Response(PublishedSerializer(said).data)
 

@@ -13,6 +13,7 @@ from catalog.pricing.compact import EXAMPLES, NOTHING_AT_ZERO
 from catalog.pricing.price import TIERED, Model, Price
 from catalog.pricing.tiers import Tier
 
+TEXT_AT_MOST = 4_000
 _PER = re.compile(r"\s+per\s+|\s*/\s*", re.IGNORECASE)
 _FREE_EVENTS = re.compile(r"^(\S+)\s+events?\s+free$", re.IGNORECASE)
 _FREE = re.compile(r"^(\S+)\s+free$", re.IGNORECASE)
@@ -44,6 +45,8 @@ class _Written(NamedTuple):
 def from_text(model: Model, text: str, field: str, scale: int = 0) -> Price:
     """The price that a text says. Raises Unreadable; whether its figures make sense is for `price.price_faults`."""
     written = _Written(text.strip(), model, field, scale)
+    if len(written.text) > TEXT_AT_MOST:
+        raise written.unreadable(text, f"and what follows is longer than {TEXT_AT_MOST:,} characters")
     if not written.text:
         raise Unreadable([Fault("price_missing", f"The price is missing. For example: {EXAMPLES[model]}", field)])
     return _READERS[model](written)

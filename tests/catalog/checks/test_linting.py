@@ -9,6 +9,7 @@ from django.test.utils import CaptureQueriesContext
 
 from billing_site.foundation import clock
 from catalog.charges.row_checks import DraftRow
+from catalog.charges.seen_values import OFFERED
 from catalog.checks.linting import SHOWN_OF_A_KIND, lint
 from catalog.models import Charge
 from catalog.pricing.price import Price, per_unit
@@ -48,6 +49,32 @@ def test_faults_usage_and_rows_are_looked_at_together(charge: Charge) -> None:
     assert [(each.usage.dimensions, each.share) for each in found.wanted] == [
         ({"model": "model-c", "token_type": "input"}, "73 %")
     ]
+
+
+def test_a_value_that_is_nearly_one_of_usage_is_told(charge: Charge) -> None:
+    send(
+        event("s1", properties={"model": "true", "input_tokens": 1}),
+        event("s2", properties={"model": 1, "input_tokens": 1}),
+    )
+    given = rows(
+        *({"model": model} for model in ("TRUE", "true", "Model-A", "1.0", "model-x")), {"token_type": "INPUT"}
+    )
+    told = [each for each in lint(charge, "USD", given).findings if each.code == "value_unlike"]
+    assert [(each.severity, each.row, each.names) for each in told] == [
+        ("warning", 0, ("model",)),
+        ("warning", 2, ("model",)),
+        ("warning", 3, ("model",)),
+    ]
+    assert told[0].message == "Row 1 names model “TRUE”, which no recent usage has had: did you mean “true”?"
+    assert told[2].message.endswith("did you mean “1”?")
+
+
+def test_values_are_looked_for_among_all_that_were_seen(charge: Charge) -> None:
+    """More than are offered to whoever types."""
+    send(*(event(f"s{n}", properties={"model": f"m{n:03d}", "input_tokens": 1}) for n in range(OFFERED + 50)))
+    send(event("upper", properties={"model": "M249", "input_tokens": 1}))
+    given = rows({"model": "m249"}, {"model": "M248"})
+    assert [each.row for each in lint(charge, "USD", given).findings if each.code == "value_unlike"] == [1]
 
 
 def test_what_the_charge_does_with_gaps_is_said(charge: Charge) -> None:

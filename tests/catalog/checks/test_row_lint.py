@@ -2,12 +2,15 @@
 
 from collections.abc import Mapping
 from decimal import Decimal
-from time import perf_counter
+
+import pytest
 
 from catalog.charges.row_checks import DraftRow
+from catalog.charges.row_meeting import Work
 from catalog.checks.row_lint import PAIRS_AT_MOST, Finding, Severity, of_rows
 from catalog.pricing.price import Model, Price, per_unit
 from catalog.pricing.tiers import Tier
+from tests.catalog.counting import lines
 
 D = Decimal
 
@@ -50,10 +53,41 @@ def test_many_pairs_are_told_once() -> None:
     [told] = found(*rows)
     assert told.message.endswith("So it is with 199 more pairs of such rows.")
     rows = [*(row("1", model=f"m{n}") for n in range(2_000)), *(row("2", region=f"r{n}") for n in range(2_000))]
-    begun = perf_counter()
     [told] = found(*rows)
     assert f"{PAIRS_AT_MOST - 1:,} more" in told.message
-    assert perf_counter() - begun < 5
+    assert lines(lambda: found(*rows)) < 100 * len(rows)
+
+
+def test_rows_that_cost_the_same_are_no_pairs_and_cost_no_work() -> None:
+    rows = [*(row("1", model=f"m{n}") for n in range(2_500)), *(row("1.0", region=f"r{n}") for n in range(2_500))]
+    assert found(*rows) == []
+    [told] = found(*rows, row("2", region="last"))
+    assert told.message.endswith("So it is with 2,499 more pairs of such rows.")
+
+
+def test_what_could_not_be_looked_at_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("catalog.checks.versions.row_lint.Work", lambda: Work(5))
+    few = [row("1", model="a"), row("2", region="eu")]
+    assert [each.code for each in found(*few)] == ["ambiguous"]
+    assert [each.code for each in found(*few, row("3", type="in"))] == ["ambiguous", "ambiguous_unknown"]
+    assert [each.code for each in found(*few, row("3", region="us"), row("1", model="b"))] == [
+        "ambiguous",
+        "ambiguous_unknown",
+    ]
+
+
+def test_a_free_tier_is_hinted_at_and_a_free_price_warned_of() -> None:
+    free, fee, paid = Tier(D(10)), Tier(D(20), D(0), D(1)), Tier(None, D(1))
+    rows = [
+        row(Price(Model.GRADUATED, tiers=(free, fee, paid)), model="a"),
+        row(Price(Model.VOLUME, tiers=(fee, paid)), model="b"),
+        row(Price(Model.STAIRSTEP, tiers=(free, Tier(D(20)), Tier(None, D(0), D(9)))), model="c"),
+        row(Price(Model.GRADUATED, tiers=(paid, free)), model="not in order"),
+    ]
+    assert [(each.severity, each.code, each.row, each.message) for each in found(*rows)] == [
+        ("hint", "tier_zero", 0, "Tier 1 of row 1 (model = a) costs nothing."),
+        ("hint", "tier_zero", 2, "Tiers 1 and 2 of row 3 (model = c) cost nothing."),
+    ]
 
 
 def test_what_costs_nothing_whatever_is_used() -> None:

@@ -5,7 +5,7 @@ from decimal import Decimal
 import pytest
 
 from catalog.charges.row_checks import DraftRow
-from catalog.checks.usage_lint import hits, of_usage, percent_of, wanted
+from catalog.checks.usage_lint import hits, of_usage, of_values, percent_of, wanted
 from catalog.pricing.combining import Combination
 from catalog.pricing.price import per_unit
 
@@ -46,6 +46,21 @@ def test_how_much_hits_the_default_row() -> None:
         ("row_unused", "Row 3 (model = b, type = out) priced nothing in March 2026."),
     ]
     assert told(rows({})) == []  # one price for every use is meant
+
+
+def test_a_value_that_differs_from_one_of_usage_in_how_it_is_written_alone() -> None:
+    given = [rows_of(value) for value in ("TRUE ", "1.0", "+1", "b", "B", "n e w", "10")]
+    told = list(of_values(given, {"model": ["true", "1", "b", "B", "new"], "region": ["eu"]}))
+    assert [(each.code, each.row, each.names) for each in told] == [
+        ("value_unlike", 0, ("model",)),
+        ("value_unlike", 1, ("model",)),
+        ("value_unlike", 5, ("model",)),
+    ]
+    assert told[0].message == "Row 1 names model “TRUE ”, which no recent usage has had: did you mean “true”?"
+
+
+def rows_of(value: str) -> DraftRow:
+    return DraftRow({"model": value}, per_unit(Decimal(1)))
 
 
 def test_without_usage_nothing_is_said() -> None:

@@ -4,13 +4,17 @@ import json
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
+from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import User
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from billing_site.foundation import clock
 from catalog.models import Cell, Charge
@@ -23,7 +27,7 @@ from tests.meters.making import event, send
 
 pytestmark = pytest.mark.django_db
 
-PAGES = ("rows", "save", "read", "check", "preview", "file")
+PAGES = ("rows", "save", "read", "prices", "check", "preview", "file")
 
 
 @pytest.fixture
@@ -178,6 +182,8 @@ def test_what_was_pasted_is_read(alice: Client, charge: Charge) -> None:
     assert answer.json() == {
         "head": False,
         "columns": ["price per unit"],
+        "scale": 6,
+        "trimmed": 0,
         "commas": [],
         "errors": [],
         "marks": [],
@@ -199,8 +205,208 @@ def test_what_was_pasted_is_read(alice: Client, charge: Charge) -> None:
     assert ask(alice, charge, "read", text="0,5", start=3).json()["commas"] == ["0,5"]
     marked = ask(alice, charge, "read", text="n/a", start=3).json()
     assert (marked["rows"][0]["text"], marked["marks"][0]["row"]) == ("n/a", 0)
-    for wrong in ({"start": 9}, {"start": "x"}, {"models": ["x"]}, {"models": 1}, {"comma": "x"}, {"scale": 1}):
-        assert ask(alice, charge, "read", text="1", **wrong).status_code == 422
+    assert marked["rows"][0]["wrong"] == "“n/a” is no price. For example: 0.00001"
+    trimmed = ask(alice, charge, "read", text="TRUE \n", start=0).json()
+    assert (trimmed["rows"][0]["values"], trimmed["trimmed"]) == ({"model": "TRUE"}, 1)
+    [garbled] = ask(alice, charge, "read", text="M\ufffdnchen").json()["errors"]
+    assert garbled["code"] == "sheet_garbled"
+
+
+def test_what_was_typed_is_read(alice: Client, charge: Charge) -> None:
+    texts = [
+        {"model": "package", "text": "7 per 1000"},
+        {"model": "volume", "text": ": 20", "scale": 6},
+        {"model": "per_unit", "text": "1.000,5", "comma": "decimal"},
+        {"model": "per_unit", "text": "0,5"},
+        {"model": "per_unit", "text": "1" * 4_001},
+    ]
+    package, volume, decimal, comma, long = ask(alice, charge, "prices", texts=texts).json()["prices"]
+    assert package == {"price": {"model": "package", "unit_price": "7", "size": "1000"}}
+    assert volume["price"]["tiers"] == [{"unit_price": "0.00002", "flat_price": "0"}]
+    assert decimal == {"price": {"model": "per_unit", "unit_price": "1000.5"}}
+    assert comma["wrong"].startswith("“0,5” has a comma: write a point for decimals")
+    assert "longer than 4,000 characters" in long["wrong"]
+
+
+def test_a_text_is_saved_for_as_many_units_as_it_was_typed_for(alice: Client, charge: Charge) -> None:
+    stamp = lists(alice, charge)["USD"]["stamp"]
+    rows = [{"match": {}, "model": "per_unit", "text": "20", "scale": 6}]
+    assert ask(alice, charge, "save", lists=[{"currency": "USD", "stamp": stamp, "rows": rows}]).status_code == 200
+    assert lists(alice, charge)["USD"]["rows"][0]["price"]["unit_price"] == "0.00002"
+
+
+@pytest.mark.parametrize(
+    ("model", "tier", "field", "what"),
+    [
+        ("graduated", {"flat_price": "5"}, "unit_price", "price"),
+        ("volume", {"unit_price": None}, "unit_price", "price"),
+        ("stairstep", {"unit_price": "1"}, "flat_price", "amount"),
+    ],
+)
+def test_a_tier_without_a_price_is_not_free(
+    alice: Client, charge: Charge, model: str, tier: dict[str, Any], field: str, what: str
+) -> None:
+    before = lists(alice, charge)
+    price = {"model": model, "tiers": [{"up_to": "10", **tier}, {"unit_price": "0", "flat_price": "0"}]}
+    sent = [{"currency": "USD", "stamp": before["USD"]["stamp"], "rows": [{"match": {}, "price": price}]}]
+    answer = ask(alice, charge, "save", lists=sent)
+    assert answer.status_code == 422
+    [error] = answer.json()["errors"]
+    assert (error["row"], error["column"]) == (0, f"tiers.0.{field}")
+    assert error["message"] == f"The {what} of tier 1 is missing: write 0 if it is free."
+    [error] = ask(alice, charge, "preview", price=price, currency="USD").json()["errors"]
+    assert error["field"] == f"price.tiers.0.{field}"
+    assert lists(alice, charge) == before
+
+
+# What somebody sends who is no grid
+
+
+WRONG: list[tuple[str, dict[str, Any]]] = [
+    *(
+        ("read", {"text": "1", **wrong})
+        for wrong in (
+            {"start": 9},
+            {"start": -1},
+            {"start": "x"},
+            {"start": 1.0},
+            {"start": True},
+            {"models": ["x"]},
+            {"models": [{}]},
+            {"models": 1},
+            {"comma": "x"},
+            {"comma": []},
+            {"scale": 1},
+            {"scale": 3.0},
+            {"scale": False},
+            {"text": None},
+            {"text": ["1"]},
+            {"more": 1},
+        )
+    ),
+    *(
+        ("prices", {"texts": texts})
+        for texts in (None, [1], [{}], [{"model": {}, "text": "1"}], [{"model": "flat", "text": "\ud800"}], [[]])
+    ),
+    *(
+        (page, {"currency": "USD", "rows": [row], **more})
+        for page, more in (("check", {}), ("file", {"currency": None}))
+        for row in (
+            {"match": {"model": "\ud800"}, "price": {"unit_price": "1"}},
+            {"match": {"\ud800": "a"}, "price": {"unit_price": "1"}},
+            {"match": [], "price": {"unit_price": "1"}},
+            {"price": {"unit_price": "1"}},
+            {"match": {}, "price": {"unit_price": "1"}, "id": 1},
+        )
+    ),
+    ("preview", {"currency": "USD", "price": {"unit_price": "1"}, "match": {"model": "\ud800"}}),
+    ("preview", {"currency": "USD", "price": {"unit_price": "1"}, "quantities": {}}),
+    ("preview", {"currency": ["USD"], "price": {"unit_price": "1"}}),
+    ("save", {"lists": [], "form": 1}),
+]
+
+
+@pytest.mark.parametrize(("page", "body"), WRONG, ids=[f"{page}-{index}" for index, (page, _) in enumerate(WRONG)])
+def test_what_the_grid_never_sends_is_refused(alice: Client, charge: Charge, page: str, body: dict[str, Any]) -> None:
+    answer = ask(alice, charge, page, **body)
+    assert (answer.status_code, bool(answer.json()["errors"])) == (422, True), answer.content
+
+
+def test_a_value_is_as_long_as_in_the_plain_table(alice: Client, charge: Charge) -> None:
+    stamp = lists(alice, charge)["USD"]["stamp"]
+
+    def answer(length: int) -> Any:
+        sent = [{"currency": "USD", "stamp": stamp, "rows": [row("1", model="x" * length)]}]
+        return ask(alice, charge, "save", lists=sent)
+
+    [error] = answer(256).json()["errors"]
+    assert (error["code"], error["names"]) == ("value_too_long", ["model"])
+    assert error["message"] == "The value of “model” has 256 characters: 255 are possible."
+    assert answer(255).status_code == 200
+
+
+def test_a_currency_stands_in_a_body_once(alice: Client, charge: Charge) -> None:
+    before = lists(alice, charge)
+    sent = [{"currency": "EUR", "stamp": before["EUR"]["stamp"], "rows": [row(each)]} for each in "12"]
+    answer = ask(alice, charge, "save", lists=sent)
+    assert [each["code"] for each in answer.json()["errors"]] == ["list_twice"]
+    assert lists(alice, charge) == before
+
+
+NAMES = st.sampled_from(
+    [
+        *("lists", "rows", "match", "price", "currency", "stamp", "form", "text", "start", "models", "comma", "scale"),
+        *(
+            "texts",
+            "model",
+            "quantities",
+            "events",
+            "tiers",
+            "unit_price",
+            "up_to",
+            "free_events",
+            "token_type",
+            "percent",
+        ),
+    ]
+)
+TEXTS = st.one_of(
+    st.sampled_from(
+        ["USD", "EUR", "per_unit", "graduated", "cost_plus", "decimal", "*", "1", "\0", "\ud800", "1: 2; : 3"]
+    ),
+    st.text(st.characters(), max_size=5),
+)
+NONSENSE = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.sampled_from([0, 3, 6, 10**400]), TEXTS),
+    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.one_of(NAMES, TEXTS), inner, max_size=4)),
+    max_leaves=12,
+)
+PRICE = st.one_of(
+    NONSENSE,
+    st.fixed_dictionaries(
+        {}, optional={"model": st.sampled_from(["graduated", "cost_plus", "flat"]), "tiers": NONSENSE, "percent": TEXTS}
+    ),
+)
+ROWS = st.lists(
+    st.fixed_dictionaries(
+        {"match": st.one_of(NONSENSE, st.dictionaries(st.sampled_from(["model", "token_type"]), TEXTS))},
+        optional={"price": PRICE, "model": NONSENSE, "text": NONSENSE, "scale": NONSENSE, "comma": NONSENSE},
+    ),
+    max_size=3,
+)
+BODIES: dict[str, Any] = {
+    "lists": st.lists(st.fixed_dictionaries({"currency": TEXTS, "stamp": TEXTS, "rows": ROWS}), max_size=2),
+    "form": TEXTS,
+    "rows": ROWS,
+    "texts": ROWS,
+    "currency": st.sampled_from(["USD", "EUR", 1]),
+    "price": PRICE,
+    "quantities": NONSENSE,
+    "events": NONSENSE,
+    "match": NONSENSE,
+    "text": TEXTS,
+    "start": NONSENSE,
+    "models": NONSENSE,
+    "comma": NONSENSE,
+    "scale": NONSENSE,
+}
+ASKED = {
+    "save": ("lists", "form"),
+    "read": ("text", "start", "models", "comma", "scale"),
+    "prices": ("texts",),
+    "check": ("rows", "currency"),
+    "preview": ("price", "currency", "quantities", "events", "match"),
+    "file": ("rows",),
+}
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.data(), st.sampled_from(sorted(ASKED)))
+def test_no_nonsense_breaks_a_page(alice: Client, charge: Charge, data: st.DataObject, page: str) -> None:
+    shaped = st.fixed_dictionaries({}, optional={name: BODIES[name] for name in ASKED[page]})
+    body = data.draw(st.one_of(shaped, st.fixed_dictionaries({name: BODIES[name] for name in ASKED[page]}), NONSENSE))
+    answer = alice.post(address(charge, page), json.dumps(body), content_type="application/json")
+    assert answer.status_code in (200, 409, 422), answer.content
 
 
 def test_rows_are_looked_at_without_being_saved(alice: Client, charge: Charge, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -259,7 +465,71 @@ def test_a_price_by_cost_is_previewed_by_what_its_model_costs(alice: Client, cha
 def test_rows_become_a_file(alice: Client, charge: Charge) -> None:
     answer = ask(alice, charge, "file", rows=[row("0.5", model="=1+1")])
     assert answer["Content-Type"].startswith("text/csv")
-    assert answer.content.decode() == "model,token_type,price model,price per unit\r\n'=1+1,*,per_unit,0.5\r\n"
+    assert answer.content.startswith(b"\xef\xbb\xbf")  # else Excel takes it for something else
+    assert (
+        answer.content.decode("utf-8-sig") == "model,token_type,price model,price per unit\r\n'=1+1,*,per_unit,0.5\r\n"
+    )
+
+
+# The page's own button: prices and fields at once
+
+
+def fields(charge: Charge, **changed: str) -> dict[str, str]:
+    """What the form of the charge's page sends."""
+    stored = {"name": charge.name, "code": charge.code, "product": str(charge.product_id), "position": "0"}
+    said = {"version": str(charge.version_id), "kind": "usage", "unmatched": charge.unmatched, "_save": "Save"}
+    return {**stored, **said, **changed}
+
+
+def save_all(client: Client, charge: Charge, price: str, **changed: str) -> Any:
+    stamp = lists(client, charge)["USD"]["stamp"]
+    sent = [{"currency": "USD", "stamp": stamp, "rows": [row(price)]}]
+    return ask(client, charge, "save", lists=sent, form=urlencode(fields(charge, **changed)))
+
+
+def test_rows_and_fields_are_saved_in_one_request(alice: Client, charge: Charge) -> None:
+    answer = save_all(alice, charge, "7", name="All tokens", minimum_in_EUR="3")
+    version = reverse("admin:catalog_planversion_change", args=[charge.version_id])
+    assert (answer.status_code, answer.json()["goto"]) == (200, version)
+    assert answer.json()["stamps"] == {each["currency"]: each["stamp"] for each in lists(alice, charge).values()}
+    charge.refresh_from_db()
+    assert (charge.name, charge.cells.get().unit_price) == ("All tokens", 7)
+    assert charge.amounts.get().minimum == 3
+    assert "“All tokens” is saved." in alice.get(version).content.decode()
+    written = [each.get_change_message() for each in LogEntry.objects.order_by("pk")]
+    assert written == ["Changed Name and Minimum in EUR.", "Saved 1 rows of prices."]
+    answer = ask(alice, charge, "save", lists=[], form=urlencode(fields(charge, _continue="1")))
+    assert answer.json()["goto"] == reverse("admin:catalog_charge_change", args=[charge.pk])
+
+
+def test_when_a_field_is_refused_no_row_is_stored(alice: Client, charge: Charge) -> None:
+    making.usage(charge.version, making.calls(), [], code="calls")
+    before = lists(alice, charge)
+    answer = save_all(alice, charge, "7", code="calls", minimum="5", cap="1")
+    assert answer.status_code in (409, 422)
+    found = {each["field"]: each["message"] for each in answer.json()["errors"]}
+    assert found.keys() == {"form.code", "form"}
+    assert "calls" in found["form.code"]
+    assert lists(alice, charge) == before
+    assert not LogEntry.objects.exists()
+
+
+def test_when_a_row_is_refused_no_field_is_stored(alice: Client, charge: Charge) -> None:
+    before = lists(alice, charge)
+    answer = save_all(alice, charge, "-7", name="All tokens")
+    assert [(each["row"], each["column"]) for each in answer.json()["errors"]] == [(0, "unit_price")]
+    charge.refresh_from_db()
+    assert (charge.name, lists(alice, charge)) == ("Tokens", before)
+    assert not LogEntry.objects.exists()
+
+
+def test_fields_of_a_published_charge_are_not_saved(alice: Client, charge: Charge) -> None:
+    set_rows(charge, charge.version.price_lists.get(), drafted([({}, Decimal(1))]))
+    publish(charge.version)
+    answer = save_all(alice, charge, "7", name="All tokens")
+    assert answer.status_code == 409
+    charge.refresh_from_db()
+    assert (charge.name, charge.cells.filter(unit_price=7).exists()) == ("Tokens", False)
 
 
 # Who may not
@@ -278,6 +548,7 @@ def test_who_may_look_saves_nothing(charge: Charge) -> None:
     before = lists(vera, charge)
     sent = [{"currency": "USD", "stamp": before["USD"]["stamp"], "rows": [row("1")]}]
     assert ask(vera, charge, "save", lists=sent).status_code == 403
+    assert ask(vera, charge, "save", lists=[], form=urlencode(fields(charge, name="Mine"))).status_code == 403
     assert ask(vera, charge, "check", currency="EUR", rows=[row("1")]).status_code == 200
     assert lists(vera, charge) == before
 

@@ -18,8 +18,8 @@ from tests.catalog.pricing_texts import prices
 
 D = Decimal
 HOW = Reading(("model", "token_type"))
-values = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1).filter(
-    lambda text: text != "*"
+values = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0\ufffd"), min_size=1).filter(
+    lambda text: text not in ("*", "") and text == text.strip()
 )
 rows = st.lists(
     st.builds(DraftRow, st.dictionaries(st.sampled_from(["model", "token_type"]), values), prices), max_size=6
@@ -142,6 +142,40 @@ def test_a_price_that_cannot_be_read_is_kept_and_marked() -> None:
     assert sheet.faults == ()
     assert [row.text for row in sheet.rows] == ["n/a", ""]
     assert [(mark.field, mark.code) for mark in sheet.marks] == [("rows.0.price", "price_unreadable")]
+
+
+def test_columns_that_were_not_copied_are_left_alone() -> None:
+    assert read("a\nb", HOW).rows == (ReadRow({"model": "a"}), ReadRow({"model": "b"}))
+    models = read("package\n\nflat\n", Reading(("model", "token_type"), start=2))
+    assert (models.columns, [row.model for row in models.rows]) == (
+        ("price model",),
+        [Model.PACKAGE, None, Model.FLAT],
+    )
+
+
+def test_blanks_around_values_are_taken_away_and_counted() -> None:
+    sheet = read("TRUE \tinput\t\t1\n\xa0b\t \t\t 2 \nc\tinput\t\t3", HOW)
+    assert [row.values for row in sheet.rows] == [
+        {"model": "TRUE", "token_type": "input"},
+        {"model": "b", "token_type": "*"},
+        {"model": "c", "token_type": "input"},
+    ]
+    assert (sheet.trimmed, sheet.rows[1].price) == (3, per_unit(D(2)))
+
+
+@pytest.mark.parametrize("value", ["M\ufffdnchen", "nul\0", "half\ud800"])
+def test_a_file_that_is_not_in_utf_8_is_refused_at_its_cell(value: str) -> None:
+    sheet = read(f"model,token_type,price\na,input,1\nb,{value},2\n", HOW)
+    assert sheet.rows == ()
+    [fault] = sheet.faults
+    assert fault.code == "sheet_garbled"
+    assert fault.message.startswith(f"Line 3, cell 2, “{value}”, has characters that could not be read")
+    assert "save the file as “CSV UTF-8”" in fault.message
+
+
+def test_prices_of_what_was_read_are_for_so_many_units() -> None:
+    assert read("a\tb\t\tn/a", Reading(("model", "token_type"), scale=6)).scale == 6
+    assert read("model\tprice per 1000\na\tn/a", HOW).scale == 3
 
 
 def test_what_a_comma_means_is_asked() -> None:

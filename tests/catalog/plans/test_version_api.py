@@ -1,5 +1,6 @@
 """Plans and their versions written in the API: drafts, price lists, publishing; and who may not."""
 
+from decimal import Decimal
 from threading import Thread
 from typing import Any
 
@@ -11,6 +12,8 @@ from catalog.documents import exporting
 from catalog.documents import plan as documents
 from catalog.documents.importing import bring
 from catalog.models import Plan, PlanVersion
+from catalog.versions import publishing
+from catalog.versions.charging import drafted
 from catalog.versions.publishing import clone_version, create_feature, create_plan, publish, retire
 from tests.catalog.calling import V1, Caller, brought, faults, message
 from tests.catalog.plan_documents import chatbot
@@ -209,6 +212,46 @@ def test_reviewed_published_and_retired(writer: Caller) -> None:
     assert writer.post(f"{second}/retire", None).status_code == 409
     version.refresh_from_db()
     assert retired.json()["retired_at"] == version.retired_at.isoformat().replace("+00:00", "Z")  # type: ignore[union-attr]
+
+
+def test_a_version_is_looked_at_before_anything_is_locked(writer: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
+    version = brought()
+    path = f"/v1/plans/{version.plan.code}/versions/{version.number}/publish"
+    look, locked = publishing.review, []
+
+    def locks(query: dict[str, str]) -> bool:
+        return "FOR NO KEY UPDATE" in query["sql"] and "catalog_" in query["sql"]
+
+    with CaptureQueriesContext(connection) as queries:
+
+        def looked(version: PlanVersion) -> publishing.Review:
+            locked.append(any(map(locks, queries.captured_queries)))
+            return look(version)
+
+        monkeypatch.setattr(publishing, "review", looked)
+        assert writer.post(path, None).status_code == 200
+    assert locked == [False]
+    assert any(map(locks, queries.captured_queries))
+
+
+def test_what_is_changed_while_a_version_is_looked_at_is_told(writer: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
+    version = brought()
+    path = f"/v1/plans/{version.plan.code}/versions/{version.number}/publish"
+    look, told = publishing.review, []
+
+    def looked(version: PlanVersion) -> publishing.Review:
+        found = look(version)
+        if not told:
+            charge = version.charges.exclude(meter=None).first()
+            assert charge is not None
+            publishing.set_rows(charge, None, drafted([({}, Decimal(0))]))
+        told.append(found.warnings)
+        return found
+
+    monkeypatch.setattr(publishing, "review", looked)
+    warnings = writer.post(path, None).json()["warnings"]
+    assert warnings == told[1] != told[0]
+    assert any("costs nothing, whatever is used" in each for each in warnings)
 
 
 def test_warnings_and_changes_come_with_publishing(writer: Caller) -> None:

@@ -7,7 +7,11 @@ from decimal import Decimal
 import pytest
 
 from billing_site.foundation.errors import Refused
+from catalog.charges.cell_prices import price_of
+from catalog.charges.row_checks import DraftRow
+from catalog.checks.linting import lint
 from catalog.models import Cell, Charge, Plan, PlanVersion
+from catalog.versions.charging import drafted
 from catalog.versions.publishing import (
     add_flat_charge,
     clone_version,
@@ -17,10 +21,13 @@ from catalog.versions.publishing import (
     publish,
     retire,
     review,
+    set_price_list,
+    set_rows,
 )
 from meters.definitions.metering import define_meter
 from meters.models import Dimension, Meter
 from tests.catalog import making
+from tests.catalog.counting import lines
 
 pytestmark = pytest.mark.django_db
 
@@ -308,6 +315,36 @@ def test_the_review_warns_of_two_charges_that_price_the_same_usage(
     )
     assert warnings == [warning] * int(warned)
     assert review(version).faults == []
+
+
+def test_charges_meet_within_one_currency_alone() -> None:
+    """Who pays in EUR has no usage that is priced in USD."""
+    version, tokens = making.draft(), making.tokens()
+    set_price_list(version, "EUR")
+    making.usage(version, tokens, [({"model": "a"}, Decimal(1))], code="tokens")
+    surcharge = making.usage(version, tokens, [({"model": "b"}, Decimal(1))], code="surcharge")
+    euros = version.price_lists.get()
+    set_rows(surcharge, euros, drafted([({"model": "a"}, Decimal(1))]))
+    assert not [text for text in review(version).warnings if "charged twice" in text]
+    set_rows(version.charges.get(code="tokens"), euros, drafted([({}, Decimal(1))]))
+    assert [text for text in review(version).warnings if "charged twice" in text]
+
+
+def test_looking_at_many_rows_is_work_of_as_many_rows() -> None:
+    """Two charges on one meter, whose rows keep apart: nothing is found before all of them were looked at."""
+
+    def work(count: int) -> tuple[int, int]:
+        version, tokens = making.draft(), making.tokens(f"meter_{count}")
+        for code in ("tokens", "surcharge"):
+            prices = [({"model": f"{code}-{n}", "token_type": "input"}, Decimal(n + 1)) for n in range(count)]
+            charge = making.usage(version, tokens, prices, code=code)
+        rows = [DraftRow(cell.match, price_of(cell)) for cell in charge.cells.all()]
+        known = Charge.objects.get(pk=charge.pk)
+        return lines(lambda: review(version)), lines(lambda: lint(known, "USD", rows))
+
+    (few_reviewed, few_linted), (reviewed, linted) = work(500), work(5_000)
+    assert reviewed < 12 * few_reviewed, (few_reviewed, reviewed)
+    assert linted < 12 * few_linted, (few_linted, linted)
 
 
 @pytest.mark.parametrize(

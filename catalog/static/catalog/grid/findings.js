@@ -10,6 +10,7 @@ export class Findings {
     #waiting;
     #latest = 0;
     #refused = [];
+    #unread = [];
     wanted = [];
     month = "";
 
@@ -56,19 +57,25 @@ export class Findings {
         this.#show();
     }
 
-    // Forgets what was said of rows that have been changed since.
+    // Forgets what was said of rows that have been changed since, and tells of texts that are no prices.
     settle() {
         const rows = new Set(this.sheet.rows);
-        const before = this.#refused.length + this.#found.length;
+        const before = [...this.#refused, ...this.#found, ...this.#unread];
         this.#refused = this.#refused.filter(({ was, currency }) => was && (currency !== this.sheet.currency || rows.has(was)));
         this.#found = this.#found.filter(({ key, was }) => !key || rows.has(was));
-        if (before !== this.#refused.length + this.#found.length) this.#show();
+        const told = new Map(this.#unread.map((each) => [each.was, each]));
+        this.#unread = this.sheet.rows.filter(({ written }) => written?.wrong).map((row) => told.get(row) ?? {
+            severity: "error", message: row.written.wrong, mend: "", column: "price", names: [], key: row.key, was: row,
+        });
+        const after = [...this.#refused, ...this.#found, ...this.#unread];
+        if (before.length !== after.length || after.some((each, index) => each !== before[index])) this.#show();
     }
 
     #show() {
         const here = this.#refused.filter(({ currency }) => !currency || currency === this.sheet.currency);
-        const messages = new Set(here.map(({ message }) => message));
-        const all = [...here, ...this.#found.filter(({ message }) => !messages.has(message))];
+        const said = new Set();
+        const once = ({ key, message }) => !said.has(`${key} ${message}`) && said.add(`${key} ${message}`);
+        const all = [...here, ...this.#unread, ...this.#found].filter(once);
         this.view.mark(this.#marks(all));
         const usage = this.month ? `Usage of ${this.month}, all customers. ` : "";
         this.state.textContent = usage + (this.#problem || (all.length ? "" : "Nothing found."));

@@ -18,8 +18,10 @@ export class Keyboard {
     #here() { return this.view.element.contains(document.activeElement) && !this.view.editing; }
 
     #key(event) {
-        if (this.view.editing) return;
         const command = event.ctrlKey || event.metaKey;
+        // What is being typed is saved, too.
+        if (this.view.editing && command && event.key.toLowerCase() === "s") this.view.focus();
+        if (this.view.editing) return;
         const action = command ? this.#command(event) : this.#plain(event);
         if (!action) return;
         event.preventDefault();

@@ -3,7 +3,7 @@
 
 import { canonical, shift } from "./decimals.js";
 import { field, make } from "./dom.js";
-import { TIERED, converted } from "./prices.js";
+import { TIERED } from "./prices.js";
 
 const FIELDS = {
     per_unit: [["unit_price", "Price", { scaled: true }]],
@@ -21,7 +21,7 @@ export class Panel {
     #latest = 0;
     #waiting;
 
-    // hooks: priced(key, model, price)
+    // hooks: priced(key, model, price), remodelled(row, model)
     constructor(element, sheet, view, server, config, hooks) {
         Object.assign(this, { element, sheet, view, server, config, hooks });
         this.quantities = make("input", {
@@ -68,16 +68,15 @@ export class Panel {
         const options = this.config.models.map(({ value, label }) => make("option", { value }, label));
         const model = make("select", { class: "tb-input", "aria-label": "Price model" }, ...options);
         model.value = row.model;
-        model.addEventListener("change", () => this.#take(converted(this.#row.price, model.value), model.value));
+        model.addEventListener("change", () => this.hooks.remodelled(this.#row, model.value));
         const children = [field("Price model", model)];
-        if (row.text !== undefined) children.push(make("p", { class: "tb-grid-error" }, `“${row.text}” could not be read. For example: ${this.#example(row.model)}`));
+        if (row.written?.wrong) children.push(make("p", { class: "tb-grid-error" }, row.written.wrong));
         if (TIERED.includes(row.model)) children.push(...this.#tiers(row));
         else for (const [name, label, how = {}] of FIELDS[row.model]) children.push(field(this.#label(label, how), this.#input(name, row.price?.[name], how)));
         this.form.replaceChildren(...children);
         this.eventsField.hidden = row.model !== "percentage";
     }
 
-    #example(model) { return this.config.models.find(({ value }) => value === model).example; }
     #label(label, { scaled }) { return scaled ? `${label} per ${this.#many()}${this.config.unit}` : label; }
     #many() { return { 0: "", 3: "1,000 ", 6: "1,000,000 " }[this.view.scale]; }
 
@@ -119,7 +118,7 @@ export class Panel {
         };
         const line = make("tr", {}, input("up_to", tier.up_to));
         if (!stairs) line.append(input("unit_price", tier.unit_price, { scaled: priced }), input("package", tier.package));
-        line.append(input("flat_price", given(tier.flat_price)));
+        line.append(input("flat_price", stairs ? tier.flat_price : given(tier.flat_price)));
         const remove = () => { line.remove(); this.#take(this.#typed()); };
         line.append(make("td", {}, make("button", { type: "button", class: "tb-link", "aria-label": "Remove the tier", onclick: remove }, "×")));
         return line;
@@ -129,10 +128,7 @@ export class Panel {
     #typed() {
         const model = this.#row.model;
         if (!TIERED.includes(model)) return { model, ...this.#read(this.form) };
-        const tiers = [...this.body.rows].map((line) => {
-            const tier = this.#read(line);
-            return { unit_price: "0", flat_price: "0", ...tier };
-        });
+        const tiers = [...this.body.rows].map((line) => this.#read(line));
         return { model, tiers, ...(this.atZero.checked ? {} : { flat_at_zero: false }) };
     }
 
@@ -150,10 +146,10 @@ export class Panel {
         return found;
     }
 
-    #take(price, model = price?.model ?? this.#row.model) {
+    #take(price) {
         if (!this.#row) return;
         this.#given = price;
-        this.hooks.priced(this.#row.key, model, price);
+        this.hooks.priced(this.#row.key, price.model, price);
     }
 
     #later(wait = WAIT) {
@@ -162,7 +158,7 @@ export class Panel {
     }
 
     async #preview() {
-        if (!this.#row || this.#row.text !== undefined) return void this.told.replaceChildren();
+        if (!this.#row || this.#row.written) return void this.told.replaceChildren();
         const mine = ++this.#latest;
         const quantities = this.quantities.value.split(/[\s;]+/).filter(Boolean);
         const price = this.config.mayChange ? this.#typed() : this.#row.price;

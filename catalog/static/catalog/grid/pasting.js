@@ -1,14 +1,14 @@
 // What was pasted, or read from a file: the server reads it, and a comma that could mean two things is asked about.
 
 import { ask, button, make } from "./dom.js";
-import { matching } from "./sheet.js";
+import { matching, remodelled, unread } from "./sheet.js";
 
 // The answer of the server; null when whoever was asked about commas thought better of it.
 export async function readText(server, text, how) {
     const answer = await server.read(text, how);
     if (!answer.commas.length) return answer;
     const comma = await askComma(answer.commas);
-    return comma && server.read(text, { ...how, comma });
+    return comma && { ...await server.read(text, { ...how, comma }), comma };
 }
 
 function askComma(examples) {
@@ -21,21 +21,24 @@ function askComma(examples) {
             button("Cancel", () => close(null)))));
 }
 
+// What a line says of a price: one, a text that is none, or nothing.
+function priceIn({ model, price, text, wrong }, { scale, comma }) {
+    if (text) return { ...unread(text, { scale, comma, wrong }), ...(model && { model }) };
+    const known = price?.model ?? model;
+    return { price, written: undefined, ...(known && { model: known }) };
+}
+
 // Writes what was read over the rows from `top` on; further rows are added. One step. Gives how many rows it was.
 export function put(sheet, read, top) {
-    const priced = read.columns.includes("price per unit");
+    const withPrices = read.columns.includes("price per unit");
     const changes = [];
     const added = [];
     read.rows.forEach((line, index) => {
         const row = sheet.rows[top + index];
         const values = { ...row?.match, ...line.values };
         const change = { match: matching(values) };
-        if (line.model) change.model = line.model;
-        if (priced) {
-            change.price = line.price;
-            change.text = line.text;
-            if (line.price) change.model = line.price.model;
-        } else if (line.model && row && line.model !== row.model) change.price = null;
+        if (withPrices) Object.assign(change, priceIn(line, read));
+        else if (line.model) Object.assign(change, row ? remodelled(row, line.model) : { model: line.model });
         if (row) changes[index] = change;
         else added.push(sheet.made(change));
     });
@@ -56,7 +59,7 @@ export function askWhere(name, read, sheet) {
 // The rows of a whole file. One step. Gives how many rows it was.
 export function putFile(sheet, read, where) {
     const rows = read.rows.map((line) => sheet.made({
-        match: matching(line.values), price: line.price, model: line.price?.model ?? line.model ?? "per_unit", text: line.text,
+        match: matching(line.values), ...priceIn(line, read),
     }));
     if (where === "add") sheet.insert(sheet.rows.length, rows);
     else sheet.replaceAll(rows);

@@ -33,7 +33,7 @@ const free = (price) => (given(price.free) ? `, ${price.free} free` : "");
 const scaled = (number, scale) => (number == null ? "" : shift(number, scale) ?? number);
 
 function tierText(tier, model, scale) {
-    if (model === "stairstep") return tier.flat_price ?? ZERO;
+    if (model === "stairstep") return tier.flat_price ?? "";
     const each = tier.package == null ? scaled(tier.unit_price, scale) : `${tier.unit_price} per ${tier.package}`;
     return given(tier.flat_price) ? `${each} + ${tier.flat_price}` : each;
 }
@@ -44,18 +44,22 @@ export function perUnit(text, scale) {
     return number === null ? null : { model: "per_unit", unit_price: number };
 }
 
-// What stays of a price when its model is changed: the one figure that both have.
+// What stays of a price when its model is changed: tiers, or the one figure that both have. What is not known is left out,
+// and the server asks for it: nothing is free because nobody wrote a price.
 export function converted(price, model) {
     const figure = price?.unit_price ?? price?.tiers?.[0]?.unit_price ?? null;
-    if (model === "stairstep") return { model, tiers: [{ flat_price: price?.tiers?.[0]?.flat_price ?? figure ?? ZERO }] };
     if (TIERED.includes(model)) {
-        const tiers = TIERED.includes(price?.model) ? price.tiers : [{ unit_price: figure ?? ZERO, flat_price: ZERO }];
-        return { model, tiers: tiers.map((tier) => ({ unit_price: ZERO, flat_price: ZERO, ...tier })) };
+        const stairs = model === "stairstep";
+        const tiers = TIERED.includes(price?.model) ? price.tiers : [figure === null ? {} : { [stairs ? "flat_price" : "unit_price"]: figure }];
+        return { model, tiers: stairs && price?.model !== model ? tiers.map(stair) : tiers };
     }
     if (model === "percentage" || model === "cost_plus") return price?.percent == null ? null : { model, percent: price.percent };
     if (figure === null) return null;
     return model === "package" ? { model, unit_price: figure, size: "1" } : { model, unit_price: figure };
 }
+
+// A tier as a stair: its bound, and its fee where it has one.
+const stair = ({ up_to, flat_price }) => ({ ...(up_to != null && { up_to }), ...(given(flat_price) && { flat_price }) });
 
 // All money of a price × factor, exactly, or rounded to so many decimals when that is asked for. Throws the number that
 // would need more decimals than can be kept. Percentages and quantities are no money.

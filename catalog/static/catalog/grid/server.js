@@ -8,6 +8,9 @@ export class Refused extends Error {
     }
 }
 
+const problem = (message) => ({ message, currency: "", row: null, column: "", names: [] });
+const SIGNED_OUT = problem("You may not do this, or you were signed out: sign in in another window, and try again.");
+
 export class Server {
     constructor(urls, token) {
         this.urls = urls;
@@ -15,7 +18,9 @@ export class Server {
     }
 
     rows() { return this.#answer(fetch(this.urls.rows, { credentials: "same-origin" })); }
-    save(lists) { return this.#post("save", { lists }); }
+    // form: what stands in the fields of the page, to be saved along; empty: nothing of it.
+    save(lists, form = "") { return this.#post("save", { lists, form }); }
+    prices(texts) { return this.#post("prices", { texts }); }
     read(text, how) { return this.#post("read", { text, ...how }); }
     check(rows, currency) { return this.#post("check", { rows, currency }); }
     preview(asked) { return this.#post("preview", asked); }
@@ -39,6 +44,7 @@ export class Server {
 
     async #answer(asked) {
         const answer = await asked;
+        if (answer.redirected) throw new Refused(403, [SIGNED_OUT]);
         if (!answer.ok) throw await refusal(answer);
         return answer.json();
     }
@@ -46,8 +52,6 @@ export class Server {
 
 async function refusal(answer) {
     const said = await answer.json().catch(() => null);
-    const message = answer.status === 403
-        ? "You may not do this, or you were signed out: load the page again."
-        : `The server did not answer as it should (${answer.status}). Nothing was saved; try again.`;
-    return new Refused(answer.status, said?.errors ?? [{ message, currency: "", row: null, column: "", names: [] }]);
+    const message = `The server did not answer as it should (${answer.status}). Nothing was saved; try again.`;
+    return new Refused(answer.status, said?.errors ?? [answer.status === 403 ? SIGNED_OUT : problem(message)]);
 }

@@ -1,12 +1,16 @@
 // The rows of a charge in every currency, as they are being edited. A state is never changed: each step makes a new one
 // of the rows that stay and the rows that are new, so undo is going back to the state before.
 //
-// A row: {key, match: {dimension: value}, model, price, text}. A dimension that match leaves out may be anything. price:
-// as the server says it, null when it is missing. text: what was typed when it could not be read as a price.
+// A row: {key, match: {dimension: value}, model, price, written}. A dimension that match leaves out may be anything. price:
+// as the server says it, null when it is missing. written: what stands in place of a price until it is read
+// (reading.js): {text, scale, comma, wrong, lost}, for 10^scale units, with commas as they were said to be meant; wrong: why
+// it cannot be read; lost: because the server gave no answer.
 
 import { converted, multiplied } from "./prices.js";
 
 export const ANY = "*";
+// The sheet's own names of two columns: a dimension may be called “price” or “model”.
+export const [MODEL, PRICE] = [Symbol("model"), Symbol("price")];
 const STEPS_KEPT = 300;
 
 export class Sheet {
@@ -46,8 +50,8 @@ export class Sheet {
     }
 
     // A row with a key of its own.
-    made({ match = {}, price = null, model = price?.model ?? "per_unit", text } = {}) {
-        return { key: ++this.#last, match, model, price, text };
+    made({ match = {}, price = null, model = price?.model ?? "per_unit", written } = {}) {
+        return { key: ++this.#last, match, model, price, written };
     }
 
     #put(rows) {
@@ -75,6 +79,34 @@ export class Sheet {
         this.saved = { ...this.saved, ...lists };
         this.stamps = { ...this.stamps, ...stamps };
         this.#tell("saved");
+    }
+
+    // changes: Map of what was written → what its rows say now. No step of its own: undo never goes back to a text whose
+    // answer has come. Rows that were written anew meanwhile hold another text, and stay.
+    settle(changes) {
+        const rows = new Map();
+        const lists = new Map();
+        const row = (each) => {
+            if (!changes.has(each.written)) return each;
+            if (!rows.has(each)) rows.set(each, { ...each, ...changes.get(each.written) });
+            return rows.get(each);
+        };
+        const list = (each) => {
+            if (!lists.has(each)) lists.set(each, each.some(({ written }) => changes.has(written)) ? each.map(row) : each);
+            return lists.get(each);
+        };
+        const all = (each) => Object.fromEntries(Object.entries(each).map(([currency, some]) => [currency, list(some)]));
+        const state = ({ lists: each, currency }) => ({ lists: all(each), currency });
+        this.#past = this.#past.map(state);
+        this.#future = this.#future.map(state);
+        this.lists = all(this.lists);
+        this.#tell("settled");
+    }
+
+    // Rows of all currencies that hold a text in place of a price: [{currency, row, index}].
+    get unread() {
+        return Object.entries(this.lists).flatMap(([currency, rows]) => rows
+            .map((row, index) => ({ currency, row, index })).filter(({ row }) => row.written));
     }
 
     // changes: Map of key → what is new of that row. One step, whatever their number.
@@ -106,30 +138,36 @@ export class Sheet {
         return true;
     }
 
-    // The values of the first row in all rows beneath it. columns: dimensions, "model", "price".
+    // The values of the first row in all rows beneath it. columns: dimensions, MODEL, PRICE. A price takes its model
+    // along; a model alone leaves each row its own price.
     fillDown(top, bottom, columns) {
         const first = this.rows[top];
-        const filled = columns.reduce((all, column) => ({ ...all, ...part(first, column) }), {});
         const changes = new Map();
         for (const row of this.rows.slice(top + 1, bottom + 1)) {
-            const change = { ...filled };
-            if (filled.match) change.match = matching({ ...row.match, ...filled.match });
+            const values = columns.filter((column) => this.names.includes(column)).map((name) => [name, first.match[name] ?? ANY]);
+            const change = { match: matching({ ...row.match, ...Object.fromEntries(values) }) };
+            if (columns.includes(PRICE)) Object.assign(change, { model: first.model, price: first.price, written: first.written });
+            else if (columns.includes(MODEL)) Object.assign(change, remodelled(row, first.model));
             changes.set(row.key, change);
         }
         this.update(changes);
     }
 
-    // Throws RangeError when a product needs more decimals than can be kept.
+    // A text that is no price yet stays behind: nothing would multiply what comes of it. Throws RangeError when a product
+    // needs more decimals than can be kept.
     copied(currency, factor, places) {
-        return this.lists[currency].map((row) => this.made({ ...row, price: multiplied(row.price, factor, places) }));
+        return this.lists[currency].map((row) => this.made({ ...row, price: multiplied(row.price, factor, places), written: undefined }));
     }
 }
 
-// What a cell holds, as the change that puts it elsewhere. A price takes its model along.
-function part(row, column) {
-    if (column === "model") return { model: row.model, price: converted(row.price, row.model), text: row.text };
-    if (column === "price") return { model: row.model, price: row.price, text: row.text };
-    return { match: { [column]: row.match[column] ?? ANY } };
+// What changes of a row: a price, or none; a text that is to be read as one; another model, by which its own price, or
+// the text in place of it, is taken as far as it can be.
+export const priced = (model, price) => ({ model, price, written: undefined });
+export const unread = (text, how = {}) => ({ price: null, written: { text, scale: 0, comma: null, wrong: "", ...how } });
+export const again = ({ text, scale, comma }) => unread(text, { scale, comma });
+export function remodelled({ price, model: before, written }, model) {
+    if (model === before) return {};
+    return written ? { model, ...again(written) } : priced(model, converted(price, model));
 }
 
 // A match without what may be anything.
@@ -137,7 +175,9 @@ export function matching(values) {
     return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== ANY && value !== ""));
 }
 
+export const asWritten = ({ text, scale, comma }) => ({ text, scale, ...(comma && { comma }) });
+
 // A row as it is sent.
-export function sent({ match, model, price, text }) {
-    return text === undefined ? { match, price: price ?? { model } } : { match, model, text };
+export function sent({ match, model, price, written }) {
+    return written ? { match, model, ...asWritten(written) } : { match, price: price ?? { model } };
 }

@@ -94,7 +94,7 @@ export class View {
     // What a cell holds, as it is shown, typed and copied.
     text(row, index) {
         if (index === this.modelColumn) return row.model;
-        if (index === this.priceColumn) return row.text ?? textOf(row.price, this.scale);
+        if (index === this.priceColumn) return row.written?.text ?? textOf(row.price, this.scale);
         return row.match[this.columns[index]] ?? ANY;
     }
 
