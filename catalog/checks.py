@@ -37,7 +37,7 @@ def faults(version: PlanVersion) -> list[Fault]:
 def warnings(version: PlanVersion) -> list[str]:
     """What may be meant, and may be not."""
     charges = _charges(_read(version))
-    found = [why for charge in charges if (why := unchecked(charge))]
+    found = [why for charge in charges for why in unchecked(charge)]
     for charge in charges:
         if charge.meter is not None and leaves_gap(
             priceable(charge.meter), [c.match for c in charge.cells.all() if c.price_list_id is None]
