@@ -5,6 +5,7 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
+from django.db import transaction
 from django.db.models import Count, QuerySet
 from django.forms import ModelForm
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -15,8 +16,8 @@ from unfold.admin import TabularInline
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 
-from billing_site.foundation.errors import Refused
-from catalog import publishing
+from billing_site.foundation.errors import Fault, Refused
+from catalog import exporting, publishing
 from catalog.admin_pages import CataloguePage, charge_text, is_draft, price_list
 from catalog.drafting import TERMS
 from catalog.given_admin import GivesFeatures
@@ -31,6 +32,7 @@ PREPAID = {
     Plan.Consumption.BALANCE: ("when_empty",),
     Plan.Consumption.CREDITS: ("when_empty", "included_credits", "credit_price"),
 }
+Verb = Callable[[PlanVersion], PlanVersion]
 # Which buttons a version has, by its status.
 ACTIONS = {"draft": ("publish", "clone"), "published": ("clone", "retire"), "retired": ("clone",)}
 
@@ -175,13 +177,13 @@ class PlanVersionAdmin(GivesFeatures, CataloguePage):
     @action(description="Publish…", permissions=["publish"], icon="publish", variant=ActionVariant.PRIMARY)
     def publish(self, request: HttpRequest, object_id: str) -> HttpResponse:
         version = self._found(request, object_id)
-        done = self._do(
-            request, version, publishing.publish, "{0} is published. Customers can be subscribed to it now."
-        )
+        said = "{0} is published. Customers can be subscribed to it now."
+        done = self._do(request, version, _as_seen(request, publishing.publish), said)
         if done is not None:
             return done
+        seen = _tag(version)  # before the rest is read: what changes in between is not published unseen
         prices = [(charge, price_list(charge)) for charge in _charges(version)]
-        context = {"review": publishing.review(version), "draft": is_draft(version), "prices": prices}
+        context = {"review": publishing.review(version), "draft": is_draft(version), "prices": prices, "seen": seen}
         return self._page(request, version, f"Publish {version}", "publish.html", context)
 
     @action(description="Clone…", permissions=["clone"], icon="content_copy")
@@ -199,14 +201,15 @@ class PlanVersionAdmin(GivesFeatures, CataloguePage):
     @action(description="Retire…", permissions=["publish"], icon="archive")
     def retire(self, request: HttpRequest, object_id: str) -> HttpResponse:
         version = self._found(request, object_id)
-        done = self._do(request, version, publishing.retire, "{0} is retired.")
+        done = self._do(request, version, _as_seen(request, publishing.retire), "{0} is retired.")
         if done is not None:
             return done
         about = (
             f"No new subscription can be made on {version} any more. Those that are there keep it and are billed by it"
             " as before. This cannot be taken back; a clone can be published instead."
         )
-        return self._page(request, version, f"Retire {version}", "confirm.html", {"about": about, "verb": "Retire"})
+        context = {"about": about, "verb": "Retire", "seen": _tag(version)}
+        return self._page(request, version, f"Retire {version}", "confirm.html", context)
 
     def _found(self, request: HttpRequest, object_id: str) -> PlanVersion:
         number = int(object_id) if object_id.isdecimal() else 0
@@ -215,9 +218,7 @@ class PlanVersionAdmin(GivesFeatures, CataloguePage):
             raise PermissionDenied
         return version
 
-    def _do(
-        self, request: HttpRequest, version: PlanVersion, verb: Callable[[PlanVersion], PlanVersion], said: str
-    ) -> HttpResponse | None:
+    def _do(self, request: HttpRequest, version: PlanVersion, verb: Verb, said: str) -> HttpResponse | None:
         """Asked for by POST: do it and go to the version that came of it. None: show the page and what was refused."""
         if request.method != "POST":
             return None
@@ -249,6 +250,28 @@ def _terms_of(plan: Plan) -> list[tuple[str, dict[str, Any]]]:
     if prepaid:
         found.append((f"Paid for beforehand, by {plan.consumption}", {"fields": prepaid}))
     return found
+
+
+def _tag(version: PlanVersion) -> str:
+    """What changes with anything that the version says, as it stands in the database now."""
+    return exporting.tag_of(exporting.WHOLE.get(pk=version.pk))
+
+
+def _as_seen(request: HttpRequest, verb: Verb) -> Verb:
+    """The verb, which is refused when the version is another by now than the page that was looked at showed."""
+
+    def checked(version: PlanVersion) -> PlanVersion:
+        with transaction.atomic():
+            PlanVersion.objects.select_for_update(no_key=True).get(pk=version.pk)
+            if request.POST.get("seen") != _tag(version):
+                message = (
+                    f"Nothing was done: somebody has changed {version} since you opened this page. It shows now how"
+                    " it stands; look at it again before you go on."
+                )
+                raise Refused(Fault("changed_meanwhile", message, ""))
+            return verb(version)
+
+    return checked
 
 
 def _subscribers() -> Count:

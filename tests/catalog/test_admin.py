@@ -4,18 +4,20 @@ from collections.abc import Iterable
 from datetime import timedelta
 from decimal import Decimal
 from html import unescape
+from threading import Thread
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import Permission, User
-from django.db import connection
+from django.db import connection, transaction
 from django.http import HttpResponse
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from django.utils.html import strip_tags
 
 from catalog.models import Cell, Charge, PlanVersion, Product
-from catalog.publishing import clone_version, publish, retire
+from catalog.publishing import change_charge, clone_version, publish, retire
 from meters.models import Meter, Series
 from tests.catalog import making
 
@@ -56,6 +58,16 @@ def plain(charge: Charge, currency: str = "1") -> str:
 
 def text(response: HttpResponse) -> str:
     return unescape(" ".join(response.content.decode().split()))
+
+
+def stripped(response: HttpResponse) -> str:
+    return " ".join(unescape(strip_tags(response.content.decode())).split())
+
+
+def do(client: Client, verb: str, version: PlanVersion) -> HttpResponse:
+    """Look at the page of a button, and push it."""
+    where = page(f"planversion_{verb}", version.pk)
+    return client.post(where, {"seen": client.get(where).context["seen"]}, follow=True)
 
 
 def errors(response: Any) -> str:
@@ -139,7 +151,7 @@ def test_from_a_product_to_published_prices(alice: Client) -> None:
         assert price in text(confirm)
     version.refresh_from_db()
     assert version.status == "draft"
-    answer = alice.post(page("planversion_publish", version.pk), follow=True)
+    answer = do(alice, "publish", version)
     assert "Chatbot v1 is published" in text(answer)
     version.refresh_from_db()
     assert version.status == "published"
@@ -426,7 +438,7 @@ def test_publishing_is_refused_with_every_fault(alice: Client) -> None:
     making.usage(version, making.calls(), [], code="calls")
     for response in (
         alice.get(page("planversion_publish", version.pk)),
-        alice.post(page("planversion_publish", version.pk)),
+        do(alice, "publish", version),
     ):
         assert "It cannot be published yet" in text(response)
         assert "did you mean “output”" in text(response)
@@ -466,14 +478,64 @@ def test_a_published_version_is_looked_at_cloned_and_retired(alice: Client) -> N
     assert "Chatbot v2 is a copy" in text(answer)
 
     assert "No new subscription" in text(alice.get(page("planversion_retire", version.pk)))
-    alice.post(page("planversion_retire", version.pk))
+    do(alice, "retire", version)
     version.refresh_from_db()
     assert version.status == "retired"
-    assert (
-        "only a published version can become retired"
-        in text(alice.post(page("planversion_retire", version.pk))).lower()
-    )
+    assert "only a published version can become retired" in text(do(alice, "retire", version)).lower()
     assert "only a draft can be published" in text(alice.get(page("planversion_publish", version.pk)))
+
+
+def test_what_changed_since_it_was_looked_at_is_not_published(alice: Client) -> None:
+    """A is shown 20.00, B sets 2.00, A pushes the button."""
+    version = clone_version(publish(making.chatbot()))
+    where = page("planversion_publish", version.pk)
+    looked = alice.get(where)
+    assert "What changes against Chatbot v1 Nothing: both" in stripped(looked)
+    change_charge(version.charges.get(code="base"), amount=Decimal("2.00"))
+    refused = alice.post(where, {"seen": looked.context["seen"]})
+    version.refresh_from_db()
+    assert (refused.status_code, version.status) == (200, "draft")
+    assert "somebody has changed Chatbot v2 since you opened this page" in text(refused)
+    assert "“Base”: the fee changes from $20.00 to $2.00." in text(refused)
+    assert f'name="seen" value="{refused.context["seen"]}"' in text(refused)
+    assert alice.post(where).status_code == 200  # without having seen anything
+    version.refresh_from_db()
+    assert version.status == "draft"
+    answer = alice.post(where, {"seen": refused.context["seen"]}, follow=True)
+    assert "Chatbot v2 is published" in text(answer)
+
+
+def test_what_changed_since_it_was_looked_at_is_not_retired(alice: Client) -> None:
+    version = making.chatbot()
+    where = page("planversion_retire", version.pk)
+    looked = alice.get(where)
+    publish(version)
+    assert "somebody has changed Chatbot v1" in text(alice.post(where, {"seen": looked.context["seen"]}))
+    version.refresh_from_db()
+    assert version.status == "published"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_who_publishes_waits_for_who_changes(alice: Client) -> None:
+    """What another is about to save is looked at after it is saved, not before."""
+    version = making.chatbot()
+    where, base = page("planversion_publish", version.pk), version.charges.get(code="base")
+    seen, answers = alice.get(where).context["seen"], list[Any]()
+
+    def push() -> None:
+        answers.append(alice.post(where, {"seen": seen}))
+        connection.close()
+
+    pushing = Thread(target=push)
+    with transaction.atomic():
+        change_charge(base, amount=Decimal("2.00"))
+        pushing.start()
+        pushing.join(0.5)
+        assert pushing.is_alive()
+    pushing.join()
+    version.refresh_from_db()
+    assert version.status == "draft"
+    assert "somebody has changed Chatbot v1" in text(answers[0])
 
 
 @pytest.mark.parametrize(
