@@ -9,6 +9,7 @@ from billing_site.foundation.money import EXACT, minor_unit, plain
 from catalog.cell_prices import price_of
 from catalog.models import Charge, ChargeAmount, Plan, PlanVersion, PriceList
 from catalog.priceable import priceable
+from catalog.priced_in import in_credits
 from catalog.pricing.price import MAX_WHOLE_DIGITS, Model, quantity_faults
 from catalog.row_checks import DraftRow, row_faults
 from meters import drafts
@@ -148,8 +149,3 @@ def _list_faults(charge: Charge, price_list: PriceList) -> Iterator[Fault]:
             message=f"in {price_list.currency}, {fault.message}",
             field=f"lists.{price_list.currency}.{fault.field}",
         )
-
-
-def in_credits(charge: Charge) -> bool:
-    """Usage that is priced in credits, whatever the currency."""
-    return charge.kind == Charge.Kind.USAGE and charge.version.plan.consumption == Plan.Consumption.CREDITS

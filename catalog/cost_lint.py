@@ -3,10 +3,11 @@
 from collections.abc import Iterator, Sequence
 
 from billing_site.foundation.money import ZERO
-from catalog.charge_checks import COST_CURRENCY, in_credits
+from catalog.charge_checks import COST_CURRENCY
 from catalog.margin_checks import below
 from catalog.margins import row_margins
 from catalog.models import Charge
+from catalog.priced_in import in_credits
 from catalog.row_checks import DraftRow
 from catalog.row_lint import Finding, Severity
 

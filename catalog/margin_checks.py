@@ -6,9 +6,10 @@ from decimal import Decimal
 from billing_site.foundation.errors import Fault
 from billing_site.foundation.money import grouped
 from catalog.cell_prices import price_of
-from catalog.charge_checks import COST_CURRENCY, in_credits
+from catalog.charge_checks import COST_CURRENCY
 from catalog.margins import Compared, compare, row_margins
 from catalog.models import Charge
+from catalog.priced_in import in_credits
 from catalog.pricing.margins import RowMargin
 from catalog.row_checks import DraftRow, words
 

@@ -18,10 +18,11 @@ from unfold.enums import ActionVariant
 
 from billing_site.foundation.errors import Fault, Refused
 from catalog import exporting, publishing
-from catalog.admin_pages import CataloguePage, charge_text, is_draft, price_list
+from catalog.admin_pages import CataloguePage, charge_texts, is_draft
 from catalog.drafting import TERMS
 from catalog.given_admin import GivesFeatures
-from catalog.models import Plan, PlanVersion, PriceList
+from catalog.models import Charge, Plan, PlanVersion, PriceList
+from catalog.price_tables import price_tables
 from catalog.version_forms import PriceListForm, PriceListFormSet, VersionForm
 
 STATUS_LABELS = {"Draft": "warning", "Published": "success", "Retired": "info"}
@@ -139,7 +140,7 @@ class PlanVersionAdmin(GivesFeatures, CataloguePage):
         context = {
             "subscribers": version.subscriber_count if version else 0,
             "draft": is_draft(version),
-            "charges": [(charge, charge_text(charge)) for charge in _charges(version)] if version else [],
+            "charges": charge_texts(_charges(version)) if version else [],
             "may_charge": is_draft(version) and request.user.has_perm("catalog.add_charge"),
             **self.given_context(request, version),
         }
@@ -182,8 +183,9 @@ class PlanVersionAdmin(GivesFeatures, CataloguePage):
         if done is not None:
             return done
         seen = _tag(version)  # before the rest is read: what changes in between is not published unseen
-        prices = [(charge, price_list(charge)) for charge in _charges(version)]
-        context = {"review": publishing.review(version), "draft": is_draft(version), "prices": prices, "seen": seen}
+        draft = is_draft(version)
+        context = {"review": publishing.review(version), "draft": draft, "seen": seen}
+        context["tables"] = price_tables(version) if draft else []
         return self._page(request, version, f"Publish {version}", "publish.html", context)
 
     @action(description="Clone…", permissions=["clone"], icon="content_copy")
@@ -278,8 +280,8 @@ def _subscribers() -> Count:
     return Count("subscriptions", distinct=True)
 
 
-def _charges(version: PlanVersion) -> Any:
-    return version.charges.select_related("version", "meter", "product").prefetch_related("cells")
+def _charges(version: PlanVersion) -> list[Charge]:
+    return list(version.charges.select_related("version__plan", "meter", "product"))
 
 
 def _to(version: PlanVersion) -> HttpResponse:

@@ -20,6 +20,7 @@ from catalog.models import Cell, Charge, PlanVersion, Product
 from catalog.publishing import change_charge, clone_version, publish, retire
 from meters.models import Meter, Series
 from tests.catalog import making
+from tests.catalog.test_differences import in_credits
 
 pytestmark = pytest.mark.django_db
 
@@ -61,7 +62,7 @@ def text(response: HttpResponse) -> str:
 
 
 def stripped(response: HttpResponse) -> str:
-    return " ".join(unescape(strip_tags(response.content.decode())).split())
+    return " ".join(unescape(strip_tags(response.content.decode().replace("<", " <"))).split())
 
 
 def do(client: Client, verb: str, version: PlanVersion) -> HttpResponse:
@@ -457,6 +458,22 @@ def test_before_publishing_the_changes_and_warnings_are_read(alice: Client) -> N
     assert "Charge “Tokens” has no row of only *" in shown
 
 
+def test_what_is_priced_in_credits_is_shown_in_credits(alice: Client) -> None:
+    version = in_credits()
+    calls = version.charges.get(code="calls")
+    shown = stripped(alice.get(page("planversion_publish", version.pk)))
+    assert "What it will charge, in USD, every month" in shown
+    assert "The same in EUR" in shown
+    assert shown.count("everything (*) 7,000 credits per 1,000 call") == 2
+    assert "A credit beyond those 0.018 EUR" in shown
+    for name in (page("planversion_change", version.pk), page("charge_changelist")):
+        assert "7 credits per call" in stripped(alice.get(name))
+    second = clone_version(publish(version))
+    change_charge(second.charges.get(code=calls.code), rows=[({}, Decimal(8))])
+    shown = stripped(alice.get(page("planversion_publish", second.pk)))
+    assert "“Calls”: everything (*) changes from 7 credits per call to 8 credits per call." in shown
+
+
 def test_a_published_version_is_looked_at_cloned_and_retired(alice: Client) -> None:
     version = publish(making.chatbot())
     shown = alice.get(page("planversion_change", version.pk))
@@ -579,6 +596,29 @@ def test_lists_take_a_constant_number_of_queries(alice: Client, model: str) -> N
         clone_version(PlanVersion.objects.all()[0])
         making.draft_with_fee()
     assert queries() == few
+
+
+@pytest.mark.parametrize("name", ["charge_changelist", "planversion_change"])
+def test_no_rows_are_read_to_say_how_many_there_are(alice: Client, name: str) -> None:
+    """Two queries about rows, whatever there is; one that is alone is read for its price."""
+    version = making.chatbot()
+    where = page(name, *([version.pk] if name == "planversion_change" else []))
+
+    def about_rows() -> list[str]:
+        with CaptureQueriesContext(connection) as captured:
+            shown = text(alice.get(where))
+        for price in ("0.01 USD per call", "prices per token", "$20.00 in advance"):
+            assert price in shown
+        return [each["sql"] for each in captured if "catalog_cell" in each["sql"]]
+
+    counting, reading = about_rows()
+    assert "COUNT" in counting
+    alone = Cell.objects.get(charge__code="calls")
+    assert f'WHERE "catalog_cell"."id" IN ({alone.pk}) ORDER' in reading
+    making.usage(version, making.tokens("more"), code="more")
+    making.usage(version, making.calls("none"), [], code="none")
+    assert len(about_rows()) == 2
+    assert "no price yet" in text(alice.get(where))
 
 
 # Who may not
