@@ -4,7 +4,7 @@ A row that names its model meets that one. A row for any model meets those that 
 takes.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -25,6 +25,7 @@ from meters.scanning import TooMuch
 # What a unit is when a charge does not say which dimension holds the token type.
 UNSAID_TYPE = "input"
 Values = Mapping[str, str]
+Used = Callable[[Meter, str], tuple[list[str], str]]
 
 
 @dataclass(frozen=True)
@@ -47,8 +48,24 @@ class Places:
     unread: str = ""
 
 
-def places_of(charge: Charge, rows: Sequence[DraftRow]) -> Places:
-    """None when the charge does not say which dimension holds the model. One query for each dimension, one of names."""
+def used_of(meter: Meter, name: str) -> tuple[list[str], str]:
+    """What usage has had at a dimension, and why that is not all of it."""
+    try:
+        used = used_values(meter, name)
+    except TooMuch:
+        return [], f"there is more usage than can be looked through for its values of {name}"
+    if len(used) > USED_AT_MOST:
+        why = f"usage has had more than {USED_AT_MOST:,} values of {name}, of which the rarest were left out"
+        return used[:USED_AT_MOST], why
+    return used, ""
+
+
+def places_of(charge: Charge, rows: Sequence[DraftRow], apart: Collection[str] = (), used: Used = used_of) -> Places:
+    """None when the charge does not say which dimension holds the model. One query for each dimension, one of names.
+
+    `apart`: names that are looked at for themselves though no row names them. `used`: who asks for many charges asks
+    once for each meter.
+    """
     dimensions = cost_dimensions(charge)
     if dimensions is None or charge.meter is None:
         return Places()
@@ -57,8 +74,8 @@ def places_of(charge: Charge, rows: Sequence[DraftRow]) -> Places:
     for name in (each for each in known.dimensions if each in _named(dimensions)):
         only = known.only(name)
         if only is None:
-            used, why = _used(charge.meter, name)
-            only = _alike(used, name, dimensions, {row.match[name] for row in rows if name in row.match})
+            seen, why = used(charge.meter, name)
+            only = _alike(seen, name, dimensions, {row.match[name] for row in rows if name in row.match} | set(apart))
             unread += [why] if why else []
         values[name] = only
     matrix = _matrix(rows, known)
@@ -69,18 +86,6 @@ def places_of(charge: Charge, rows: Sequence[DraftRow]) -> Places:
         if _takes(matrix, each) == index
     )
     return Places(rows, tuple(mine), "; ".join(unread))
-
-
-def _used(meter: Meter, name: str) -> tuple[list[str], str]:
-    """What usage has had at a dimension, and why that is not all of it."""
-    try:
-        used = used_values(meter, name)
-    except TooMuch:
-        return [], f"there is more usage than can be looked through for its values of {name}"
-    if len(used) > USED_AT_MOST:
-        why = f"usage has had more than {USED_AT_MOST:,} values of {name}, of which the rarest were left out"
-        return used[:USED_AT_MOST], why
-    return used, ""
 
 
 def _alike(used: Sequence[str], name: str, dimensions: CostDimensions, written: set[str]) -> tuple[str, ...]:
