@@ -4,7 +4,8 @@ from collections.abc import Collection
 from typing import Any
 
 from django.contrib import messages
-from django.db.models import Count, Min
+from django.db.models import Count, Min, OuterRef, QuerySet, Subquery
+from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 
@@ -51,6 +52,23 @@ class NamedPage(CataloguePage):
 
 def is_draft(version: PlanVersion | None) -> bool:
     return version is not None and version.status == PlanVersion.Status.DRAFT
+
+
+def with_counts(versions: "QuerySet[PlanVersion]") -> "QuerySet[PlanVersion]":
+    """Versions with how many charges they have, and by how many subscriptions they are used: running ones, for which
+    something is still to be invoiced, and ended ones. Each is counted for itself, so that none multiplies another.
+    """
+    here = PlanVersion.objects.filter(pk=OuterRef("pk")).order_by()
+    running, ended = (here.filter(subscriptions__due_at__isnull=over) for over in (False, True))
+    return versions.annotate(
+        charge_count=_count(here, "charges"),
+        running_count=_count(running, "subscriptions"),
+        ended_count=_count(ended, "subscriptions"),
+    )
+
+
+def _count(rows: "QuerySet[PlanVersion]", what: str) -> Coalesce:
+    return Coalesce(Subquery(rows.values("pk").annotate(counted=Count(what)).values("counted")), 0)
 
 
 def charge_texts(charges: Collection[Charge]) -> list[tuple[Charge, str]]:

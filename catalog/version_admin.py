@@ -6,7 +6,7 @@ from typing import Any
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
-from django.db.models import Count, QuerySet
+from django.db.models import QuerySet
 from django.forms import ModelForm
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
@@ -18,7 +18,7 @@ from unfold.enums import ActionVariant
 
 from billing_site.foundation.errors import Fault, Refused
 from catalog import exporting, publishing
-from catalog.admin_pages import CataloguePage, charge_texts, is_draft
+from catalog.admin_pages import CataloguePage, charge_texts, is_draft, with_counts
 from catalog.drafting import TERMS
 from catalog.given_admin import GivesFeatures
 from catalog.models import Charge, Plan, PlanVersion, PriceList
@@ -85,8 +85,7 @@ class PlanVersionAdmin(GivesFeatures, CataloguePage):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[PlanVersion]:
         rows: QuerySet[PlanVersion] = super().get_queryset(request)
-        counted = rows.annotate(charge_count=Count("charges", distinct=True), subscriber_count=_subscribers())
-        return counted.prefetch_related("price_lists")
+        return with_counts(rows).prefetch_related("price_lists")
 
     @display(description="Status", ordering="status", label=STATUS_LABELS)
     def shown_status(self, version: PlanVersion) -> str:
@@ -100,9 +99,10 @@ class PlanVersionAdmin(GivesFeatures, CataloguePage):
     def offered_in(self, version: PlanVersion) -> str:
         return ", ".join(version.currencies())
 
-    @display(description="Subscriptions", ordering="subscriber_count")
-    def subscribers(self, version: Any) -> int:
-        return int(version.subscriber_count)
+    @display(description="Subscriptions", ordering="running_count")
+    def subscribers(self, version: Any) -> str:
+        ended = f", {version.ended_count:,} ended" if version.ended_count else ""
+        return f"{version.running_count:,}{ended}"
 
     def get_fieldsets(self, request: HttpRequest, obj: PlanVersion | None = None) -> Any:
         basics = (None, {"fields": ("plan", *BASICS)})
@@ -136,9 +136,10 @@ class PlanVersionAdmin(GivesFeatures, CataloguePage):
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         found = PlanVersion.objects.filter(pk=int(object_id) if object_id.isdecimal() else 0)
-        version = found.annotate(subscriber_count=_subscribers()).first()
+        version: Any = with_counts(found).first()
         context = {
-            "subscribers": version.subscriber_count if version else 0,
+            "running": version.running_count if version else 0,
+            "ended": version.ended_count if version else 0,
             "draft": is_draft(version),
             "charges": charge_texts(_charges(version)) if version else [],
             "may_charge": is_draft(version) and request.user.has_perm("catalog.add_charge"),
@@ -274,10 +275,6 @@ def _as_seen(request: HttpRequest, verb: Verb) -> Verb:
             return verb(version)
 
     return checked
-
-
-def _subscribers() -> Count:
-    return Count("subscriptions", distinct=True)
 
 
 def _charges(version: PlanVersion) -> list[Charge]:

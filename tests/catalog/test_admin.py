@@ -16,11 +16,14 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils.html import strip_tags
 
+from catalog.admin_pages import with_counts
 from catalog.models import Cell, Charge, PlanVersion, Product
 from catalog.publishing import change_charge, clone_version, publish, retire
+from customers.models import Subscription
 from meters.models import Meter, Series
 from tests.catalog import making
 from tests.catalog.test_differences import in_credits
+from tests.invoicing.running import subscribed
 
 pytestmark = pytest.mark.django_db
 
@@ -580,6 +583,31 @@ def test_lists_show_and_find_and_tell_what_is_missing(alice: Client, model: str)
     assert "Chatbot" in shown
     assert "delete_selected" not in shown
     assert "Nothing matches" in text(alice.get(page(f"{model}_changelist"), {"q": "xyz"}))
+
+
+def test_who_left_is_not_on_a_version_any_more(alice: Client) -> None:
+    """Two are billed by it, three were to their end; its three charges multiply neither."""
+    version, other = publish(making.chatbot()), publish(making.draft_with_fee())
+    for number in range(5):
+        subscribed(version, f"customer-{number}")
+    left = Subscription.objects.filter(customer__reference__in=["customer-0", "customer-1", "customer-2"])
+    left.update(due_at=None, due_from=None)
+    counted = {each.pk: each for each in with_counts(PlanVersion.objects.all())}
+    found = counted[version.pk]
+    assert (found.charge_count, found.running_count, found.ended_count) == (3, 2, 3)
+    assert (counted[other.pk].charge_count, counted[other.pk].running_count, counted[other.pk].ended_count) == (1, 0, 0)
+    assert "2, 3 ended" in stripped(alice.get(page("planversion_changelist")))
+    assert "2 and 3 ended" in stripped(alice.get(page("plan_change", version.plan_id)))
+    shown = stripped(alice.get(page("planversion_change", version.pk)))
+    assert "2 subscriptions are on it. 3 more have ended and were billed by it to the end." in shown
+    Subscription.objects.update(due_at=None, due_from=None)
+    shown = stripped(alice.get(page("planversion_change", version.pk)))
+    assert "No running subscription is on it. 5 have ended and were billed by it to the end." in shown
+    assert "have ended" not in stripped(alice.get(page("planversion_change", other.pk)))
+    with CaptureQueriesContext(connection) as captured:
+        list(with_counts(PlanVersion.objects.all()))
+    [sql] = [each["sql"] for each in captured]
+    assert "DISTINCT" not in sql
 
 
 @pytest.mark.parametrize("model", ["plan", "planversion", "charge"])
