@@ -83,10 +83,9 @@ class OnePlan(View):
     def get(self, request: Request, code: str) -> Response:
         asked, before = _asked(request), _before(request)
         plan = find(self.get_queryset(), code, "plan")
-        numbers = list(
-            asked.filter(plan=plan, number__lt=before).values_list("number", flat=True)[: VERSIONS_AT_ONCE + 1]
-        )
-        shown = numbers[:VERSIONS_AT_ONCE]
+        numbers = asked.filter(plan=plan, number__lt=before).values_list("number", flat=True)
+        found = list(numbers[: VERSIONS_AT_ONCE + 1])
+        shown = found[:VERSIONS_AT_ONCE]
         whole = asked.filter(number__in=shown).select_related("commitment_product")
         versions = whole.prefetch_related("price_lists", Prefetch("charges", CHARGES), "feature_values__feature")
         prefetch_related_objects([plan], Prefetch("versions", versions))
