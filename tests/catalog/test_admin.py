@@ -447,7 +447,7 @@ def test_publishing_is_refused_with_every_fault(alice: Client) -> None:
         assert "It cannot be published yet" in text(response)
         assert "did you mean “output”" in text(response)
         assert "Charge “Calls”: it has no price" in text(response)
-        assert "Publish Chatbot v1</button>" not in text(response)
+        assert "Publish <bdi>" not in text(response)
     version.refresh_from_db()
     assert version.status == "draft"
 
