@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import cache
+from typing import Any
 
 from django.db.models import Count, Exists, Func, OuterRef, Q, QuerySet, Subquery, TextField, prefetch_related_objects
 
@@ -140,7 +141,7 @@ def _charges() -> "QuerySet[Charge]":
     return charges.order_by("version__plan__code", "-version__number", "position", "id")
 
 
-def _named_rows(charges: "QuerySet[Charge]") -> "QuerySet[Cell]":
+def _named_rows(charges: "QuerySet[Charge]") -> Any:
     """Rows with the model that each names (None: any), in one currency of each charge."""
     listed = PriceList.objects.filter(version=OuterRef("charge__version"), currency=COST_CURRENCY)
     credit = Q(charge__version__plan__consumption=Plan.Consumption.CREDITS)

@@ -1,5 +1,7 @@
 """Which values real usage has had: to be offered where a price row is written, and to compare prices with costs."""
 
+from typing import Any
+
 from django.db.models import Count, F, QuerySet
 from django.db.models.fields.json import KeyTextTransform
 
@@ -43,5 +45,5 @@ def _series(meter: Meter) -> "QuerySet[Series]":
     return Series.objects.filter(meter=meter, generation=meter.generation)
 
 
-def _valued(rows: "QuerySet[Series]", name: str) -> "QuerySet[Series]":
+def _valued(rows: "QuerySet[Series]", name: str) -> Any:
     return rows.annotate(seen=KeyTextTransform(name, F("dimensions"))).filter(seen__isnull=False)
