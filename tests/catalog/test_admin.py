@@ -149,7 +149,7 @@ def test_from_a_product_to_published_prices(alice: Client) -> None:
     ]
 
     confirm = alice.get(page("planversion_publish", version.pk))
-    assert "The first version of Chatbot" in text(confirm)
+    assert "The first version of Chatbot" in stripped(confirm)
     assert "Is this meant?" not in text(confirm)
     for price in ("Base fee", "$20.00 in advance", "model = model-a, token_type = input", "10 USD per 1,000,000 token"):
         assert price in text(confirm)
@@ -455,7 +455,7 @@ def test_publishing_is_refused_with_every_fault(alice: Client) -> None:
 def test_before_publishing_the_changes_and_warnings_are_read(alice: Client) -> None:
     version = clone_version(publish(making.chatbot()))
     Charge.objects.filter(version=version, code="base").update(amount=25)
-    shown = text(alice.get(page("planversion_publish", version.pk)))
+    shown = stripped(alice.get(page("planversion_publish", version.pk)))
     assert "What changes against Chatbot v1" in shown
     assert "“Base”: the fee changes from $20.00 to $25.00." in shown
     assert "Charge “Tokens” has no row of only *" in shown
