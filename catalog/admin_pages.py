@@ -1,18 +1,20 @@
 """What the pages of the catalogue have in common."""
 
+from collections.abc import Collection
 from typing import Any
 
 from django.contrib import messages
+from django.db.models import Count, Min, OuterRef, QuerySet, Subquery
+from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 
 from billing_site.foundation.admin_base import ConfigurationAdmin
 from billing_site.foundation.errors import Refused
-from billing_site.foundation.money import show
 from catalog.charges.cell_prices import price_of
-from catalog.charges.row_checks import words
+from catalog.charges.priced_in import sum_in, unit_of
 from catalog.models import Cell, Charge, PlanVersion
-from catalog.pricing.words import in_words, per_many
+from catalog.pricing.words import in_words
 
 
 class CataloguePage(ConfigurationAdmin):
@@ -52,26 +54,38 @@ def is_draft(version: PlanVersion | None) -> bool:
     return version is not None and version.status == PlanVersion.Status.DRAFT
 
 
-def own_rows(charge: Charge) -> list[Cell]:
-    """The rows of the version's own currency. No query when they are prefetched."""
-    return [cell for cell in charge.cells.all() if cell.price_list_id is None]
+def with_counts(versions: "QuerySet[PlanVersion]") -> "QuerySet[PlanVersion]":
+    """Versions with how many charges they have, and by how many subscriptions they are used: running ones, for which
+    something is still to be invoiced, and ended ones. Each is counted for itself, so that none multiplies another.
+    """
+    here = PlanVersion.objects.filter(pk=OuterRef("pk")).order_by()
+    running, ended = (here.filter(subscriptions__due_at__isnull=over) for over in (False, True))
+    return versions.annotate(
+        charge_count=_count(here, "charges"),
+        running_count=_count(running, "subscriptions"),
+        ended_count=_count(ended, "subscriptions"),
+    )
 
 
-def charge_text(charge: Charge) -> str:
-    """What a charge costs, in a few words. Reads its rows and its meter: prefetch them for a list."""
-    currency = charge.version.currency
+def _count(rows: "QuerySet[PlanVersion]", what: str) -> Coalesce:
+    return Coalesce(Subquery(rows.values("pk").annotate(counted=Count(what)).values("counted")), 0)
+
+
+def charge_texts(charges: Collection[Charge]) -> list[tuple[Charge, str]]:
+    """What each charge costs, in a few words, in its version's own currency. Reads their plans and meters.
+
+    Two queries, which count rows and read only those that are alone: there may be thousands of the others.
+    """
+    rows = Cell.objects.filter(charge__in=charges, price_list=None).order_by().values_list("charge")
+    counts = {charge: (count, first) for charge, count, first in rows.annotate(Count("pk"), Min("pk"))}
+    alone = Cell.objects.filter(pk__in=[first for count, first in counts.values() if count == 1])
+    cells = {cell.charge_id: cell for cell in alone}
+    return [(each, _text(each, counts.get(each.pk, (0, 0))[0], cells.get(each.pk))) for each in charges]
+
+
+def _text(charge: Charge, count: int, only: Cell | None) -> str:
     if charge.meter is None:
-        assert charge.amount is not None
-        return f"{show(charge.amount, currency)} {charge.get_timing_display().partition(',')[0].lower()}"
-    cells = own_rows(charge)
-    if len(cells) == 1:
-        return in_words(price_of(cells[0]), currency, charge.meter.unit)
-    return f"{len(cells)} prices per {charge.meter.unit}" if cells else "no price yet"
-
-
-def price_list(charge: Charge) -> list[tuple[str, str]]:
-    """Every price of a charge: what it is for (nothing, for a fee), and the price. Prefetch its rows and its meter."""
-    if charge.meter is None:
-        return [("", charge_text(charge))]
-    currency, unit = charge.version.currency, charge.meter.unit
-    return [(words(cell.match), per_many(price_of(cell), currency, unit)) for cell in own_rows(charge)]
+        return f"{sum_in(charge.amount, unit_of(charge))} {charge.get_timing_display().partition(',')[0].lower()}"
+    if only is not None:
+        return in_words(price_of(only), unit_of(charge), charge.meter.unit)
+    return f"{count:,} prices per {charge.meter.unit}" if count else "no price yet"

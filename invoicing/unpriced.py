@@ -30,17 +30,32 @@ LOOKED_AT = 200
 BILLED_AT_NOTHING_FOR = timedelta(days=35)
 
 # Open periods, and drafts that wait. A row fits a series when all its values stand in it, as the matrix has it; a row
-# of only * fits all, so the customers of such a charge are not looked at. Series by the index series_once.
+# of only * fits all, so the customers of such a charge are not looked at. Rows are those of the price list in the
+# customer's currency; credits have one for all. Series by the index series_once.
 _SUSPECTS = """
     WITH gap AS MATERIALIZED (
-        SELECT charge.id, charge.version_id, charge.meter_id
+        SELECT charge.id, charge.version_id, charge.meter_id, listed.currency, listed.price_list
         FROM catalog_charge AS charge
+        JOIN catalog_planversion AS version ON version.id = charge.version_id
+        JOIN catalog_plan AS plan ON plan.id = version.plan_id
+        CROSS JOIN LATERAL (
+            SELECT version.currency, NULL::bigint AS price_list
+            UNION ALL
+            SELECT further.currency, CASE WHEN plan.consumption <> 'credits' THEN further.id END
+            FROM catalog_pricelist AS further
+            WHERE further.version_id = version.id
+        ) AS listed
         WHERE charge.kind = 'usage'
-            AND NOT EXISTS (SELECT FROM catalog_cell AS cell WHERE cell.charge_id = charge.id AND cell.match = '{}')
+            AND NOT EXISTS (
+                SELECT FROM catalog_cell AS cell
+                WHERE cell.charge_id = charge.id AND cell.match = '{}'
+                    AND cell.price_list_id IS NOT DISTINCT FROM listed.price_list
+            )
     )
     SELECT subscription.id
     FROM customers_subscription AS subscription
-    WHERE subscription.version_id IN (SELECT version_id FROM gap)
+    JOIN customers_customer AS customer ON customer.id = subscription.customer_id
+    WHERE (subscription.version_id, customer.currency) IN (SELECT version_id, currency FROM gap)
         AND (subscription.due_at IS NOT NULL AND subscription.starts_at <= %(now)s
             OR EXISTS (
                 SELECT FROM invoicing_invoice AS draft
@@ -52,10 +67,11 @@ _SUSPECTS = """
             JOIN meters_meter AS meter ON meter.id = gap.meter_id
             JOIN meters_series AS series ON series.customer = alias.reference
                 AND series.meter_id = meter.id AND series.generation = meter.generation
-            WHERE gap.version_id = subscription.version_id
+            WHERE gap.version_id = subscription.version_id AND gap.currency = customer.currency
                 AND NOT EXISTS (
                     SELECT FROM catalog_cell AS cell
                     WHERE cell.charge_id = gap.id AND series.dimensions @> cell.match
+                        AND cell.price_list_id IS NOT DISTINCT FROM gap.price_list
                 )
         )
     ORDER BY subscription.id

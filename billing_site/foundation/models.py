@@ -13,7 +13,7 @@ class Scope(models.TextChoices):
     INGEST = "ingest", "Ingest: send usage events"
     READ = "read", "Read: customers, plans, usage, invoices"
     WRITE = "write", "Write: create and change customers, subscriptions, and drafts of the catalogue"
-    PUBLISH = "publish", "Publish: publish and retire plan versions"
+    PUBLISH = "publish", "Publish: what sets prices: plan versions, negotiated terms, coupons, costs of models"
     BACKFILL = "backfill", "Backfill: send events older than the usual limit"
     CORRECT = "correct", "Correct: void and amend events"
 

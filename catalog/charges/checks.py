@@ -8,6 +8,7 @@ from billing_site.foundation.errors import Fault
 from billing_site.foundation.money import EXACT, minor_unit, plain
 from catalog.charges.cell_prices import price_of
 from catalog.charges.priceable import priceable
+from catalog.charges.priced_in import in_credits
 from catalog.charges.row_checks import DraftRow, row_faults
 from catalog.models import Charge, ChargeAmount, Plan, PlanVersion, PriceList
 from catalog.pricing.price import MAX_WHOLE_DIGITS, Model, quantity_faults
@@ -148,8 +149,3 @@ def _list_faults(charge: Charge, price_list: PriceList) -> Iterator[Fault]:
             message=f"in {price_list.currency}, {fault.message}",
             field=f"lists.{price_list.currency}.{fault.field}",
         )
-
-
-def in_credits(charge: Charge) -> bool:
-    """Usage that is priced in credits, whatever the currency."""
-    return charge.kind == Charge.Kind.USAGE and charge.version.plan.consumption == Plan.Consumption.CREDITS

@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Sequence
 
 from billing_site.foundation.money import ZERO
-from catalog.charges.checks import COST_CURRENCY, in_credits
+from catalog.charges.checks import COST_CURRENCY
+from catalog.charges.priced_in import in_credits
 from catalog.charges.row_checks import DraftRow
 from catalog.checks.margin_floor import below
 from catalog.checks.row_lint import Finding, Severity

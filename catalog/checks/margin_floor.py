@@ -1,14 +1,14 @@
 """Whether a version keeps the margin floor of its plan: no row sells a unit below its cost and that much more."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 
 from billing_site.foundation.errors import Fault
 from billing_site.foundation.money import grouped
-from catalog.charges.cell_prices import price_of
-from catalog.charges.checks import COST_CURRENCY, in_credits
-from catalog.charges.row_checks import DraftRow
-from catalog.costs.margins import row_margins
+from catalog.charges.checks import COST_CURRENCY
+from catalog.charges.priced_in import in_credits
+from catalog.charges.row_checks import DraftRow, words
+from catalog.costs.margins import Compared, compare, row_margins, rows_in_costs
 from catalog.models import Charge
 from catalog.pricing.margins import RowMargin
 
@@ -18,31 +18,54 @@ MANY = Decimal(1_000_000)
 
 def floor_faults(charge: Charge) -> Iterator[Fault]:
     """Rows in the currency of costs that earn less than the floor of the charge's plan; none without a floor."""
-    floor, version = charge.version.plan.margin_floor, charge.version
-    if floor is None or not charge.cost_model or in_credits(charge) or COST_CURRENCY not in version.currencies():
+    floor = charge.version.plan.margin_floor
+    if floor is None or not _is_seen(charge):
         return
-    price_list = next((each.pk for each in version.price_lists.all() if each.currency == COST_CURRENCY), None)
-    place = "" if price_list is None else f"lists.{COST_CURRENCY}."
-    rows = [DraftRow(cell.match, price_of(cell)) for cell in charge.cells.all() if cell.price_list_id == price_list]
-    for found in row_margins(charge, rows):
+    place = "" if charge.version.currency == COST_CURRENCY else f"lists.{COST_CURRENCY}."
+    for found in row_margins(charge, rows_in_costs(charge)):
         if not found.keeps(floor):
             unit = charge.meter.unit if charge.meter else "unit"
             yield Fault("margin_below_floor", below(found, floor, unit), f"{place}rows.{found.row}.unit_price")
 
 
-def unchecked(charge: Charge) -> str:
-    """Why the floor says nothing of a charge, or nothing of some of its currencies; empty when it does."""
+def _is_seen(charge: Charge) -> bool:
+    return bool(charge.cost_model) and not in_credits(charge) and COST_CURRENCY in charge.version.currencies()
+
+
+def unchecked(charge: Charge) -> Iterator[str]:
+    """Of what in a charge the floor says nothing, and why; nothing when it sees all of it, or there is none."""
     floor = charge.version.plan.margin_floor
     if floor is None or charge.kind != Charge.Kind.USAGE:
-        return ""
-    if in_credits(charge):
-        return f"The margin floor does not see “{charge.name}”: it is priced in credits, and costs are in USD."
-    if not charge.cost_model:
-        return f"The margin floor does not see “{charge.name}”: say which of its dimensions holds the model."
+        return
     others = [each for each in charge.version.currencies() if each != COST_CURRENCY]
-    if others:
-        return f"The margin floor does not see the prices of “{charge.name}” in {', '.join(others)}: costs are in USD."
-    return ""
+    if in_credits(charge):
+        yield f"The margin floor does not see “{charge.name}”: it is priced in credits, and costs are in USD."
+    elif not charge.cost_model:
+        yield f"The margin floor does not see “{charge.name}”: say which of its dimensions holds the model."
+    elif others:
+        yield f"The margin floor does not see the prices of “{charge.name}” in {', '.join(others)}: costs are in USD."
+    if _is_seen(charge):
+        yield from _blind(charge.name, rows_in_costs(charge), compare(charge, rows_in_costs(charge)))
+
+
+def _blind(name: str, rows: Sequence[DraftRow], found: Compared) -> Iterator[str]:
+    """Which rows were compared with nothing, and which not at all that they price."""
+    of, reasons = f"of {len(rows):,} rows of “{name}”", []
+    if found.unused:
+        example = words(rows[found.unused[0]].match)
+        reasons.append(f"no usage so far is for {len(found.unused):,} of them ({example})")
+    if found.unknown:
+        example = next(iter(found.unknown.values()))
+        reasons.append(f"nobody knows what {len(found.unknown):,} of them cost ({example})")
+    if reasons:
+        alone = len(found.unused) + len(found.unknown)
+        yield f"The margin floor compares {alone:,} {of} with nothing: {'; '.join(reasons)}."
+    if found.partly:
+        example = next(iter(found.partly.values()))
+        why = f"nobody knows what some of their usage costs ({example})"
+        yield f"The margin floor sees {len(found.partly):,} {of} only in part: {why}."
+    if found.unread:
+        yield f"The margin floor does not see all usage of “{name}”: {found.unread}."
 
 
 def below(found: RowMargin, floor: Decimal, unit: str) -> str:

@@ -9,6 +9,7 @@ from billing_site.foundation.money import is_currency
 from catalog.charges.cell_prices import price_of
 from catalog.charges.checks import charge_code_faults, charge_faults, fee_faults, term_faults
 from catalog.charges.priceable import priceable
+from catalog.charges.priced_in import in_credits, rows_of
 from catalog.charges.row_checks import DraftRow, counted_twice, leaves_gap
 from catalog.charges.row_meeting import Work, meeting
 from catalog.checks import linting
@@ -39,22 +40,28 @@ def faults(version: PlanVersion) -> list[Fault]:
 def warnings(version: PlanVersion) -> list[str]:
     """What may be meant, and may be not."""
     charges = _charges(_read(version))
-    found = [why for charge in charges if (why := unchecked(charge))]
-    for charge in charges:
-        if charge.meter is not None and leaves_gap(
-            priceable(charge.meter), [c.match for c in charge.cells.all() if c.price_list_id is None]
-        ):
-            happens = (
-                "its invoice is held until somebody prices it"
-                if charge.unmatched == Charge.Unmatched.HOLD
-                else "it is charged nothing and stands on the invoice at 0, “not priced”"
-            )
-            found.append(
-                f"Charge “{charge.name}” has no row of only *: when usage comes that no row matches, {happens}."
-            )
+    found = [why for charge in charges for why in unchecked(charge)]
+    found += [text for charge in charges for text in _gaps(charge)]
     found += [text for charge in charges for text in _totals_beside_parts(charge)]
     found += [_charged_twice(one, other) for one, other in combinations(charges, 2) if _price_alike(one, other)]
     return [*found, *feature_checks.version_warnings(version), *linting.warnings(charges)]
+
+
+def _gaps(charge: Charge) -> Iterator[str]:
+    """Where usage may come that no row of a currency matches; credits have the same rows in all of them."""
+    happens = (
+        "its invoice is held until somebody prices it"
+        if charge.unmatched == Charge.Unmatched.HOLD
+        else "it is charged nothing and stands on the invoice at 0, “not priced”"
+    )
+    further = () if in_credits(charge) else charge.version.price_lists.all()
+    for price_list in (None, *further):
+        within = "" if price_list is None else f" in {price_list.currency}"
+        matches = [cell.match for cell in rows_of(charge, price_list)]
+        if charge.meter is not None and leaves_gap(priceable(charge.meter), matches):
+            yield (
+                f"Charge “{charge.name}”{within} has no row of only *: when usage comes that no row matches, {happens}."
+            )
 
 
 def _totals_beside_parts(charge: Charge) -> Iterator[str]:

@@ -1,7 +1,6 @@
 """The operator's pages of what models cost: a list, a page for each model, and own costs."""
 
 from collections.abc import Callable
-from decimal import Decimal
 from typing import Any
 
 from django.contrib import admin, messages
@@ -28,7 +27,8 @@ from catalog.costs.names import names
 from catalog.costs.own_costs import Entry
 from catalog.costs.reading import latest_names
 from catalog.forms import show_faults
-from catalog.models import Charge, CostReading, ModelAlias, ModelCost, ProviderModel
+from catalog.models import CostReading, ModelAlias, ModelCost, ProviderModel
+from catalog.pricing.margins import RowMargin
 from catalog.pricing.model_costs import HOUR, Source
 from catalog.pricing.model_names import ModelName
 
@@ -166,7 +166,7 @@ class ProviderModelAdmin(ReadOnlyAdmin):
         model = ProviderModel.objects.filter(pk=int(asked) if asked.isdecimal() and len(asked) < 19 else 0).first()
         hour = own_costs.full_hour(clock.now() + HOUR / 2)
         form = CostForm(request.POST or None, initial=initial(model, hour, request.GET), label_suffix="")
-        preview = pages.preview(form.entry, clock.now()) if form.is_bound and form.is_valid() else None
+        preview = pages.preview(form.entry) if form.is_bound and form.is_valid() else None
         if preview and request.POST.get("shown") == str(preview.entry) and "record" in request.POST:
             recorded = own_costs.record_cost(preview.entry, by=str(request.user))
             messages.success(request, f"Recorded: it holds from {recorded.effective_from:%Y-%m-%d %H:%M} UTC on.")
@@ -263,25 +263,34 @@ def _failed_since() -> CostReading | None:
 
 def _uses(model: ModelName, entry: Entry | None = None) -> list[dict[str, Any]]:
     """Who is affected; with an entry, what it makes of their margins."""
+    uses = users.uses_of(model)
+    found = users.becomes(uses, model, entry) if entry else {}
     return [
         {
             "charge": use.charge,
             "margins": [grouped(each) for each in use.margins],
             "priced": use.priced,
-            "becomes": _becomes(use.charge, model, entry) if entry and use.priced else None,
+            "apart": use.apart,
+            "comparable": use.comparable,
+            "asked": use.charge.pk in found,
+            "becomes": _becomes(found.get(use.charge.pk)),
         }
-        for use in users.uses_of(model)
+        for use in uses
     ]
 
 
-def _becomes(charge: Charge, model: ModelName, entry: Entry) -> tuple[str, str] | None:
-    found = users.margin_becomes(charge, model, entry.token_type, entry.cost)
-    return None if found is None else (_percent(found.now), _percent(found.then))
+def _becomes(found: users.Becomes | None) -> dict[str, str] | None:
+    if found is None:
+        return None
+    at = found.after or found.before
+    return {"before": _percent(found.before), "after": _percent(found.after), "at": at.at if at else ""}
 
 
-def _percent(margin: Decimal | None) -> str:
+def _percent(margin: RowMargin | None) -> str:
     """To a tenth; a cost of nothing has no margin."""
-    return "no cost" if margin is None else f"{grouped(round_to(margin, 1))} %"
+    if margin is None:
+        return "not known"
+    return "no cost" if margin.percent is None else f"{grouped(round_to(margin.percent, 1))} %"
 
 
 def _told(row: Any) -> dict[str, Any] | None:

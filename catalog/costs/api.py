@@ -50,7 +50,7 @@ class ModelCosts(IdempotentWrites, GenericAPIView[ProviderModel]):
     serializer_class = ModelSerializer
     pagination_class = KeysetPagination
     filter_backends = ()
-    required_scopes = {"GET": "read", "POST": "write"}
+    required_scopes = {"GET": "read", "POST": "publish"}  # prices by cost follow it
     query_parameters = ("provider", "model", "at", *PAGE)
     keyset = "name"
 

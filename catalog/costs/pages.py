@@ -8,7 +8,7 @@ from typing import Any
 
 from billing_site.foundation.money import EXACT, grouped, plain, round_to
 from catalog.costs.books import costs_of
-from catalog.costs.names import names
+from catalog.costs.names import END_OF_TIME, names
 from catalog.costs.own_costs import Entry, find
 from catalog.pricing.model_costs import ALWAYS, Action, CostRow, ModelCosts, Source
 from catalog.pricing.model_names import ModelName
@@ -165,14 +165,14 @@ class Preview:
         return f"{percent:+,} %" if percent else "no change"
 
 
-def preview(entry: Entry, now: datetime) -> Preview:
+def preview(entry: Entry) -> Preview:
     """What an entry without faults changes, against what is known now. Reads only."""
     model = find(entry.provider, entry.model)
     name = model.key if model else ModelName(entry.provider, entry.model)
     costs = costs_of([name])[name]
-    row = _as_row(entry, now)
+    row = as_row(entry)
     with_it = ModelCosts(name.provider, name.model, (*costs.rows, row))
-    at = _instant(entry)
+    at = first_hour(entry)
     same = [each for each in costs.rows if _series(each) == _series(row) and each.id in costs.in_force()]
     later = [each for each in same if each.effective_from > row.effective_from]
     return Preview(
@@ -189,13 +189,15 @@ def preview(entry: Entry, now: datetime) -> Preview:
     )
 
 
-def _as_row(entry: Entry, now: datetime) -> CostRow:
+def as_row(entry: Entry) -> CostRow:
+    """The row that recording it would make: the latest of all."""
     action = Action.ENDS if entry.cost is None else Action.COSTS
-    latest = now + timedelta(days=36_500)
-    return CostRow(0, entry.token_type, entry.above, entry.hours, Source.OWN, action, entry.cost, entry.hour, latest)
+    return CostRow(
+        0, entry.token_type, entry.above, entry.hours, Source.OWN, action, entry.cost, entry.hour, END_OF_TIME
+    )
 
 
-def _instant(entry: Entry) -> datetime:
+def first_hour(entry: Entry) -> datetime:
     """The first hour in which the entry holds."""
     if entry.hours is None:
         return entry.hour

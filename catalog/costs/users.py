@@ -1,77 +1,156 @@
-"""Which charges a change of a model's cost may touch: those that say which dimension holds the model."""
+"""Which charges a change of a model's cost touches: those that say which dimension holds the model; and how much.
 
-from collections.abc import Iterable, Iterator
+Of the versions by which somebody is billed, or will be: drafts, the newest published one of each plan, and those with
+running subscriptions.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from functools import cache
+from typing import Any
+
+from django.db.models import Count, Exists, Func, OuterRef, Q, QuerySet, Subquery, TextField, prefetch_related_objects
 
 from billing_site.foundation.money import EXACT
-from catalog.charges.cell_prices import price_of
-from catalog.charges.row_checks import DraftRow
-from catalog.costs.margins import row_margins
+from billing_site.foundation.periods import Period
+from catalog.charges.checks import COST_CURRENCY
+from catalog.charges.priced_in import CREDITS, in_credits
+from catalog.costs import books as costs
+from catalog.costs.margin_places import Place, Places, places_of, used_of
+from catalog.costs.margins import HOUR, at_costs, cost_at, rows_in_costs
 from catalog.costs.names import names
-from catalog.models import Cell, Charge
+from catalog.costs.own_costs import Entry
+from catalog.costs.pages import as_row, first_hour
+from catalog.models import Cell, Charge, Plan, PlanVersion, PriceList
+from catalog.pricing.margins import RowMargin
 from catalog.pricing.model_names import ModelName, NameBook
 from catalog.pricing.price import Model
-from catalog.pricing.token_types import chain
 
 HIGHEST = Decimal("Infinity")
-
-
-@dataclass(frozen=True)
-class Becomes:
-    """The least margin, in percent, of a charge's prices of its own: now, and once a cost has changed. None: free."""
-
-    now: Decimal | None
-    then: Decimal | None
+Status = PlanVersion.Status
 
 
 @dataclass(frozen=True)
 class Use:
-    """A charge with rows for the model. `margins`: in percent, of rows by cost; `priced`: how many with others."""
+    """A charge with rows for the model. `margins`: in percent, of rows by cost; `priced`: how many with others.
+
+    `apart`: what it is priced in that cannot be compared with costs: further currencies, or credits.
+    """
 
     charge: Charge
     margins: tuple[Decimal, ...]
     priced: int
+    apart: str = ""
+
+    @property
+    def comparable(self) -> bool:
+        return not in_credits(self.charge) and COST_CURRENCY in self.charge.version.currencies()
+
+
+@dataclass(frozen=True)
+class Becomes:
+    """Of the prices of its own whose cost changes the one that earns least: before it does, and from then on.
+
+    None: nobody knows what any of them costs.
+    """
+
+    before: RowMargin | None
+    after: RowMargin | None
 
 
 def uses_of(model: ModelName) -> list[Use]:
-    """Charges whose rows match the model under one of its names, those of published versions first. Two queries more
-    than names take.
+    """Charges whose rows match the model under one of its names, those of published versions first.
+
+    Four queries and those of names, which count rows and read none. Rows in the currency of costs are counted, or where
+    there are none of it, those in the version's own.
     """
-    charges = Charge.objects.exclude(cost_model="").select_related("version__plan").prefetch_related("cells")
-    found = list(_uses(charges.order_by("version__plan__code", "-version__number", "position", "id"), model, names()))
-    return sorted(found, key=lambda use: use.charge.version.status != "published")
-
-
-def _uses(charges: Iterable[Charge], model: ModelName, book: NameBook) -> Iterator[Use]:
-    for charge in charges:
-        rows = [cell for cell in charge.cells.all() if _matches(cell, charge.cost_model, model, book)]
-        margins = {cell.percent for cell in rows if cell.model == Model.COST_PLUS and cell.percent is not None}
-        if rows:
-            priced = sum(cell.model != Model.COST_PLUS for cell in rows)
-            yield Use(charge, tuple(sorted(margins)), priced)
-
-
-def _matches(cell: Cell, dimension: str, model: ModelName, book: NameBook) -> bool:
-    """A row that leaves the dimension out is for every model."""
-    value = cell.match.get(dimension)
-    return cell.price_list_id is None and (value is None or book.resolve(value) == model)
-
-
-def margin_becomes(charge: Charge, model: ModelName, token_type: str, cost: Decimal | None) -> Becomes | None:
-    """What a cost of a token type makes of the charge's margins; None when no price of its own is for that.
-
-    A token type that falls back to this one, having no cost of its own, follows it.
-    """
+    charges = _charges()
+    named = _named_rows(charges)
     book = names()
-    rows = [DraftRow(cell.match, price_of(cell)) for cell in charge.cells.all() if cell.price_list_id is None]
-    mine = [
-        each
-        for each in row_margins(charge, rows)
-        if book.resolve(each.model) == model and token_type in chain(each.token_type)
-        if rows[each.row].price.model != Model.COST_PLUS
+    wanted = [name for name in named.values_list("named", flat=True).distinct() if name and means(name, model, book)]
+    rows = named.filter(Q(named=None) | Q(named__in=wanted))
+    margins, priced = defaultdict[int, set[Decimal]](set), defaultdict[int, int](int)
+    for charge, kind, percent, count in rows.values_list("charge", "model", "percent").annotate(Count("pk")):
+        if kind == Model.COST_PLUS:
+            margins[charge].add(percent)
+        else:
+            priced[charge] += count
+    found = [
+        Use(charge, tuple(sorted(margins[charge.pk])), priced[charge.pk], _apart(charge))
+        for charge in charges.select_related("version__plan").prefetch_related("version__price_lists")
+        if charge.pk in margins or charge.pk in priced
     ]
-    if not mine:
-        return None
-    least = min(mine, key=lambda each: EXACT.divide(each.unit_price, each.cost) if each.cost else HIGHEST)
-    return Becomes(least.percent, None if cost is None else replace(least, cost=cost).percent)
+    return sorted(found, key=lambda use: use.charge.version.status != Status.PUBLISHED)
+
+
+def means(name: str, model: ModelName, book: NameBook) -> bool:
+    """Whether a name means a model; by its whole name one does, too, that the catalogue does not have yet."""
+    return book.resolve(name) == model or name.strip().lower() == str(model).lower()
+
+
+def becomes(uses: Collection[Use], model: ModelName, entry: Entry) -> dict[int, Becomes | None]:
+    """By charge what an entry without faults makes of margins, in the first hour in which it holds.
+
+    None: the cost of none of its own prices changes. Charges that cannot be compared are left out.
+    """
+    charges = [use.charge for use in uses if use.priced and use.comparable]
+    prefetch_related_objects(charges, "cells", "meter__dimensions", "meter__bands", "meter__values")
+    used, found = cache(used_of), {}
+    for charge in charges:
+        rows = rows_in_costs(charge)
+        places = places_of(charge, rows, {str(model)}, used)
+        own = [each for each in places.found if rows[each.row].price.model != Model.COST_PLUS]
+        found[charge.pk] = _becomes(replace(places, found=own), model, entry)
+    return found
+
+
+def _becomes(places: Places, model: ModelName, entry: Entry) -> Becomes | None:
+    at, book = first_hour(entry), names()
+    before = costs.load({each.model for each in places.found}, Period(at, at + HOUR)).models
+    known = costs.costs_of([model], at + HOUR)[model]
+    changed = replace(known, rows=(*known.rows, as_row(entry)))
+    meant = {each.model for each in places.found if means(each.model, model, book)}
+
+    def was(place: Place) -> Decimal | None:
+        return cost_at(place, before.get(place.model), at)
+
+    def will(place: Place) -> Decimal | None:
+        return cost_at(place, changed, at) if place.model in meant else was(place)
+
+    touched = replace(places, found=[each for each in places.found if was(each) != will(each)])
+    return Becomes(_least(touched, was), _least(touched, will)) if touched.found else None
+
+
+def _least(places: Places, cost_of: Callable[[Place], Decimal | None]) -> RowMargin | None:
+    margins = at_costs(places, cost_of).margins
+    return min(
+        margins, key=lambda each: EXACT.divide(each.unit_price, each.cost) if each.cost else HIGHEST, default=None
+    )
+
+
+def _charges() -> "QuerySet[Charge]":
+    """Of the versions that matter, in order."""
+    running = PlanVersion.objects.filter(pk=OuterRef("version"), subscriptions__due_at__isnull=False)
+    published = PlanVersion.objects.filter(plan=OuterRef("version__plan"), status=Status.PUBLISHED)
+    newest = published.order_by("-number").values("pk")[:1]
+    matters = Q(version__status=Status.DRAFT) | Q(version=Subquery(newest)) | Exists(running)
+    charges = Charge.objects.exclude(cost_model="").filter(matters)
+    return charges.order_by("version__plan__code", "-version__number", "position", "id")
+
+
+def _named_rows(charges: "QuerySet[Charge]") -> Any:
+    """Rows with the model that each names (None: any), in one currency of each charge."""
+    listed = PriceList.objects.filter(version=OuterRef("charge__version"), currency=COST_CURRENCY)
+    credit = Q(charge__version__plan__consumption=Plan.Consumption.CREDITS)
+    asked = Q(price_list__currency=COST_CURRENCY) & ~credit | Q(price_list=None) & (credit | ~Exists(listed))
+    named = Func("match", "charge__cost_model", function="jsonb_extract_path_text", output_field=TextField())
+    rows = Cell.objects.filter(charge__in=charges.order_by().values("pk")).order_by()
+    return rows.filter(asked).annotate(named=named)
+
+
+def _apart(charge: Charge) -> str:
+    if in_credits(charge):
+        return CREDITS
+    return ", ".join(each for each in charge.version.currencies() if each != COST_CURRENCY)

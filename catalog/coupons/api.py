@@ -17,7 +17,8 @@ from catalog.coupons import issuing
 from catalog.coupons.serializers import CouponAnswerSerializer, CouponSerializer
 from catalog.models import Coupon
 
-SCOPES = {"GET": "read", "POST": "write", "PATCH": "write", "DELETE": "write"}
+# What a coupon takes off, and how often, sets prices; redeeming one is choosing among them.
+SCOPES = {"GET": "read", "POST": "publish", "PATCH": "publish", "DELETE": "publish"}
 WITH_PARTS = Coupon.objects.prefetch_related("for_products__product", "on_plans__plan")
 
 

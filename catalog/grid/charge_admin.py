@@ -3,13 +3,14 @@
 from typing import Any
 
 from django.contrib import admin, messages
+from django.contrib.admin.views.main import ChangeList
 from django.db.models import QuerySet
 from django.forms import ModelForm
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 
 from billing_site.foundation.money import show
-from catalog.admin_pages import CataloguePage, charge_text, is_draft
+from catalog.admin_pages import CataloguePage, charge_texts, is_draft
 from catalog.charges.checks import SUMS
 from catalog.grid.admin import GridPages
 from catalog.grid.charge_forms import COST, SUMS_OF, ChargeForm, NewUsageChargeForm, charge_form
@@ -29,6 +30,17 @@ TERMS = {
 KEPT = ("version", "kind", "meter")
 
 
+class PricedList(ChangeList):
+    """The list says what each charge costs: the rows that are alone are read for its page, and no others."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        self.result_list = list(self.result_list)
+        prices = {charge.pk: price for charge, price in charge_texts(self.result_list)}
+        for charge in self.result_list:
+            charge.price_text = prices[charge.pk]
+
+
 @admin.register(Charge)
 class ChargeAdmin(GridPages, CataloguePage):
     form = ChargeForm
@@ -43,14 +55,14 @@ class ChargeAdmin(GridPages, CataloguePage):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Charge]:
         rows: QuerySet[Charge] = super().get_queryset(request)
-        rows = rows.select_related("version__plan", "product", "meter")
-        match = request.resolver_match
-        # The list says what each costs; a charge's own page asks for its rows itself, of which there may be thousands.
-        return rows.prefetch_related("cells") if match and str(match.url_name).endswith("_changelist") else rows
+        return rows.select_related("version__plan", "product", "meter")
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return PricedList
 
     @admin.display(description="Price")
-    def price(self, charge: Charge) -> str:
-        return charge_text(charge)
+    def price(self, charge: Any) -> str:
+        return str(charge.price_text)
 
     def get_prepopulated_fields(self, request: HttpRequest, obj: Charge | None = None) -> dict[str, tuple[str, ...]]:
         return {"code": ("name",)} if obj is None else {}

@@ -15,7 +15,7 @@ from unfold.decorators import action, display
 from unfold.widgets import UnfoldAdminTextInputWidget
 
 from billing_site.foundation.errors import Refused
-from catalog.admin_pages import NamedPage
+from catalog.admin_pages import NamedPage, with_counts
 from catalog.forms import NewPlanForm, show_faults
 from catalog.models import Plan, PlanVersion
 from catalog.versions import publishing
@@ -54,9 +54,7 @@ class PlanAdmin(NamedPage):
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         number = int(object_id) if object_id.isdecimal() else 0
-        versions = PlanVersion.objects.filter(plan_id=number).annotate(
-            charge_count=Count("charges", distinct=True), subscriber_count=Count("subscriptions", distinct=True)
-        )
+        versions = with_counts(PlanVersion.objects.filter(plan_id=number))
         context = {
             "versions": versions.order_by("-number").prefetch_related("price_lists"),
             "may_draft": _may_draft(request),

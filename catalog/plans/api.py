@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from django.db.models import Prefetch, QuerySet
+from django.db.models import Prefetch, QuerySet, prefetch_related_objects
 from django.urls import path
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import status
@@ -16,9 +16,11 @@ from billing_site.foundation.shaped_bodies import body, json_body
 from catalog.documents.shapes import PLAN
 from catalog.models import Charge, Plan, PlanVersion
 from catalog.plans.serializers import PlanSerializer, WholePlanSerializer
-from catalog.plans.view_api import View, find
+from catalog.plans.view_api import MAX_NUMBER, View, find
 from catalog.versions import publishing
 
+# Each may have thousands of rows.
+VERSIONS_AT_ONCE = 10
 CHARGES = Charge.objects.select_related("product", "meter").prefetch_related(
     "cells", "amounts", "meter__dimensions", "meter__bands", "meter__values"
 )
@@ -27,6 +29,9 @@ STATUS = OpenApiParameter(
     str,
     description="Which versions: draft, published, retired, or several of them, separated by commas; published when"
     " left out.",
+)
+BEFORE = OpenApiParameter(
+    "before", int, description="Only versions of lower numbers: `next` of the answer before; the newest when left out."
 )
 
 
@@ -67,18 +72,25 @@ class OnePlan(View):
 
     queryset = Plan.objects.all()
     serializer_class = WholePlanSerializer
-    query_parameters = ("status",)
+    query_parameters = ("status", "before")
 
     @extend_schema(
         operation_id="retrieve_plan",
         summary="Retrieve a plan: its versions, their charges and every price",
-        parameters=[STATUS],
+        description=f"The newest {VERSIONS_AT_ONCE} of them; `next` leads to older ones.",
+        parameters=[STATUS, BEFORE],
     )
     def get(self, request: Request, code: str) -> Response:
-        whole = _asked(request).select_related("commitment_product")
+        asked, before = _asked(request), _before(request)
+        plan = find(self.get_queryset(), code, "plan")
+        numbers = asked.filter(plan=plan, number__lt=before).values_list("number", flat=True)
+        found = list(numbers[: VERSIONS_AT_ONCE + 1])
+        shown = found[:VERSIONS_AT_ONCE]
+        whole = asked.filter(number__in=shown).select_related("commitment_product")
         versions = whole.prefetch_related("price_lists", Prefetch("charges", CHARGES), "feature_values__feature")
-        plan = find(self.get_queryset().prefetch_related(Prefetch("versions", versions)), code, "plan")
-        return Response(self.get_serializer(plan).data)
+        prefetch_related_objects([plan], Prefetch("versions", versions))
+        more = {"next": shown[-1] if len(found) > len(shown) else None}
+        return Response(self.get_serializer(plan, context={**self.get_serializer_context(), **more}).data)
 
     @extend_schema(
         operation_id="change_plan",
@@ -112,6 +124,15 @@ def _asked(request: Request) -> "QuerySet[PlanVersion]":
         message = f"“{unknown[0][:50]}” is no status of a version: write one of {known}, or several with commas."
         raise ValidationError({"status": message}, code="status_unknown")
     return _of(*named)
+
+
+def _before(request: Request) -> int:
+    """The number below which versions are asked for."""
+    text = request.query_params.get("before", str(MAX_NUMBER))
+    if not (text.isascii() and text.isdigit() and 1 <= int(text[:12]) <= MAX_NUMBER):
+        message = f"“{text[:50]}” is no number of a version: pass “next” as it was answered."
+        raise ValidationError({"before": message}, code="before_invalid")
+    return int(text)
 
 
 def _of(*named: Any) -> "QuerySet[PlanVersion]":

@@ -1,5 +1,8 @@
 """The API's one way from a draft to prices that never change again: reviewed, published, retired."""
 
+from contextlib import suppress
+
+from django.core.exceptions import ObjectDoesNotExist
 from django.urls import path
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
@@ -48,11 +51,13 @@ class Publish(VersionView):
     def post(self, request: Request, code: str, number: int) -> Response:
         # Looked at before anything is locked: it takes a while, and others would wait for it.
         draft = self.version(code, number)
-        review, tag = publishing.review(draft), exporting.tag_of(draft)
+        review, tag = None, exporting.tag_of(draft)
+        with suppress(ObjectDoesNotExist):  # thrown away meanwhile, in part or as a whole
+            review = publishing.review(draft)
         held = self.held(request, code, number)
         changed = exporting.tag_of(exporting.WHOLE.get(pk=held.pk)) != tag
         published = publishing.publish(held)
-        if changed:
+        if review is None or changed:
             review = publishing.review(published)
         said = {"version": published, "warnings": review.warnings, "changes": review.changes}
         return Response(PublishedSerializer(said).data)

@@ -197,6 +197,15 @@ class PlanSerializer(serializers.ModelSerializer[Plan]):
 
 class WholePlanSerializer(PlanSerializer):
     versions = WholeVersionSerializer(many=True, help_text="Those that can be subscribed to, the newest first.")
+    next = serializers.SerializerMethodField(help_text="Pass it as `before` for older versions; null at the end.")
+
+    class Meta(PlanSerializer.Meta):
+        fields = [*PlanSerializer.Meta.fields, "next"]
+
+    @extend_schema_field({"type": "integer", "nullable": True})
+    def get_next(self, plan: Plan) -> int | None:
+        number: int | None = self.context["next"]
+        return number
 
 
 class ProductSerializer(serializers.ModelSerializer[Product]):

@@ -5,7 +5,8 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.db.models import Count, QuerySet
+from django.db import transaction
+from django.db.models import QuerySet
 from django.forms import ModelForm
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
@@ -15,13 +16,15 @@ from unfold.admin import TabularInline
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 
-from billing_site.foundation.errors import Refused
-from catalog.admin_pages import CataloguePage, charge_text, is_draft, price_list
+from billing_site.foundation.errors import Fault, Refused
+from catalog.admin_pages import CataloguePage, charge_texts, is_draft, with_counts
+from catalog.documents import exporting
 from catalog.features.given_admin import GivesFeatures
-from catalog.models import Plan, PlanVersion, PriceList
+from catalog.models import Charge, Plan, PlanVersion, PriceList
 from catalog.plans.version_forms import PriceListForm, PriceListFormSet, VersionForm
 from catalog.versions import publishing
 from catalog.versions.drafting import TERMS
+from catalog.versions.price_tables import price_tables
 
 STATUS_LABELS = {"Draft": "warning", "Published": "success", "Retired": "info"}
 BASICS = (("currency", "interval"), "grace")
@@ -31,6 +34,7 @@ PREPAID = {
     Plan.Consumption.BALANCE: ("when_empty",),
     Plan.Consumption.CREDITS: ("when_empty", "included_credits", "credit_price"),
 }
+Verb = Callable[[PlanVersion], PlanVersion]
 # Which buttons a version has, by its status.
 ACTIONS = {"draft": ("publish", "clone"), "published": ("clone", "retire"), "retired": ("clone",)}
 
@@ -82,8 +86,7 @@ class PlanVersionAdmin(GivesFeatures, CataloguePage):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[PlanVersion]:
         rows: QuerySet[PlanVersion] = super().get_queryset(request)
-        counted = rows.annotate(charge_count=Count("charges", distinct=True), subscriber_count=_subscribers())
-        return counted.prefetch_related("price_lists")
+        return with_counts(rows).prefetch_related("price_lists")
 
     @display(description="Status", ordering="status", label=STATUS_LABELS)
     def shown_status(self, version: PlanVersion) -> str:
@@ -97,9 +100,10 @@ class PlanVersionAdmin(GivesFeatures, CataloguePage):
     def offered_in(self, version: PlanVersion) -> str:
         return ", ".join(version.currencies())
 
-    @display(description="Subscriptions", ordering="subscriber_count")
-    def subscribers(self, version: Any) -> int:
-        return int(version.subscriber_count)
+    @display(description="Subscriptions", ordering="running_count")
+    def subscribers(self, version: Any) -> str:
+        ended = f", {version.ended_count:,} ended" if version.ended_count else ""
+        return f"{version.running_count:,}{ended}"
 
     def get_fieldsets(self, request: HttpRequest, obj: PlanVersion | None = None) -> Any:
         basics = (None, {"fields": ("plan", *BASICS)})
@@ -133,11 +137,12 @@ class PlanVersionAdmin(GivesFeatures, CataloguePage):
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         found = PlanVersion.objects.filter(pk=int(object_id) if object_id.isdecimal() else 0)
-        version = found.annotate(subscriber_count=_subscribers()).first()
+        version: Any = with_counts(found).first()
         context = {
-            "subscribers": version.subscriber_count if version else 0,
+            "running": version.running_count if version else 0,
+            "ended": version.ended_count if version else 0,
             "draft": is_draft(version),
-            "charges": [(charge, charge_text(charge)) for charge in _charges(version)] if version else [],
+            "charges": charge_texts(_charges(version)) if version else [],
             "may_charge": is_draft(version) and request.user.has_perm("catalog.add_charge"),
             **self.given_context(request, version),
         }
@@ -175,13 +180,14 @@ class PlanVersionAdmin(GivesFeatures, CataloguePage):
     @action(description="Publish…", permissions=["publish"], icon="publish", variant=ActionVariant.PRIMARY)
     def publish(self, request: HttpRequest, object_id: str) -> HttpResponse:
         version = self._found(request, object_id)
-        done = self._do(
-            request, version, publishing.publish, "{0} is published. Customers can be subscribed to it now."
-        )
+        said = "{0} is published. Customers can be subscribed to it now."
+        done = self._do(request, version, _as_seen(request, publishing.publish), said)
         if done is not None:
             return done
-        prices = [(charge, price_list(charge)) for charge in _charges(version)]
-        context = {"review": publishing.review(version), "draft": is_draft(version), "prices": prices}
+        seen = _tag(version)  # before the rest is read: what changes in between is not published unseen
+        draft = is_draft(version)
+        context = {"review": publishing.review(version), "draft": draft, "seen": seen}
+        context["tables"] = price_tables(version) if draft else []
         return self._page(request, version, f"Publish {version}", "publish.html", context)
 
     @action(description="Clone…", permissions=["clone"], icon="content_copy")
@@ -199,14 +205,15 @@ class PlanVersionAdmin(GivesFeatures, CataloguePage):
     @action(description="Retire…", permissions=["publish"], icon="archive")
     def retire(self, request: HttpRequest, object_id: str) -> HttpResponse:
         version = self._found(request, object_id)
-        done = self._do(request, version, publishing.retire, "{0} is retired.")
+        done = self._do(request, version, _as_seen(request, publishing.retire), "{0} is retired.")
         if done is not None:
             return done
         about = (
             f"No new subscription can be made on {version} any more. Those that are there keep it and are billed by it"
             " as before. This cannot be taken back; a clone can be published instead."
         )
-        return self._page(request, version, f"Retire {version}", "confirm.html", {"about": about, "verb": "Retire"})
+        context = {"about": about, "verb": "Retire", "seen": _tag(version)}
+        return self._page(request, version, f"Retire {version}", "confirm.html", context)
 
     def _found(self, request: HttpRequest, object_id: str) -> PlanVersion:
         number = int(object_id) if object_id.isdecimal() else 0
@@ -215,9 +222,7 @@ class PlanVersionAdmin(GivesFeatures, CataloguePage):
             raise PermissionDenied
         return version
 
-    def _do(
-        self, request: HttpRequest, version: PlanVersion, verb: Callable[[PlanVersion], PlanVersion], said: str
-    ) -> HttpResponse | None:
+    def _do(self, request: HttpRequest, version: PlanVersion, verb: Verb, said: str) -> HttpResponse | None:
         """Asked for by POST: do it and go to the version that came of it. None: show the page and what was refused."""
         if request.method != "POST":
             return None
@@ -251,12 +256,30 @@ def _terms_of(plan: Plan) -> list[tuple[str, dict[str, Any]]]:
     return found
 
 
-def _subscribers() -> Count:
-    return Count("subscriptions", distinct=True)
+def _tag(version: PlanVersion) -> str:
+    """What changes with anything that the version says, as it stands in the database now."""
+    return exporting.tag_of(exporting.WHOLE.get(pk=version.pk))
 
 
-def _charges(version: PlanVersion) -> Any:
-    return version.charges.select_related("version", "meter", "product").prefetch_related("cells")
+def _as_seen(request: HttpRequest, verb: Verb) -> Verb:
+    """The verb, which is refused when the version is another by now than the page that was looked at showed."""
+
+    def checked(version: PlanVersion) -> PlanVersion:
+        with transaction.atomic():
+            PlanVersion.objects.select_for_update(no_key=True).get(pk=version.pk)
+            if request.POST.get("seen") != _tag(version):
+                message = (
+                    f"Nothing was done: somebody has changed {version} since you opened this page. It shows now how"
+                    " it stands; look at it again before you go on."
+                )
+                raise Refused(Fault("changed_meanwhile", message, ""))
+            return verb(version)
+
+    return checked
+
+
+def _charges(version: PlanVersion) -> list[Charge]:
+    return list(version.charges.select_related("version__plan", "meter", "product"))
 
 
 def _to(version: PlanVersion) -> HttpResponse:

@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from decimal import Decimal
 
-from billing_site.foundation.money import grouped, show
+from billing_site.foundation.money import grouped
 from catalog.charges.cell_prices import price_of
+from catalog.charges.priced_in import amounts_of, in_credits, rows_of, sum_in, unit_of
 from catalog.charges.row_checks import words
 from catalog.features import differences as feature_differences
 from catalog.models import Cell, Charge, PlanVersion, PriceList
@@ -15,7 +16,9 @@ TIMING: dict[str, str] = {
     Charge.Timing.ARREARS: "in arrears",
     Charge.Timing.ONCE: "once",
 }
+NOTHING = "nothing"
 _SUMS = {"minimum": "minimum", "cap": "cap"}
+_LISTED = {"minimum": "minimum of all usage", "cap": "cap of all usage", "credit_price": "price of a credit"}
 _TERMS = {"included_credits": "credits that each period grants", "credit_price": "price of a credit beyond them"}
 _COSTS = {
     "cost_model": "dimension with the model, for its cost,",
@@ -45,8 +48,8 @@ def _terms(old: PlanVersion, new: PlanVersion) -> Iterator[str]:
     for name, what in _SUMS.items():
         yield from _changed(
             f"The {what} of all usage",
-            _sum(getattr(old, name), old.currency),
-            _sum(getattr(new, name), new.currency),
+            sum_in(getattr(old, name), old.currency, NOTHING),
+            sum_in(getattr(new, name), new.currency, NOTHING),
         )
     if old.commitment_product_id != new.commitment_product_id:
         yield f"The minimum's line is of the product {new.commitment_product} instead of {old.commitment_product}."
@@ -58,30 +61,29 @@ def _terms(old: PlanVersion, new: PlanVersion) -> Iterator[str]:
 
 
 def _lists(old: PlanVersion, new: PlanVersion) -> Iterator[str]:
-    """Currencies that come and go, and the sums over all usage in those that stay; rows are told with their charge."""
+    """Currencies that come and go, and the sums over all usage in each; rows are told with their charge."""
     before = {each.currency: each for each in old.price_lists.all()}
     after = {each.currency: each for each in new.price_lists.all()}
-    for currency in sorted(after.keys() - before.keys()):
-        yield f"It is offered in {currency}, too."
+    for currency, listed in sorted(after.items()):
+        if currency not in before:
+            yield f"It is offered in {currency}, too."
+        for name, what in _LISTED.items():
+            was = _number(getattr(before[currency], name)) if currency in before else None
+            yield from _changed(f"The {what} in {currency}", was, _number(getattr(listed, name)))
     for currency in sorted(before.keys() - after.keys()):
         yield f"It is no longer offered in {currency}."
-    for currency in sorted(before.keys() & after.keys()):
-        for name, what in {**_SUMS, "credit_price": "price of a credit"}.items():
-            sums = (_number(getattr(each[currency], name)) for each in (before, after))
-            yield from _changed(f"The {what} of all usage in {currency}", *sums)
 
 
-def _changed(what: str, before: str, after: str) -> Iterator[str]:
-    if before != after:
+def _changed(what: str, before: str | None, after: str) -> Iterator[str]:
+    """`before` is None for what is new: that it has nothing of a kind is not worth a sentence."""
+    if before is None and after != NOTHING:
+        yield f"{what} is {after}."
+    elif before is not None and before != after:
         yield f"{what} changes from {before} to {after}."
 
 
-def _sum(amount: Decimal | None, currency: str) -> str:
-    return "nothing" if amount is None else show(amount, currency)
-
-
 def _number(number: Decimal | None) -> str:
-    return "nothing" if number is None else grouped(number)
+    return NOTHING if number is None else grouped(number)
 
 
 def _charges(old: PlanVersion, new: PlanVersion) -> Iterator[str]:
@@ -92,6 +94,7 @@ def _charges(old: PlanVersion, new: PlanVersion) -> Iterator[str]:
             yield from _charge(before[code], charge)
         else:
             yield f"New charge “{charge.name}”: {_summary(charge)}."
+            yield from _parts(f"“{charge.name}”", None, charge)
     for code, charge in before.items():
         if code not in after:
             yield f"The charge “{charge.name}” is gone ({_summary(charge)})."
@@ -108,57 +111,65 @@ def _charge(old: Charge, new: Charge) -> Iterator[str]:
         yield f"{about}: its product changes from {old.product} to {new.product}."
     if (old.kind, old.meter_id) != (new.kind, new.meter_id):
         yield f"{about}: {_summary(old)} becomes {_summary(new)}."
-        return
-    yield from _charge_terms(about, old, new)
-    yield from _rows(about, old, new, None, None)
-    yield from _in_lists(about, old, new)
+    yield from _parts(about, old, new)
 
 
-def _charge_terms(about: str, old: Charge, new: Charge) -> Iterator[str]:
-    if old.timing != new.timing:
-        yield f"{about}: it is billed {TIMING[new.timing]} instead of {TIMING[old.timing]}."
-    if old.amount is not None and new.amount is not None and old.amount != new.amount:
-        yield f"{about}: the fee changes from {_fee(old)} to {_fee(new)}."
-    if old.unmatched != new.unmatched:
-        yield f"{about}: usage that no row matches: “{new.get_unmatched_display()}”."
-    yield from _changed(f"{about}: the included quantity", _number(old.included), _number(new.included))
-    for name, what in _SUMS.items():
-        sums = _sum(getattr(old, name), old.version.currency), _sum(getattr(new, name), new.version.currency)
-        yield from _changed(f"{about}: the {what}", *sums)
-    for name, what in _COSTS.items():
-        yield from _changed(f"{about}: the {what}", getattr(old, name) or "none", getattr(new, name) or "none")
-
-
-def _in_lists(about: str, old: Charge, new: Charge) -> Iterator[str]:
-    """What changes in the currencies that both versions have beside their own."""
-    before = {each.currency: each for each in old.version.price_lists.all()}
+def _parts(about: str, old: Charge | None, new: Charge) -> Iterator[str]:
+    """Terms, rows and sums in every currency. Whole when they are new: of a new charge, of another kind or meter."""
+    known = old if old is not None and (old.kind, old.meter_id) == (new.kind, new.meter_id) else None
+    yield from _charge_terms(about, old if old is not None and old.kind == new.kind else None, new)
+    if known is not None or len(rows_of(new)) != 1:  # one row stands in the summary
+        yield from _rows(about, known, new, None, None)
+    before = {each.currency: each for each in old.version.price_lists.all()} if old is not None else {}
     for listed in new.version.price_lists.all():
-        if listed.currency in before:
-            yield from _amounts(about, old, new, before[listed.currency], listed)
-            yield from _rows(f"{about} in {listed.currency}", old, new, before[listed.currency], listed)
+        within, was = f"{about} in {listed.currency}", before.get(listed.currency)
+        yield from _amounts(within, old, new, was, listed)
+        if not in_credits(new):
+            yield from _rows(within, known if was else None, new, was, listed)
 
 
-def _amounts(about: str, old: Charge, new: Charge, before: PriceList, after: PriceList) -> Iterator[str]:
+def _charge_terms(about: str, old: Charge | None, new: Charge) -> Iterator[str]:
+    if old is not None and old.timing != new.timing:
+        yield f"{about}: it is billed {TIMING[new.timing]} instead of {TIMING[old.timing]}."
+    if old is not None and old.amount is not None and new.amount is not None and old.amount != new.amount:
+        yield f"{about}: the fee changes from {_fee(old)} to {_fee(new)}."
+    if new.kind == Charge.Kind.USAGE and (old is None or old.unmatched != new.unmatched):
+        yield f"{about}: usage that no row matches: “{new.get_unmatched_display()}”."
+    included = _number(old.included) if old else None
+    yield from _changed(f"{about}: the included quantity", included, _number(new.included))
+    for name, what in _SUMS.items():
+        before = sum_in(getattr(old, name), unit_of(old), NOTHING) if old else None
+        yield from _changed(f"{about}: the {what}", before, sum_in(getattr(new, name), unit_of(new), NOTHING))
+    for name, what in _COSTS.items():
+        said = getattr(old, name) or NOTHING if old else None
+        yield from _changed(f"{about}: the {what}", said, getattr(new, name) or NOTHING)
+
+
+def _amounts(
+    within: str, old: Charge | None, new: Charge, old_list: PriceList | None, new_list: PriceList
+) -> Iterator[str]:
+    """Sums in a further currency; those of what is priced in credits are the same in all of them."""
+    if in_credits(new):
+        return
+    after = amounts_of(new, new_list)
+    before = amounts_of(old, old_list) if old is not None and old_list is not None else None
     for name, what in {"amount": "fee", **_SUMS}.items():
-        sums = (
-            next((getattr(each, name) for each in charge.amounts.all() if each.price_list_id == price_list.pk), None)
-            for charge, price_list in ((old, before), (new, after))
-        )
-        yield from _changed(f"{about} in {after.currency}: the {what}", *map(_number, sums))
+        was = _number(getattr(before, name)) if before is not None else None
+        yield from _changed(f"{within}: the {what}", was, _number(getattr(after, name)))
 
 
 def _rows(
-    about: str, old: Charge, new: Charge, old_list: PriceList | None, new_list: PriceList | None
+    about: str, old: Charge | None, new: Charge, old_list: PriceList | None, new_list: PriceList | None
 ) -> Iterator[str]:
-    before, after = _by_key(old, old_list), _by_key(new, new_list)
+    before, after = _by_key(old, old_list) if old is not None else {}, _by_key(new, new_list)
     for key, cell in after.items():
-        if key not in before:
+        if old is None or key not in before:
             yield f"{about}: new row {words(cell.match)} at {_price(new, cell, new_list)}."
         elif price_of(before[key]) != price_of(cell):
             was, now = _price(old, before[key], old_list), _price(new, cell, new_list)
             yield f"{about}: {words(cell.match)} changes from {was} to {now}."
     for key, cell in before.items():
-        if key not in after:
+        if old is not None and key not in after:
             yield f"{about}: the row {words(cell.match)} at {_price(old, cell, old_list)} is gone."
     kept = [key for key in before if key in after]
     if kept != [key for key in after if key in before]:
@@ -166,15 +177,13 @@ def _rows(
 
 
 def _by_key(charge: Charge, price_list: PriceList | None) -> dict[tuple[tuple[str, str], ...], Cell]:
-    wanted = None if price_list is None else price_list.pk
-    cells = (cell for cell in charge.cells.all() if cell.price_list_id == wanted)
-    return {tuple(sorted(cell.match.items())): cell for cell in cells}
+    return {tuple(sorted(cell.match.items())): cell for cell in rows_of(charge, price_list)}
 
 
 def _summary(charge: Charge) -> str:
     if charge.kind == Charge.Kind.FLAT:
         return f"a flat fee of {_fee(charge)} {TIMING[charge.timing]}"
-    cells = [cell for cell in charge.cells.all() if cell.price_list_id is None]
+    cells = rows_of(charge)
     prices = (
         f"{_price(charge, cells[0], None)} for {words(cells[0].match)}" if len(cells) == 1 else f"{len(cells)} rows"
     )
@@ -183,14 +192,12 @@ def _summary(charge: Charge) -> str:
 
 
 def _fee(charge: Charge) -> str:
-    assert charge.amount is not None
-    return show(charge.amount, charge.version.currency)
+    return sum_in(charge.amount, unit_of(charge), NOTHING)
 
 
 def _price(charge: Charge, cell: Cell, price_list: PriceList | None) -> str:
     """A price is never rounded, whatever the currency's minor unit."""
-    currency = charge.version.currency if price_list is None else price_list.currency
-    return in_words(price_of(cell), currency, charge.meter.unit if charge.meter else "unit")
+    return in_words(price_of(cell), unit_of(charge, price_list), charge.meter.unit if charge.meter else "unit")
 
 
 def _with_lists(version: PlanVersion) -> PlanVersion:

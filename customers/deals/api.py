@@ -24,6 +24,8 @@ from customers.deals.serializers import (
 from customers.models import Override, Redemption, Subscription
 
 SCOPES = {"GET": "read", "POST": "write"}
+# A negotiated term is a price that nobody has published.
+PRICES = {"GET": "read", "POST": "publish"}
 # More of them make a number that is no id.
 DIGITS = 19
 NUMBER = OpenApiParameter("number", int, OpenApiParameter.PATH, description="Its id.")
@@ -41,6 +43,7 @@ class View(IdempotentWrites, GenericAPIView[Any]):
 class Overrides(View):
     """Terms of a subscription that are others than its plan's. Each is added and ended, and never changes."""
 
+    required_scopes = PRICES
     queryset = Override.objects.select_related("subscription")
     serializer_class = OverrideSerializer
     query_parameters = PAGE
@@ -71,6 +74,7 @@ class Overrides(View):
 class EndOverride(View):
     """A negotiated term ends earlier; nothing of what is finalized is taken back."""
 
+    required_scopes = PRICES
     queryset = Override.objects.select_related("subscription")
     serializer_class = OverrideEndSerializer
     pagination_class = None  # type: ignore[assignment]

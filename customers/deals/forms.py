@@ -11,6 +11,7 @@ from unfold.widgets import (
     UnfoldAdminSelectWidget,
     UnfoldAdminTextareaWidget,
     UnfoldAdminTextInputWidget,
+    UnfoldBooleanWidget,
 )
 
 from billing_site.foundation.errors import Fault
@@ -79,7 +80,7 @@ class NegotiateForm(forms.Form):
     def _own_fields(self) -> dict[str, forms.Field]:
         if self.what == What.PRICE:
             values = {} if self.match is not None else {f"value_{name}": _value_field(name) for name in self.dimensions}
-            return {**values, **_price_fields()}
+            return {**values, **_price_fields(), **({} if self.dimensions else _at_zero_field())}
         if self.what == What.INCLUDED:
             return {"quantity": PriceField(label="Included", help_text="Units of a full period that cost nothing.")}
         if self.what == What.DISCOUNT:
@@ -180,6 +181,18 @@ def _price_fields() -> dict[str, forms.Field]:
     }
 
 
+def _at_zero_field() -> dict[str, forms.Field]:
+    """Of tiers, where there is one row for all usage: only there a fee can be due without any."""
+    return {
+        "flat_at_zero": forms.BooleanField(
+            required=False,
+            initial=True,
+            label="The first tier's flat fee is due without usage, too",
+            widget=UnfoldBooleanWidget,
+        )
+    }
+
+
 def _value_field(dimension: str) -> forms.Field:
     return forms.CharField(
         required=False,
@@ -195,7 +208,7 @@ def _initial(price: Price | None) -> dict[str, Any]:
     if price is None:
         return {}
     figures = {name: getattr(price, name) for name in FIGURES if name in price.used()}
-    return {"model": price.model.value, "tiers": price.tiers, **figures}
+    return {"model": price.model.value, "tiers": price.tiers, "flat_at_zero": price.flat_at_zero, **figures}
 
 
 def _price(given: Mapping[str, Any]) -> Price:
@@ -203,7 +216,8 @@ def _price(given: Mapping[str, Any]) -> Price:
     model = Model(given["model"])
     read = {name: given[name] for name in FIGURES if name in USED[model] and given.get(name) is not None}
     tiers = given["tiers"] if "tiers" in USED[model] else ()
-    return Price(model=model, tiers=tiers, **read)
+    at_zero = given.get("flat_at_zero", True) if "flat_at_zero" in USED[model] else True
+    return Price(model=model, tiers=tiers, flat_at_zero=at_zero, **read)
 
 
 class EndTermForm(forms.Form):

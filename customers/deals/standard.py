@@ -6,8 +6,9 @@ from datetime import datetime
 from decimal import Decimal
 
 from billing_site.foundation import clock
-from billing_site.foundation.money import EXACT, ZERO, grouped, round_to, show
+from billing_site.foundation.money import EXACT, ZERO, grouped, round_to
 from catalog.charges.cell_prices import price_of
+from catalog.charges.priced_in import amounts_of, in_credits, rows_of, sum_in, unit_of
 from catalog.charges.row_checks import words
 from catalog.models import Cell, Charge, ChargeAmount, PlanVersion, PriceList
 from catalog.pricing.price import Model, Price
@@ -54,6 +55,11 @@ class _Plan:
     hidden: dict[str, int] = field(default_factory=dict)
     units: dict[str, str] = field(default_factory=dict)
     names: dict[str, str] = field(default_factory=dict)
+    priced_in: dict[str, str] = field(default_factory=dict)
+
+    def unit_of(self, charge: str) -> str:
+        """What a charge is priced in; that of the customer for what is about all of them, or about one that is gone."""
+        return self.priced_in.get(charge, self.currency)
 
     def add(self, key: _Key, group: str, label: str, text: str | None, number: Decimal | None = None) -> None:
         self.rows.append((key, group, label, text or NOTHING, number))
@@ -98,7 +104,7 @@ def standard_text(subscription: Subscription, what: str, charge: str, match: Map
 
 
 def standard_price(subscription: Subscription, charge: Charge, match: Mapping[str, str]) -> Price | None:
-    price_list = _price_list(subscription.version, subscription.customer.currency)
+    price_list = None if in_credits(charge) else _price_list(subscription.version, subscription.customer.currency)
     cell = Cell.objects.filter(charge=charge, price_list=price_list, match=dict(match)).first()
     return None if cell is None else price_of(cell)
 
@@ -115,44 +121,36 @@ def _plan(subscription: Subscription, wanted: set[_Key]) -> _Plan:
     version, currency = subscription.version, subscription.customer.currency
     price_list = _price_list(version, currency)
     plan = _Plan(currency)
-    for charge in version.charges.select_related("meter").prefetch_related("cells", "amounts"):
+    for charge in version.charges.select_related("meter", "version__plan").prefetch_related("cells", "amounts"):
         plan.names[charge.code] = charge.name
-        amounts: Charge | ChargeAmount = charge
-        if price_list is not None:
-            listed = [each for each in charge.amounts.all() if each.price_list_id == price_list.pk]
-            amounts = listed[0] if listed else ChargeAmount()
+        amounts, unit = amounts_of(charge, price_list), unit_of(charge, price_list)
+        plan.priced_in[charge.code] = unit
         if charge.meter is None:
-            plan.add((charge.code, What.FEE, ()), charge.name, "Fee", _money(amounts.amount, currency), amounts.amount)
+            plan.add((charge.code, What.FEE, ()), charge.name, "Fee", sum_in(amounts.amount, unit), amounts.amount)
         else:
             plan.units[charge.code] = charge.meter.unit
-            _usage(
-                plan, charge, amounts, [each for each in charge.cells.all() if each.price_list_id == _pk(price_list)]
-            )
+            _usage(plan, charge, amounts, rows_of(charge, price_list))
         plan.add((charge.code, What.DISCOUNT, ()), charge.name, "Discount", None)
     terms: PlanVersion | PriceList = version if price_list is None else price_list
-    plan.add(("", What.MINIMUM, ()), "All usage", "Minimum", _money(terms.minimum, currency), terms.minimum)
-    plan.add(("", What.CAP, ()), "All usage", "Cap", _money(terms.cap, currency), terms.cap)
+    plan.add(("", What.MINIMUM, ()), "All usage", "Minimum", sum_in(terms.minimum, currency), terms.minimum)
+    plan.add(("", What.CAP, ()), "All usage", "Cap", sum_in(terms.cap, currency), terms.cap)
     plan.add(("", What.DISCOUNT, ()), "All lines", "Discount", None)
     return _shortened(plan, wanted)
 
 
-def _pk(price_list: PriceList | None) -> int | None:
-    return None if price_list is None else price_list.pk
-
-
 def _usage(plan: _Plan, charge: Charge, amounts: Charge | ChargeAmount, cells: Sequence[Cell]) -> None:
     assert charge.meter is not None
+    unit = plan.unit_of(charge.code)
     for cell in cells:
         price = price_of(cell)
         key = (charge.code, What.PRICE, tuple(sorted(cell.match.items())))
-        plan.add(
-            key, charge.name, words(cell.match), in_words(price, plan.currency, charge.meter.unit), _one_number(price)
-        )
+        text = in_words(price, unit, charge.meter.unit)
+        plan.add(key, charge.name, words(cell.match), text, _one_number(price))
     included = None if charge.included is None else f"{grouped(charge.included)} {charge.meter.unit}"
     plan.add((charge.code, What.INCLUDED, ()), charge.name, What.INCLUDED.label, included, charge.included)
     for what in (What.MINIMUM, What.CAP):
         amount = getattr(amounts, what)
-        plan.add((charge.code, what, ()), charge.name, what.label, _money(amount, plan.currency), amount)
+        plan.add((charge.code, what, ()), charge.name, what.label, sum_in(amount, unit), amount)
 
 
 def _shortened(plan: _Plan, wanted: set[_Key]) -> _Plan:
@@ -187,22 +185,20 @@ def _said(override: Override, plan: _Plan) -> tuple[str, Decimal | None]:
     """In words, and as a number where it is one that compares with the plan's."""
     if override.what == What.PRICE:
         price = price_of(override)
-        return in_words(price, plan.currency, plan.units.get(override.charge, "unit")), _one_number(price)
+        unit = plan.unit_of(override.charge)
+        return in_words(price, unit, plan.units.get(override.charge, "unit")), _one_number(price)
     if override.what == What.INCLUDED:
         assert override.quantity is not None
         return f"{grouped(override.quantity)} {plan.units.get(override.charge, '')}".strip(), override.quantity
     if override.percent is not None:
         return f"{grouped(override.percent)} % off", None
-    off = " off, in a full period" if override.what == What.DISCOUNT else ""
-    return (_money(override.amount, plan.currency) or "none") + off, None if off else override.amount
+    if override.what == What.DISCOUNT:
+        return f"{sum_in(override.amount, plan.currency)} off, in a full period", None  # off what is invoiced: money
+    return sum_in(override.amount, plan.unit_of(override.charge), "none"), override.amount
 
 
 def _one_number(price: Price) -> Decimal | None:
     return price.unit_price if price.model == Model.PER_UNIT else None
-
-
-def _money(amount: Decimal | None, currency: str) -> str | None:
-    return None if amount is None else show(amount, currency)
 
 
 def _difference(standard: Decimal | None, agreed: Decimal | None) -> str:

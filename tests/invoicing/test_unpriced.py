@@ -4,14 +4,18 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
+import pgtrigger
 import pytest
 import time_machine
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from billing_site.foundation.money import plain
+from catalog.charges.row_checks import DraftRow
+from catalog.models import Plan
 from catalog.pricing.book import Row
 from catalog.pricing.per_unit import PerUnit
+from catalog.pricing.price import per_unit
 from catalog.versions import publishing
 from customers.models import Customer, Subscription
 from customers.subscriptions import subscribing
@@ -79,6 +83,29 @@ class TestOpenUsage:
     def test_a_row_of_only_any_leaves_no_gap(self, tokens: Meter) -> None:
         subscribed(plan_with(tokens, rows=[*ROWS, ({}, "1")]))
         making.use("acme", tokens, utc(2024, 1, 5), 5, {"model": "c"})
+        assert found() == []
+
+    def test_each_customer_is_looked_at_by_the_price_list_of_its_currency(self, tokens: Meter) -> None:
+        """In dollars everything has a price; in euros model a alone. Neither list's rows stand in for the other's."""
+        version = making.version()
+        charge = making.usage_charge(version, tokens, [({}, "1")])
+        euro = publishing.set_price_list(version, "EUR")
+        publishing.set_rows(charge, euro, [DraftRow({"model": "a"}, per_unit(Decimal(2)))])
+        making.publish(version)
+        subscribed(version, "dollars")
+        subscribing.create_customer(reference="euros", name="Euros", currency="EUR", timezone="UTC")
+        subscribed(version, "euros")
+        for customer in ("dollars", "euros"):
+            for model in ("a", "c"):
+                making.use(customer, tokens, utc(2024, 1, 5), 5, {"model": model})
+        assert found() == [({"model": "c"}, "5", 1, 0)]
+        [gap] = unpriced.open_usage().gaps
+        assert (gap.book.currency, gap.subscriptions) == (
+            "EUR",
+            {Subscription.objects.get(customer__reference="euros").pk},
+        )
+        with pgtrigger.ignore():  # credits have one list for all; a row of only * is in it
+            Plan.objects.update(consumption="credits")
         assert found() == []
 
     def test_a_charge_without_rows_has_no_worth(self, tokens: Meter) -> None:

@@ -237,7 +237,7 @@ def test_what_it_changes_is_shown_and_then_recorded(alice: Client, acme: Provide
     for told in (
         "Above 200,000 input tokens it goes on costing 2.",
         "Billed as this type, and changing with it: Cache write",
-        "No charge: none that says which dimension",
+        "No charge of a draft, of a plan's newest version",
     ):
         assert told in shown
     assert rows("own") == []

@@ -36,7 +36,7 @@ def reader(client_of: Callable[..., APIClient]) -> APIClient:
 
 @pytest.fixture
 def writer(client_of: Callable[..., APIClient]) -> APIClient:
-    return client_of("write")
+    return client_of("publish")
 
 
 @pytest.fixture
@@ -218,10 +218,10 @@ def test_what_is_wrong_is_named_and_nothing_recorded(
 def test_who_may(client_of: Callable[..., APIClient], acme: None) -> None:
     for address in (COSTS, f"{COSTS}/acme-1"):
         assert APIClient().get(address).status_code == 401
-        refused = client_of("ingest", "write", "backfill").get(address)
+        refused = client_of("ingest", "write", "publish", "backfill").get(address)
         assert (refused.status_code, refused.json()["errors"][0]["code"]) == (403, "scope_missing")
     assert APIClient().post(COSTS, entry(), format="json").status_code == 401
-    refused = post(client_of("read", "ingest", "backfill", "correct"), entry())
+    refused = post(client_of("read", "write", "ingest", "backfill", "correct"), entry())
     assert (refused.status_code, refused.json()["errors"][0]["code"]) == (403, "scope_missing")
-    assert client_of("read", "write").delete(f"{COSTS}/acme-1").status_code == 405
+    assert client_of("read", "publish").delete(f"{COSTS}/acme-1").status_code == 405
     assert rows("own") == []

@@ -3,11 +3,16 @@
 from decimal import Decimal
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from hypothesis import given
 from hypothesis import strategies as st
 
 from billing_site.foundation.errors import Refused
+from catalog.charges import seen_values
+from catalog.charges.priceable import priceable
 from catalog.charges.row_checks import DraftRow
+from catalog.costs import margin_places
 from catalog.costs.margins import row_margins
 from catalog.models import Charge
 from catalog.pricing.margins import RowMargin, least_unit_price
@@ -25,7 +30,8 @@ from catalog.versions.publishing import (
     set_price_list,
     set_rows,
 )
-from meters.models import Series
+from meters.explorer.scanning import TooMuch
+from meters.models import Meter, Series
 from tests.catalog import making
 from tests.catalog.costing import own, utc
 
@@ -113,6 +119,90 @@ def test_a_row_for_any_model_is_compared_with_those_that_were_used(tokens: Charg
     ]
 
 
+def used(meter: Meter, *models: str, **more: str) -> None:
+    Series.objects.bulk_create(
+        Series(customer=f"c-{number}", meter=meter, dimensions={"model": model, **more}, generation=meter.generation)
+        for number, model in enumerate(models)
+    )
+
+
+def test_usage_of_other_meters_hides_none_of_this_one(tokens: Charge, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However much of it there is, and however many names come before in the alphabet."""
+    assert tokens.meter is not None
+    monkeypatch.setattr(seen_values, "LOOKED_AT", 3)
+    used(tokens.meter, "acme/gpt", *(f"a-{number:03}" for number in range(205)))
+    used(making.tokens("other"), "x", "y", "z")
+    assert margins(tokens, row("0.000001")) == [
+        (0, "model = acme/gpt, token_type = input", "-50"),
+        (0, "model = acme/gpt, token_type = output", "-88"),
+    ]
+    assert {fault.code for fault in review(tokens.version).faults} == {"margin_below_floor"}
+    offered = seen_values.seen_values(tokens.meter, priceable(tokens.meter))
+    assert offered["model"] == ["a-202", "a-203", "a-204"]  # the latest three of this meter
+
+
+def test_series_of_a_meter_are_found_by_index(tokens: Charge) -> None:
+    assert tokens.meter is not None
+    used(making.tokens("other"), *(f"model-{number}" for number in range(5_000)))
+    used(tokens.meter, "acme/gpt")
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE meters_series")
+    for ask in (
+        lambda meter: seen_values.used_values(meter, "model"),
+        lambda meter: seen_values.seen_values(meter, priceable(meter))["model"],
+    ):
+        with CaptureQueriesContext(connection) as captured:
+            assert ask(tokens.meter) == ["acme/gpt"]
+        [asked] = [each["sql"] for each in captured if "meters_series" in each["sql"]]
+        with connection.cursor() as cursor:
+            cursor.execute(f"EXPLAIN {asked}")
+            plan = "\n".join(line for (line,) in cursor.fetchall())
+        assert "series_meter" in plan
+        assert "Seq Scan on meters_series" not in plan
+
+
+def test_how_many_rows_are_compared_with_nothing_is_said(tokens: Charge) -> None:
+    change_charge(
+        tokens, rows=[row("1", "acme/gpt", "input"), row("1", "nobody", "input"), row("1", "acme/gpt"), row("1")]
+    )
+    told = "The margin floor compares {0} of 4 rows of “Tokens” with nothing: {1}."
+    unknown = "nobody knows what 1 of them cost (model = nobody, token_type = input)"
+    unused = "no usage so far is for 1 of them (everything (*))"
+    assert told.format(2, f"{unused}; {unknown}") in review(tokens.version).warnings
+    assert tokens.meter is not None
+    used(tokens.meter, "acme/gpt", "nobody")
+    unknown = "nobody knows what 2 of them cost (model = nobody, token_type = input)"
+    assert told.format(2, unknown) in review(tokens.version).warnings
+    own("0.000001", "output", name="nobody/nobody", **SINCE)
+    found = [each for each in review(tokens.version).warnings if "floor" in each]
+    assert found == [told.format(1, unknown.replace("2", "1"))]
+    change_charge(tokens, rows=[row("1")])
+    found = [each for each in review(tokens.version).warnings if "floor" in each]
+    why = "nobody knows what some of their usage costs (model = nobody, token_type = input)"
+    assert found == [f"The margin floor sees 1 of 1 rows of “Tokens” only in part: {why}."]
+
+
+def test_more_names_than_models_can_have_are_told(tokens: Charge, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert tokens.meter is not None
+    for module in (seen_values, margin_places):
+        monkeypatch.setattr(module, "USED_AT_MOST", 2)
+    used(tokens.meter, "acme/gpt", "x", "y", "acme/gpt")
+    change_charge(tokens, rows=[row("1")])
+    why = "usage has had more than 2 values of model, of which the rarest were left out"
+    assert f"The margin floor does not see all usage of “Tokens”: {why}." in review(tokens.version).warnings
+    assert [each.model for each in row_margins(tokens, [DraftRow({}, per_unit(D(1)))])] == ["acme/gpt"] * 2
+
+
+def test_usage_that_takes_too_long_to_read_is_told(tokens: Charge, monkeypatch: pytest.MonkeyPatch) -> None:
+    def slow(meter: Meter, name: str) -> list[str]:
+        raise TooMuch
+
+    monkeypatch.setattr(margin_places, "used_values", slow)
+    change_charge(tokens, rows=[row("1")])
+    why = "there is more usage than can be looked through for its values of model"
+    assert f"The margin floor does not see all usage of “Tokens”: {why}." in review(tokens.version).warnings
+
+
 def test_what_breaks_the_floor_is_not_published_and_says_what_to_ask_for(tokens: Charge) -> None:
     change_charge(tokens, rows=[row("0.000003", "acme/gpt", "input"), row("0.000009", "acme/gpt", "output"), row("1")])
     with pytest.raises(Refused) as refused:
@@ -148,8 +238,10 @@ def test_what_the_floor_does_not_see_is_said(tokens: Charge) -> None:
     euro = set_price_list(tokens.version, "EUR")
     for charge in (tokens, calls):
         set_rows(charge, euro, [DraftRow({}, per_unit(D(1)))])
-    assert review(tokens.version).warnings[:2] == [
+    why = "no usage so far is for 1 of them (everything (*))"
+    assert review(tokens.version).warnings[:3] == [
         "The margin floor does not see the prices of “Tokens” in EUR: costs are in USD.",
+        f"The margin floor compares 1 of 1 rows of “Tokens” with nothing: {why}.",
         "The margin floor does not see “Calls”: say which of its dimensions holds the model.",
     ]
 

@@ -38,7 +38,7 @@ def client_of(*scopes: str) -> Callable[..., Any]:
 
 @pytest.fixture
 def call(db: None) -> Callable[..., Any]:
-    return client_of("read", "write")
+    return client_of("read", "publish")
 
 
 def make(**terms: Any) -> Coupon:
@@ -208,7 +208,7 @@ def test_the_api_says_what_is_wrong(call: Callable[..., Any], body: Any, status:
 
 def test_a_key_needs_the_scope() -> None:
     make()
-    reader, writer = client_of("read", "ingest"), client_of("write")
+    reader, writer = client_of("read", "write", "ingest"), client_of("publish")
     for method, path in (("post", ""), ("patch", "/spring"), ("delete", "/spring")):
         assert reader(method, path, SPRING).status_code == 403
     assert [writer("get", path).status_code for path in ("", "/spring")] == [403] * 2

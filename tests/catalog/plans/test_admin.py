@@ -4,20 +4,26 @@ from collections.abc import Iterable
 from datetime import timedelta
 from decimal import Decimal
 from html import unescape
+from threading import Thread
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import Permission, User
-from django.db import connection
+from django.db import connection, transaction
 from django.http import HttpResponse
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from django.utils.html import strip_tags
+from tests.catalog.test_differences import in_credits
 
+from catalog.admin_pages import with_counts
 from catalog.models import Cell, Charge, PlanVersion, Product
-from catalog.versions.publishing import clone_version, publish, retire
+from catalog.versions.publishing import change_charge, clone_version, publish, retire
+from customers.models import Subscription
 from meters.models import Meter, Series
 from tests.catalog import making
+from tests.invoicing.running import subscribed
 
 pytestmark = pytest.mark.django_db
 
@@ -56,6 +62,16 @@ def plain(charge: Charge, currency: str = "1") -> str:
 
 def text(response: HttpResponse) -> str:
     return unescape(" ".join(response.content.decode().split()))
+
+
+def stripped(response: HttpResponse) -> str:
+    return " ".join(unescape(strip_tags(response.content.decode().replace("<", " <"))).split())
+
+
+def do(client: Client, verb: str, version: PlanVersion) -> HttpResponse:
+    """Look at the page of a button, and push it."""
+    where = page(f"planversion_{verb}", version.pk)
+    return client.post(where, {"seen": client.get(where).context["seen"]}, follow=True)
 
 
 def errors(response: Any) -> str:
@@ -133,13 +149,13 @@ def test_from_a_product_to_published_prices(alice: Client) -> None:
     ]
 
     confirm = alice.get(page("planversion_publish", version.pk))
-    assert "The first version of Chatbot" in text(confirm)
+    assert "The first version of Chatbot" in stripped(confirm)
     assert "Is this meant?" not in text(confirm)
     for price in ("Base fee", "$20.00 in advance", "model = model-a, token_type = input", "10 USD per 1,000,000 token"):
         assert price in text(confirm)
     version.refresh_from_db()
     assert version.status == "draft"
-    answer = alice.post(page("planversion_publish", version.pk), follow=True)
+    answer = do(alice, "publish", version)
     assert "Chatbot v1 is published" in text(answer)
     version.refresh_from_db()
     assert version.status == "published"
@@ -426,12 +442,12 @@ def test_publishing_is_refused_with_every_fault(alice: Client) -> None:
     making.usage(version, making.calls(), [], code="calls")
     for response in (
         alice.get(page("planversion_publish", version.pk)),
-        alice.post(page("planversion_publish", version.pk)),
+        do(alice, "publish", version),
     ):
         assert "It cannot be published yet" in text(response)
         assert "did you mean “output”" in text(response)
         assert "Charge “Calls”: it has no price" in text(response)
-        assert "Publish Chatbot v1</button>" not in text(response)
+        assert "Publish <bdi>" not in text(response)
     version.refresh_from_db()
     assert version.status == "draft"
 
@@ -439,10 +455,26 @@ def test_publishing_is_refused_with_every_fault(alice: Client) -> None:
 def test_before_publishing_the_changes_and_warnings_are_read(alice: Client) -> None:
     version = clone_version(publish(making.chatbot()))
     Charge.objects.filter(version=version, code="base").update(amount=25)
-    shown = text(alice.get(page("planversion_publish", version.pk)))
+    shown = stripped(alice.get(page("planversion_publish", version.pk)))
     assert "What changes against Chatbot v1" in shown
     assert "“Base”: the fee changes from $20.00 to $25.00." in shown
     assert "Charge “Tokens” has no row of only *" in shown
+
+
+def test_what_is_priced_in_credits_is_shown_in_credits(alice: Client) -> None:
+    version = in_credits()
+    calls = version.charges.get(code="calls")
+    shown = stripped(alice.get(page("planversion_publish", version.pk)))
+    assert "What it will charge, in USD, every month" in shown
+    assert "The same in EUR" in shown
+    assert shown.count("everything (*) 7,000 credits per 1,000 call") == 2
+    assert "A credit beyond those 0.018 EUR" in shown
+    for name in (page("planversion_change", version.pk), page("charge_changelist")):
+        assert "7 credits per call" in stripped(alice.get(name))
+    second = clone_version(publish(version))
+    change_charge(second.charges.get(code=calls.code), rows=[({}, Decimal(8))])
+    shown = stripped(alice.get(page("planversion_publish", second.pk)))
+    assert "“Calls”: everything (*) changes from 7 credits per call to 8 credits per call." in shown
 
 
 def test_a_published_version_is_looked_at_cloned_and_retired(alice: Client) -> None:
@@ -466,14 +498,64 @@ def test_a_published_version_is_looked_at_cloned_and_retired(alice: Client) -> N
     assert "Chatbot v2 is a copy" in text(answer)
 
     assert "No new subscription" in text(alice.get(page("planversion_retire", version.pk)))
-    alice.post(page("planversion_retire", version.pk))
+    do(alice, "retire", version)
     version.refresh_from_db()
     assert version.status == "retired"
-    assert (
-        "only a published version can become retired"
-        in text(alice.post(page("planversion_retire", version.pk))).lower()
-    )
+    assert "only a published version can become retired" in text(do(alice, "retire", version)).lower()
     assert "only a draft can be published" in text(alice.get(page("planversion_publish", version.pk)))
+
+
+def test_what_changed_since_it_was_looked_at_is_not_published(alice: Client) -> None:
+    """A is shown 20.00, B sets 2.00, A pushes the button."""
+    version = clone_version(publish(making.chatbot()))
+    where = page("planversion_publish", version.pk)
+    looked = alice.get(where)
+    assert "What changes against Chatbot v1 Nothing: both" in stripped(looked)
+    change_charge(version.charges.get(code="base"), amount=Decimal("2.00"))
+    refused = alice.post(where, {"seen": looked.context["seen"]})
+    version.refresh_from_db()
+    assert (refused.status_code, version.status) == (200, "draft")
+    assert "somebody has changed Chatbot v2 since you opened this page" in text(refused)
+    assert "“Base”: the fee changes from $20.00 to $2.00." in text(refused)
+    assert f'name="seen" value="{refused.context["seen"]}"' in text(refused)
+    assert alice.post(where).status_code == 200  # without having seen anything
+    version.refresh_from_db()
+    assert version.status == "draft"
+    answer = alice.post(where, {"seen": refused.context["seen"]}, follow=True)
+    assert "Chatbot v2 is published" in text(answer)
+
+
+def test_what_changed_since_it_was_looked_at_is_not_retired(alice: Client) -> None:
+    version = making.chatbot()
+    where = page("planversion_retire", version.pk)
+    looked = alice.get(where)
+    publish(version)
+    assert "somebody has changed Chatbot v1" in text(alice.post(where, {"seen": looked.context["seen"]}))
+    version.refresh_from_db()
+    assert version.status == "published"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_who_publishes_waits_for_who_changes(alice: Client) -> None:
+    """What another is about to save is looked at after it is saved, not before."""
+    version = making.chatbot()
+    where, base = page("planversion_publish", version.pk), version.charges.get(code="base")
+    seen, answers = alice.get(where).context["seen"], list[Any]()
+
+    def push() -> None:
+        answers.append(alice.post(where, {"seen": seen}))
+        connection.close()
+
+    pushing = Thread(target=push)
+    with transaction.atomic():
+        change_charge(base, amount=Decimal("2.00"))
+        pushing.start()
+        pushing.join(0.5)
+        assert pushing.is_alive()
+    pushing.join()
+    version.refresh_from_db()
+    assert version.status == "draft"
+    assert "somebody has changed Chatbot v1" in text(answers[0])
 
 
 @pytest.mark.parametrize(
@@ -503,6 +585,31 @@ def test_lists_show_and_find_and_tell_what_is_missing(alice: Client, model: str)
     assert "Nothing matches" in text(alice.get(page(f"{model}_changelist"), {"q": "xyz"}))
 
 
+def test_who_left_is_not_on_a_version_any_more(alice: Client) -> None:
+    """Two are billed by it, three were to their end; its three charges multiply neither."""
+    version, other = publish(making.chatbot()), publish(making.draft_with_fee())
+    for number in range(5):
+        subscribed(version, f"customer-{number}")
+    left = Subscription.objects.filter(customer__reference__in=["customer-0", "customer-1", "customer-2"])
+    left.update(due_at=None, due_from=None)
+    counted = {each.pk: each for each in with_counts(PlanVersion.objects.all())}
+    found = counted[version.pk]
+    assert (found.charge_count, found.running_count, found.ended_count) == (3, 2, 3)
+    assert (counted[other.pk].charge_count, counted[other.pk].running_count, counted[other.pk].ended_count) == (1, 0, 0)
+    assert "2, 3 ended" in stripped(alice.get(page("planversion_changelist")))
+    assert "2 and 3 ended" in stripped(alice.get(page("plan_change", version.plan_id)))
+    shown = stripped(alice.get(page("planversion_change", version.pk)))
+    assert "2 subscriptions are on it. 3 more have ended and were billed by it to the end." in shown
+    Subscription.objects.update(due_at=None, due_from=None)
+    shown = stripped(alice.get(page("planversion_change", version.pk)))
+    assert "No running subscription is on it. 5 have ended and were billed by it to the end." in shown
+    assert "have ended" not in stripped(alice.get(page("planversion_change", other.pk)))
+    with CaptureQueriesContext(connection) as captured:
+        list(with_counts(PlanVersion.objects.all()))
+    [sql] = [each["sql"] for each in captured]
+    assert "DISTINCT" not in sql
+
+
 @pytest.mark.parametrize("model", ["plan", "planversion", "charge"])
 def test_lists_take_a_constant_number_of_queries(alice: Client, model: str) -> None:
     def queries() -> int:
@@ -517,6 +624,29 @@ def test_lists_take_a_constant_number_of_queries(alice: Client, model: str) -> N
         clone_version(PlanVersion.objects.all()[0])
         making.draft_with_fee()
     assert queries() == few
+
+
+@pytest.mark.parametrize("name", ["charge_changelist", "planversion_change"])
+def test_no_rows_are_read_to_say_how_many_there_are(alice: Client, name: str) -> None:
+    """Two queries about rows, whatever there is; one that is alone is read for its price."""
+    version = making.chatbot()
+    where = page(name, *([version.pk] if name == "planversion_change" else []))
+
+    def about_rows() -> list[str]:
+        with CaptureQueriesContext(connection) as captured:
+            shown = text(alice.get(where))
+        for price in ("0.01 USD per call", "prices per token", "$20.00 in advance"):
+            assert price in shown
+        return [each["sql"] for each in captured if "catalog_cell" in each["sql"]]
+
+    counting, reading = about_rows()
+    assert "COUNT" in counting
+    alone = Cell.objects.get(charge__code="calls")
+    assert f'WHERE "catalog_cell"."id" IN ({alone.pk}) ORDER' in reading
+    making.usage(version, making.tokens("more"), code="more")
+    making.usage(version, making.calls("none"), [], code="none")
+    assert len(about_rows()) == 2
+    assert "no price yet" in text(alice.get(where))
 
 
 # Who may not

@@ -44,6 +44,7 @@ def test_a_plan_with_every_price(reader: APIClient) -> None:
         "description": "",
         "consumption": "metered",
         "margin_floor": None,
+        "next": None,
     }
     assert base == {
         "code": "base",
@@ -101,6 +102,28 @@ def test_only_published_versions_the_newest_first(reader: APIClient) -> None:
     ]
     whole = reader.get(f"/v1/plans/{first.plan.code}").json()
     assert [version["number"] for version in whole["versions"]] == [3, 1]
+
+
+def test_versions_are_read_some_at_a_time(reader: APIClient) -> None:
+    versions = [publish(making.draft_with_fee())]
+    while len(versions) < 12:
+        versions.append(publish(clone_version(versions[-1])))
+    retire(versions[4])
+    drafted = clone_version(versions[-1])
+    address = f"/v1/plans/{drafted.plan.code}"
+
+    def shown(**asked: str) -> tuple[list[int], int | None]:
+        answer = reader.get(address, asked).json()
+        return [each["number"] for each in answer["versions"]], answer["next"]
+
+    assert shown() == ([12, 11, 10, 9, 8, 7, 6, 4, 3, 2], 2)
+    assert shown(before="2") == ([1], None)
+    assert shown(before="1") == ([], None)
+    assert shown(status="retired") == ([5], None)
+    assert shown(status="draft,published,retired") == ([13, 12, 11, 10, 9, 8, 7, 6, 5, 4], 4)
+    for wrong in ("0", "x", "-1", "9" * 30, "²"):
+        answer = reader.get(address, {"before": wrong})
+        assert (answer.status_code, answer.json()["errors"][0]["code"]) == (400, "before_invalid")
 
 
 def test_lists_are_read_a_page_at_a_time(reader: APIClient) -> None:

@@ -1,13 +1,15 @@
 """Whole plans in the API: read as documents, and made true."""
 
 from copy import deepcopy
+from decimal import Decimal
 
 import pytest
+from tests.catalog.test_differences import in_credits
 
 from catalog.documents import exporting
 from catalog.documents import text as document_text
 from catalog.models import Plan, PlanVersion
-from catalog.versions.publishing import clone_version, create_plan, publish
+from catalog.versions.publishing import change_charge, clone_version, create_plan, publish
 from meters.models import Backfill, Meter
 from tests.catalog.calling import V1, Caller, brought, faults
 from tests.catalog.plan_documents import chatbot
@@ -55,6 +57,18 @@ def test_what_a_document_says_otherwise_is_a_draft(writer: Caller) -> None:
     ]
     assert writer.get(PATH).json()["charges"]["base"]["amount"] == "20"  # what is sold
     assert writer.get(V1.replace("/1", "/2") + "/document").json()["charges"]["base"]["amount"] == "25"
+
+
+def test_what_changes_in_credits_is_said_in_credits(writer: Caller) -> None:
+    """By the review, by the answer to publishing, and by what a document changes."""
+    version = clone_version(publish(in_credits()))
+    change_charge(version.charges.get(code="calls"), rows=[({}, Decimal(8))])
+    said = ["“Calls”: everything (*) changes from 7 credits per call to 8 credits per call."]
+    where = "/v1/plans/credits"
+    document = writer.get(f"{where}/versions/2/document").json()
+    assert writer.put(f"{where}/document", document).json()["changes"] == said
+    assert writer.get(f"{where}/versions/2/review").json()["changes"] == said
+    assert writer.post(f"{where}/versions/2/publish", None).json()["changes"] == said
 
 
 def test_the_version_of_an_address_is_the_one_that_changes(writer: Caller) -> None:

@@ -192,3 +192,15 @@ def test_further_charges_can_be_listed_too() -> None:
     assert (once.timing, usage.minimum, usage.cap) == ("once", D(1), D(2))
     with pytest.raises(Refused, match="minimum is above the cap"):
         change_charge(usage, minimum=D(3))
+
+
+def test_a_gap_in_a_further_currency_is_told() -> None:
+    """Everything has a price in dollars, but not in euros."""
+    version, _, _, euro = in_two_currencies()
+    tokens = making.usage(version, making.tokens(), [({}, D("0.01"))])
+    set_rows(tokens, euro, [DraftRow({"model": "a"}, per_unit(D("0.01")))])
+    told = [warning for warning in review(version).warnings if "no row of only" in warning]
+    held = "when usage comes that no row matches, its invoice is held until somebody prices it"
+    assert told == [f"Charge “Tokens” in EUR has no row of only *: {held}."]
+    set_rows(tokens, euro, [DraftRow({}, per_unit(D("0.01")))])
+    assert not [warning for warning in review(version).warnings if "no row of only" in warning]

@@ -19,6 +19,12 @@ PRICE = {"what": "price", "charge": "charge-1", "starts_on": "2024-02-01", "reas
 
 
 @pytest.fixture
+def writer(db: None) -> Caller:
+    """Sets prices, and keeps subscriptions."""
+    return Caller("read", "write", "publish")
+
+
+@pytest.fixture
 def subscription(db: None) -> Subscription:
     tokens = making.meter("tokens", ["model"])
     version = plan_with(tokens, advance="30", rows=[({"model": "a"}, "1"), ({}, "2")])
@@ -105,10 +111,10 @@ def test_a_coupon_is_redeemed_once_whatever_is_sent_again(writer: Caller, subscr
 
 
 def test_a_key_needs_the_scope(caller: Any, subscription: Subscription) -> None:
-    reader, only_writes = caller("read"), caller("write")
-    for path in (TERMS, COUPONS):
-        assert reader.post(path, PRICE).status_code == 403
-        assert reader.post(f"{path}/1/end", {}).status_code == 403
+    reader, only_writes = caller("read"), caller("write", "publish")
+    for path, other in ((TERMS, caller("read", "write")), (COUPONS, caller("read", "publish"))):
+        assert other.post(path, PRICE).status_code == 403
+        assert other.post(f"{path}/1/end", {}).status_code == 403
         assert only_writes.get(path).status_code == 403
         assert reader.get(path.replace("main", "other")).status_code == 404
 

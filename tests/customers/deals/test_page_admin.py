@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from typing import Any
 from urllib.parse import urlencode
 
@@ -14,9 +15,13 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from catalog.models import Cell, Charge
-from catalog.pricing.price import Model
+from catalog.charges.row_checks import DraftRow
+from catalog.models import Cell, Charge, Plan
+from catalog.pricing.price import Model, Price, per_unit
+from catalog.pricing.tiers import Tier
+from catalog.versions.publishing import change_charge, set_amounts, set_price_list, set_rows
 from customers.models import Override, Redemption, Subscription
+from customers.subscriptions import subscribing
 from tests.customers import making
 from tests.customers.dealing import coupon, override
 from tests.invoicing.running import plan_with, subscribed
@@ -251,3 +256,51 @@ def test_the_lists_and_their_rows(operator: Client, subscription: Subscription) 
     assert "SPRING" in operator.get("/admin/customers/redemption/").content.decode()
     assert operator.get(f"/admin/customers/redemption/{Redemption.objects.get().pk}/change/").status_code == 200
     assert operator.get("/admin/customers/override/add/").status_code == 403
+
+
+def test_credits_cost_the_same_in_every_currency_and_are_no_money(operator: Client) -> None:
+    """7 credits a call, whoever pays in euros; 5 were negotiated. A fee, and what is off the invoice, are money."""
+    version = making.version()
+    making.fee(version, "30", "advance", "Platform")
+    calls = making.usage_charge(version, making.meter("calls", unit="call"), [({}, "7")], "hold", "Calls")
+    change_charge(calls, minimum=Decimal(500), included=Decimal(10))
+    euro = set_price_list(version, "EUR")
+    set_amounts(version.charges.exclude(pk=calls.pk).get(), euro, amount=Decimal(28))
+    set_amounts(calls, euro, minimum=Decimal(1))
+    set_rows(calls, euro, [DraftRow({}, per_unit(Decimal(1)))])
+    customer = subscribing.create_customer(reference="acme", name="Acme", currency="EUR", timezone="UTC")
+    subscription = subscribing.subscribe(customer=customer, version=making.publish(version), starts_on=date(2024, 1, 1))
+    code = calls.code
+    override(subscription, "price", FEBRUARY, charge=code, match={}, price="5")
+    override(subscription, "minimum", FEBRUARY, charge=code, amount="400")
+    override(subscription, "discount", FEBRUARY, charge=code, amount="3")
+    with pgtrigger.ignore():  # subscriptions of plans in credits need a wallet
+        Plan.objects.update(consumption="credits")
+    rows = {
+        (row.group, row.label): (row.standard, [(each.text, each.difference) for each in row.agreed])
+        for row in operator.get(at(subscription)).context["terms"].rows
+    }
+    assert rows["Platform", "Fee"] == ("€28.00", [])
+    assert rows["Calls", "everything (*)"] == ("7 credits per call", [("5 credits per call", "−28.6 %")])
+    assert rows["Calls", "Minimum"] == ("500 credits", [("400 credits", "−20 %")])
+    assert rows["Calls", "Discount"] == ("–", [("€3.00 off, in a full period", "")])
+    asked = operator.get(at(subscription, "negotiate/", what="price", charge=code, row="{}"))
+    assert "Standard: 7 credits per call." in asked.content.decode()
+    assert 'value="7"' in asked.content.decode()
+
+
+def test_a_fee_that_is_not_due_at_zero_stays_so(operator: Client) -> None:
+    """Negotiating the price of a tier does not bring back the fee that the plan leaves out."""
+    version = making.version()
+    calls = making.usage_charge(version, making.meter("calls", unit="call"), [({}, "1")], "hold", "Calls")
+    tiers = (Tier(Decimal(10), Decimal(1), Decimal(5)), Tier(None, Decimal(1)))
+    set_rows(calls, None, [DraftRow({}, Price(Model.GRADUATED, tiers=tiers, flat_at_zero=False))])
+    subscription = subscribed(making.publish(version))
+    where = at(subscription, "negotiate/", what="price", charge=calls.code, row="{}")
+    field = operator.get(where).context["form"]["flat_at_zero"]
+    assert field.value() is False
+    given = {**FIELDS, "model": "graduated", "tiers": "10; 2; 5\n; 1"}
+    assert operator.post(where, given).status_code == 302
+    assert Override.objects.get().flat_at_zero is False
+    assert operator.post(where, {**given, "starts_on": "2024-02-01", "flat_at_zero": "on"}).status_code == 302
+    assert Override.objects.latest("id").flat_at_zero is True
