@@ -93,8 +93,11 @@ def test_an_amount_is_of_a_full_period_and_prorated_by_the_days_on_which_it_hold
 def test_an_amount_is_taken_off_each_period_of_the_invoice() -> None:
     lines = [line("100.00", 6, 4), line("29.00", 6, 4, FEBRUARY)]
     later = replace(term("29", "seats", percentage=False), ends_at=datetime(2024, 2, 11, tzinfo=UTC))
-    # all of January; 29 × 10 ÷ 29 of February, of which no line lies in the days on which it holds
-    assert told(lines_of(lines, [later])) == [("Negotiated discount", 6, 4, "-29.00")]
+    # all of January; 29 × 10 ÷ 29 of February, of whose fee 10 of 29 days are in it
+    assert told(lines_of(lines, [later])) == [
+        ("Negotiated discount", 6, 4, "-29.00"),
+        ("Negotiated discount", 6, 4, "-10.00"),
+    ]
     before = replace(later, starts_at=datetime(2023, 11, 1, tzinfo=UTC), ends_at=datetime(2023, 12, 1, tzinfo=UTC))
     assert lines_of(lines, [before]) == []
 

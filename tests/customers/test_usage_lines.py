@@ -61,7 +61,7 @@ def rated(
     )
     charge = UsageCharge(5, 0, "tokens", "Tokens", 3, 1, "token", ("model", "token_type"), made, unmatched)
     book = PriceBook(11, "Chatbot v1", currency, Interval.MONTH, (charge,))
-    return usage_lines(book, Segment(NOVEMBER, Matrix(charge), 30, 30), usage)
+    return usage_lines(book, [Segment(NOVEMBER, Matrix(charge))], [usage])
 
 
 def shown(lines: Sequence[RatedLine]) -> list[tuple[str, str, str]]:
@@ -201,7 +201,7 @@ def charged(
 ) -> tuple[list[RatedLine], list[str]]:
     charge = UsageCharge(7, 0, "tokens", "Tokens", 3, 1, "token", dimensions, (Row(1, 0, {}, price),), policy)
     book = PriceBook(9, "Chatbot v1", "USD", Interval.MONTH, (charge,))
-    return usage_lines(book, Segment(NOVEMBER, Matrix(charge), 30, 30), usage)
+    return usage_lines(book, [Segment(NOVEMBER, Matrix(charge))], [usage])
 
 
 def test_lines_of_tiers_have_no_unit_price_and_share_the_amount_of_their_row() -> None:
