@@ -84,7 +84,8 @@ def _product(it: Commitment) -> int:
         return it.charge.product
     if it.book.commitment_product is not None:
         return it.book.commitment_product
-    return next(charge.product for charge in it.book.charges if isinstance(charge, UsageCharge))
+    usage_first = sorted(it.book.charges, key=lambda charge: not isinstance(charge, UsageCharge))
+    return usage_first[0].product
 
 
 def _credits(it: Commitment, lines: Sequence[RatedLine]) -> Iterator[RatedLine]:

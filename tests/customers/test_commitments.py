@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from billing_site.foundation.periods import Interval, Period
-from catalog.pricing.book import PriceBook, Unmatched, UsageCharge
+from catalog.pricing.book import FlatCharge, PriceBook, Timing, Unmatched, UsageCharge
 from customers.commitments import Commitment, Contradictory, Part, commitment_lines
 from customers.negotiated import Negotiated, What
 from customers.rated import LineKind, RatedLine
@@ -98,6 +98,10 @@ def test_all_usage_is_filled_up_as_a_product_of_its_own() -> None:
 
 def test_a_minimum_of_all_usage_that_names_no_product_is_the_first_usage_charges() -> None:
     assert told(commitment_lines(committed(D(100), charge=None), [])) == [("minimum", None, 3, "100.00")]
+    seats = FlatCharge(6, 0, "seats", "Seats", 8, Timing.ARREARS, D(1))
+    for charges, product in (((seats, TOKENS), 3), ((seats,), 8)):
+        it = committed(D(100), charge=None, of=replace(book(), charges=charges))
+        assert told(commitment_lines(it, [])) == [("minimum", None, product, "100.00")]
 
 
 def test_a_credit_of_all_usage_is_split_by_what_is_sold() -> None:
