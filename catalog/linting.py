@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 
 from catalog.cell_prices import price_of
-from catalog.cost_lint import below_cost
+from catalog.cost_lint import below_cost, sizes_together
 from catalog.last_month import LastMonth, last_month
 from catalog.models import Charge
 from catalog.priceable import Priceable, priceable
@@ -39,6 +39,7 @@ def lint(charge: Charge, currency: str, rows: Sequence[DraftRow], month: LastMon
     findings = [
         *_faults(known, rows),
         *below_cost(charge, currency, rows),
+        *sizes_together(charge, rows),
         *of_usage(rows, found, month.words, held=held),
         *of_rows(rows),
     ]

@@ -140,9 +140,13 @@ def _line(
 
 
 def _costless(book: PriceBook, charge: UsageCharge, combination: Combination) -> str:
+    band = "" if charge.cost is None else charge.cost.context
+    mend = "Record its cost"
+    if band and band not in combination.dimensions:
+        mend = f"It has no “{band}”, so it does not say which cost is its own: amend its events, or record a cost"
     return (
         f"“{charge.name}” of {book.label} is priced by cost, and nobody knows what {_named(combination)} costs:"
-        f" {grouped(combination.quantity)} {charge.unit}. Record its cost; the invoice goes on by itself."
+        f" {grouped(combination.quantity)} {charge.unit}. {mend}; the invoice goes on by itself."
     )
 
 
