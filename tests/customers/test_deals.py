@@ -22,6 +22,7 @@ from customers.models import Override, Redemption, Subscription
 from customers.rating import Rated, Request, rate
 from meters.metering import define_meter
 from meters.models import Meter
+from tests.catalog.costing import own
 from tests.customers import making
 from tests.customers.dealing import coupon, override
 from tests.invoicing.running import subscribed
@@ -425,6 +426,28 @@ def test_a_discount_of_part_of_a_period_takes_the_days_of_a_fee(timing: str, amo
     assert [str(line.amount) for line in rate([request])[1].lines] == ["62.00", "-3.20"]
 
 
+@pytest.mark.parametrize(
+    ("rounding", "included", "free", "amount"),
+    [
+        (("none", 0), "100", "32", "18.40"),  # 32.258…, at the decimals of what is included; 50.4 − 32
+        (("none", 0), "100.5", "32.4", "18.00"),  # 32.419…
+        (("ceil", 0), "100", "32", "19.00"),  # 51 − 32
+        (("half_up", 2), "100", "32.26", "18.14"),  # 50.4 − 32.26
+    ],
+)
+def test_what_10_of_31_days_include(rounding: tuple[str, int], included: str, free: str, amount: str) -> None:
+    meter = define_meter(
+        code="gb", name="GB", event_type="gb", aggregation="sum", unit="GB", values=[("", "n")], rounding=rounding
+    )
+    draft = making.version()
+    charge = making.usage_charge(draft, meter, [({}, "1")], name="GB")
+    Charge.objects.filter(pk=charge.pk).update(included=Decimal(included))
+    subscription = subscribed(making.publish(draft), start=first(22))
+    making.use("acme", meter, at(25), "50.4")
+    (line,) = rated(subscription).lines
+    assert (line.included, str(line.amount)) == (Decimal(free), amount)
+
+
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     used=st.lists(st.tuples(st.integers(1, 31), st.integers(1, 400)), max_size=6),
@@ -457,6 +480,69 @@ def test_usage_is_kept_the_total_is_the_sum_and_never_below_nothing(
         assert all(line.amount <= 0 for line in result.lines if line.kind == "discount")
         measured = rating.measure([Request(1, subscription.pk, JANUARY, None)])[1]
         assert sum(each.quantity for usage in measured.values() for each in usage) == quantity[0]
+        transaction.set_rollback(True)
+
+
+FLATS = (Tier(D(100), D("0.5"), D(7)), Tier(D(300), D("0.31"), D(3), D(40)), Tier(None, D("0.07"), D(2)))
+EVERY_MODEL = [
+    per_unit(D("0.013")),
+    Price(Model.FLAT, unit_price=D("9.99")),
+    Price(Model.PACKAGE, unit_price=D("1.11"), size=D(70), free=D(20)),
+    Price(Model.PERCENTAGE, percent=D("3.7"), fixed=D("0.29"), free=D(50), free_events=1),
+    Price(Model.GRADUATED, tiers=FLATS),
+    Price(Model.VOLUME, tiers=FLATS),
+    Price(Model.STAIRSTEP, tiers=tuple(Tier(tier.up_to, D(0), tier.flat_price) for tier in FLATS)),
+    Price(Model.COST_PLUS, percent=D(15)),
+]
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    price=st.sampled_from(EVERY_MODEL),
+    dimensions=st.booleans(),
+    used=st.lists(st.tuples(st.integers(1, 31), st.decimals(-20, 400, places=2)), max_size=5),
+    terms=st.fixed_dictionaries({}, optional={"included": st.integers(1, 300), "minimum": st.integers(1, 30)}),
+    cap=st.one_of(st.none(), st.integers(30, 40)),
+    bounds=st.lists(st.integers(1, 31), min_size=2, max_size=2, unique=True).map(sorted),
+    percent=st.integers(1, 100),
+)
+def test_what_a_plan_says_already_changes_nothing_and_a_discount_makes_nothing_dearer(
+    price: Price,
+    dimensions: bool,
+    used: list[tuple[int, Decimal]],
+    terms: dict[str, int],
+    cap: int | None,
+    bounds: list[int],
+    percent: int,
+) -> None:
+    with transaction.atomic():
+        by_cost = price.model == Model.COST_PLUS
+        own("0.0021", effective_from=datetime(2023, 1, 1, tzinfo=UTC))
+        own("0.0037", effective_from=at(17))
+        meter = making.meter("tokens-2", ["model"] if dimensions or by_cost else [], unit="token")
+        draft = making.version()
+        charge = making.usage_charge(draft, meter, [], name="Tokens")
+        row = Cell(charge=charge)
+        put(row, price)
+        row.save()
+        Charge.objects.filter(pk=charge.pk).update(**terms, cap=cap, cost_model="model" if by_cost else "")
+        subscription = subscribed(making.publish(draft))
+        for number, (day, quantity) in enumerate(used):
+            model = {"model": "acme/acme-1" if number % 2 else "acme-1"} if dimensions or by_cost else {}
+            making.use("acme", meter, at(day), quantity, model)
+        plain = total(rated(subscription))
+        span = {"ends_on": first(bounds[1]), "charge": "charge-0"}
+        override(subscription, "price", first(bounds[0]), price=price, **span)
+        for what, value in {**terms, **({} if cap is None else {"cap": cap})}.items():
+            number = {"quantity" if what == "included" else "amount": str(value)}
+            override(subscription, what, first(bounds[0]), **span, **number)
+        assert total(rated(subscription)) == plain
+        override(subscription, "discount", first(bounds[0]), ends_on=first(bounds[1]), percent=str(percent))
+        override(subscription, "discount", first(bounds[1]), charge="charge-0", amount="3.33")
+        result = rated(subscription)
+        usage_and_more = sum((line.amount for line in result.lines if line.kind != "discount"), Decimal(0))
+        assert usage_and_more == plain
+        assert min(plain, Decimal(0)) <= total(result) <= plain
         transaction.set_rollback(True)
 
 
