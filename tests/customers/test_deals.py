@@ -324,6 +324,7 @@ ONCE_USED = [
     (per_unit(D(1)), {"included": 1000}, (1000, 0), "0.00"),
     (per_unit(D(1)), {"cap": 1000}, (5000, 5000), "1000.00"),
     (Price(Model.PACKAGE, size=D(3000), unit_price=D(10)), {}, (5000, 5000), "40.00"),
+    (per_unit(D("0.005")), {}, (1, 1), "0.01"),  # and not 0.01 twice
 ]
 
 
@@ -343,6 +344,23 @@ def test_a_discount_or_a_term_like_the_plans_own_makes_nothing_dearer(
     override(subscription, "discount", first(16), percent="1")
     less = total(rated(subscription))
     assert Decimal(plain) * Decimal("0.99") <= less <= Decimal(plain)
+
+
+@pytest.mark.parametrize("model", [Model.GRADUATED, Model.VOLUME, Model.STAIRSTEP])
+@pytest.mark.parametrize("begins", [1, 16])
+def test_a_negotiated_fee_of_tiers_is_not_due_for_nothing_where_there_are_dimensions(
+    tokens: Meter, model: Model, begins: int
+) -> None:
+    price = Price(model, tiers=(Tier(None, D(0), D(7)),), flat_at_zero=True)
+    draft = making.version()
+    row = Cell(charge=making.usage_charge(draft, tokens, [], name="Tokens"))
+    put(row, price)
+    row.save()
+    subscription = subscribed(making.publish(draft))
+    use(tokens, (18, 5), (19, -5))  # used, and taken back
+    assert total(rated(subscription)) == 0
+    override(subscription, "price", first(begins), charge="charge-0", price=price)
+    assert total(rated(subscription)) == 0
 
 
 def test_one_percent_off_everything_from_the_16th() -> None:
