@@ -62,11 +62,8 @@ def _free(matrices: Sequence[Matrix], found: Sequence[Sorted], included: Decimal
     whole = [_together(used for each in row for used in each) for row in of_rows]
     unmatched = _together(each for taken in found for each in taken.unmatched)
     quantities = [[quantity for each in row for _, quantity, _ in each] for row in of_rows]
-    charge = matrices[0].charge
-    coarse = charge.places
-    if coarse is None:
-        coarse = places_of(quantity for row in (*whole, unmatched) for quantity in row)
-    coarse = max(coarse, places_of([included]))
+    # What adds up is not rounded by its meter, so the quantities themselves say at which decimals they are counted.
+    coarse = places_of([included, *(quantity for row in (*whole, unmatched) for quantity in row)])
     finest = max(coarse, places_of(quantity for row in quantities for quantity in row))
     shares = spread_twice(included, [*quantities, *([each] for each in unmatched)], coarse, finest)
     free: dict[Place, list[Decimal]] = {}
