@@ -12,7 +12,6 @@ Amounts stay exact here. Who writes lines rounds each `PricedRow` once and shows
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from copy import copy
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import NamedTuple
@@ -67,12 +66,6 @@ class Matrix:
             names = tuple(sorted(row.match))
             values = tuple(row.match[name] for name in names)
             self._by_names.setdefault(names, {}).setdefault(values, row)
-
-    def of(self, charge: UsageCharge) -> "Matrix":
-        """The same rows, ready as they are, for a charge of other terms."""
-        other = copy(self)
-        other.charge = charge
-        return other
 
     def row_for(self, dimensions: Mapping[str, str]) -> Row | None:
         """The row with most exact values that all fit, the first of equals by position; None when no row fits."""
