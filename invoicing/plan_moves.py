@@ -8,11 +8,14 @@ may be a little late, was made or refused.
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
+import structlog
 from django.db.models import Exists, F, OuterRef, Q
 
 from customers import plan_moves
 from customers.models import PlanMove, PlanMoveItem, Subscription
 from invoicing.models import Invoice
+
+log = structlog.get_logger(__name__)
 
 _OF_DRAFT = PlanMoveItem.objects.filter(subscription=OuterRef("subscription"))
 _MADE = _OF_DRAFT.filter(status=PlanMoveItem.Status.MOVED)
@@ -34,8 +37,19 @@ OUTDATED = ~Q(version=F("subscription__version")) & ~(
 
 
 def apply_due(limit: int) -> int:
-    """Move those whose time has come, `limit` at most; how many were. Each is a transaction of its own."""
-    return sum(plan_moves.apply(item) for item in list(plan_moves.due().values_list("pk", flat=True)[:limit]))
+    """Move those whose time has come, `limit` at most; how many were. Each is a transaction of its own.
+
+    One that cannot be done for a reason that nobody foresaw stops no other: their invoices wait for them.
+    """
+    return sum(_apply(item) for item in list(plan_moves.due().values_list("pk", flat=True)[:limit]))
+
+
+def _apply(item: int) -> bool:
+    try:
+        return plan_moves.apply(item)
+    except Exception:
+        log.exception("subscription_not_moved", item=item)
+        return False
 
 
 def versions(drafts: Sequence[Invoice]) -> dict[int, int]:

@@ -249,9 +249,7 @@ def test_usage_without_its_size_is_held_where_the_cost_goes_by_it() -> None:
     run(utc(2024, 2, 1, 2))
     invoice = Invoice.objects.get()
     assert (invoice.status, lines(invoice)) == ("draft", [])
-    said = (
-        "nobody knows what model = acme/acme-1, type = input costs: 1,000 token. It has no “size”, so"
-    )
+    said = "nobody knows what model = acme/acme-1, type = input costs: 1,000 token. It has no “size”, so"
     assert said in invoice.hold_reason
 
 

@@ -141,6 +141,25 @@ def test_a_period_that_was_drafted_before_the_move_was_made_waits_for_it(request
     assert [(each.version, str(each.total)) for each in (january, february)] == [(old, "1.0000"), (new, "2.0000")]
 
 
+def test_one_that_cannot_be_moved_stops_no_other(requests: Meter, monkeypatch: pytest.MonkeyPatch) -> None:
+    old = plan_with(requests)
+    first = subscribed(old, "acme")
+    subscribed(old, "globex")
+    move = planned(old, dearer(old))
+    run(utc(2024, 2, 1, 2))
+
+    def breaks(subscription: Subscription, version: PlanVersion) -> Subscription:
+        if subscription.pk == first.pk:
+            raise ZeroDivisionError
+        return move_to_version(subscription, version)
+
+    monkeypatch.setattr(plan_moves, "move_to_version", breaks)
+    assert apply_due(10) == 1
+    assert standing(move) == [("acme", "waiting"), ("globex", "moved")]
+    monkeypatch.undo()
+    assert apply_due(10) == 1
+
+
 def test_of_two_moves_each_draft_has_the_version_of_its_period(requests: Meter) -> None:
     first = plan_with(requests, grace=timedelta(days=100))
     subscribed(first)
