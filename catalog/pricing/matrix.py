@@ -105,13 +105,14 @@ class Matrix:
         rows: list[PricedRow] = []
         unknown: list[Combination] = []
         for rank in sorted(found.by_rank):
-            row, used, model, shares = self._rows[rank], found.by_rank[rank], self._together.get(rank), free.get(rank)
+            row, used, model = self._rows[rank], found.by_rank[rank], self._together.get(rank)
+            shares = free.get(rank, ()) if free else ()
             if model is not None:
                 if before and rank in before:
                     model = GoingOn(model, before[rank])
-                rows.append(price_together(row, model, used, shares or (), self.charge.unit))
+                rows.append(price_together(row, model, used, shares, self.charge.unit))
                 continue
-            priced, without_cost = price_each(row, self._each[rank], used, shares or (), self.charge.unit)
+            priced, without_cost = price_each(row, self._each[rank], used, shares, self.charge.unit)
             rows += [priced] if priced is not None else []
             unknown += without_cost
         return PricedUsage(tuple(rows), tuple(found.unmatched), tuple(unknown))
