@@ -31,6 +31,11 @@ VERSION_STATES = pgtrigger.Trigger(
                     USING ERRCODE = 'check_violation', CONSTRAINT = 'price_list_other_currency';
             END IF;
             IF NEW.status = 'published' THEN
+                IF NEW.commitment_product_id IS NULL
+                   AND EXISTS (SELECT FROM catalog_pricelist WHERE version_id = NEW.id AND minimum IS NOT NULL) THEN
+                    RAISE EXCEPTION 'A price list has a minimum: say which product the line of it is.'
+                        USING ERRCODE = 'check_violation', CONSTRAINT = 'price_list_minimum_has_product';
+                END IF;
                 PERFORM 1 FROM catalog_plan WHERE id = NEW.plan_id FOR SHARE;
                 PERFORM 1 FROM meters_meter
                     WHERE id IN (SELECT meter_id FROM catalog_charge WHERE version_id = NEW.id)

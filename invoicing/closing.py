@@ -19,10 +19,9 @@ from django.db import connection, transaction
 
 from billing_site.foundation.money import ZERO, show
 from billing_site.foundation.periods import Period
-from customers.models import Subscription
 from customers.rating import chunks as rating
 from customers.rating.chunks import Rated, Request
-from invoicing import chunks, lines, locks, numbering
+from invoicing import chunks, lines, locks, numbering, plan_moves
 from invoicing.models import Chunk, Invoice
 
 log = structlog.get_logger(__name__)
@@ -72,11 +71,10 @@ def _close(chunk: Chunk) -> None:
 
 
 def _follow_versions(drafts: Sequence[Invoice]) -> None:
-    """A draft is priced by the version that its subscription has now; with finalization that is its own for good."""
-    rows = Subscription.objects.filter(pk__in=[draft.subscription_id for draft in drafts])
-    versions = dict(rows.values_list("pk", "version_id"))
+    """A draft is priced by the version that holds in its period; with finalization that is its own for good."""
+    versions = plan_moves.versions(drafts)
     for draft in drafts:
-        draft.version_id = versions[draft.subscription_id]
+        draft.version_id = versions[draft.pk]
 
 
 def request_for(invoice: Invoice) -> Request:

@@ -37,7 +37,7 @@ DRAFTS_STAY = pgtrigger.Trigger(
     """,
 )
 
-# Not the version: a draft is priced by the one that its subscription has when it is rated.
+# Not the version: a draft is priced by the one that holds in its period when it is rated.
 KEEP_TERMS = pgtrigger.Trigger(
     name="keep_terms",
     when=pgtrigger.Before,

@@ -16,12 +16,12 @@ from datetime import datetime
 import structlog
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import F, Q, QuerySet
+from django.db.models import Q, QuerySet
 
 from customers.models import Subscription
 from customers.subscriptions import subscribing
 from customers.subscriptions.boundaries import Boundary
-from invoicing import chunks, locks
+from invoicing import chunks, locks, plan_moves
 from invoicing.models import Chunk, Invoice, Run
 
 log = structlog.get_logger(__name__)
@@ -166,9 +166,9 @@ def _take_free(step: Chunk.Step, now: datetime) -> list[int]:
 
 def _free(step: Chunk.Step, now: datetime) -> QuerySet[Invoice]:
     """In grace: preview what is new or was rated a while ago. After it: finalize, held ones every now and then."""
-    moved = ~Q(version=F("subscription__version"))  # to a version that may well price what was held
-    stale = Q(rated_at=None) | Q(rated_at__lte=now - settings.INVOICE_REFRESH) | moved
-    ready = Q(finalize_after__lte=now) & (Q(hold_reason="") | stale)
+    # It was moved to a version that may well price what was held.
+    stale = Q(rated_at=None) | Q(rated_at__lte=now - settings.INVOICE_REFRESH) | plan_moves.OUTDATED
+    ready = Q(finalize_after__lte=now) & (Q(hold_reason="") | stale) & ~plan_moves.AWAITED
     preview = Q(finalize_after__gt=now) & stale
     free = Invoice.objects.filter(status=Invoice.Status.DRAFT, chunk=None)
     return free.filter(ready if step == Chunk.Step.FINALIZE else preview)

@@ -6,6 +6,7 @@ those of ISO 4217. Rules: `docs/rules.md`, "Numbers".
 
 from collections.abc import Sequence
 from decimal import ROUND_HALF_UP, Context, Decimal, localcontext
+from fractions import Fraction
 from functools import cache
 from itertools import chain
 
@@ -52,6 +53,11 @@ def round_to(amount: Decimal, places: int) -> Decimal:
     """`amount` at `places` decimals, half away from zero. Zero has no sign: −0.001 at two places is 0.00."""
     rounded = amount.quantize(_unit(places), context=EXACT)
     return rounded or rounded.copy_abs()
+
+
+def as_decimal(exact: Fraction) -> Decimal:
+    """Divided once: a number without end is carried far beyond any minor unit."""
+    return EXACT.divide(Decimal(exact.numerator), Decimal(exact.denominator))
 
 
 @cache

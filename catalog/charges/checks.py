@@ -43,6 +43,7 @@ def charge_faults(charge: Charge) -> Iterator[Fault]:
             message = f"its meter “{charge.meter.code}” is not ready: {fault.message}"
             yield replace(fault, message=message, field=f"meter.{fault.field}")
         yield from _rows_faults(charge, None)
+        yield from _money_faults(charge, charge)
     for price_list in charge.version.price_lists.all():
         yield from _list_faults(charge, price_list)
 
@@ -136,6 +137,7 @@ def _list_faults(charge: Charge, price_list: PriceList) -> Iterator[Fault]:
             found += fee_faults(amount, price_list.currency, name)
         elif getattr(charge, name) is not None and not in_credits(charge):
             found.append(Fault("amount_missing", f"the {what} is missing: say what it is.", name))
+    found += _money_faults(charge, listed)
     in_list = [cell for cell in charge.cells.all() if cell.price_list_id == price_list.pk]
     if charge.kind == Charge.Kind.USAGE and not in_credits(charge):
         found += _rows_faults(charge, price_list)
@@ -149,3 +151,16 @@ def _list_faults(charge: Charge, price_list: PriceList) -> Iterator[Fault]:
             message=f"in {price_list.currency}, {fault.message}",
             field=f"lists.{price_list.currency}.{fault.field}",
         )
+
+
+def _money_faults(charge: Charge, terms: Charge | ChargeAmount) -> Iterator[Fault]:
+    """What is compared with money has nothing to be compared with where usage is priced in credits."""
+    for name in ("minimum", "cap") if in_credits(charge) else ():
+        if getattr(terms, name) is not None:
+            message = f"the plan is paid for by {paid_by(charge.version)}, where there is no {name}: leave it empty."
+            yield Fault(f"{name}_unused", message, name)
+
+
+def paid_by(version: PlanVersion) -> str:
+    """The way in which usage is paid for, in a word."""
+    return version.plan.get_consumption_display().partition(":")[0].lower()

@@ -8,7 +8,7 @@ from catalog.charges.cell_prices import price_of
 from catalog.charges.priceable import Priceable, priceable
 from catalog.charges.row_checks import DraftRow, row_faults
 from catalog.charges.seen_values import seen_values
-from catalog.checks.cost_lint import below_cost
+from catalog.checks.cost_lint import below_cost, sizes_together
 from catalog.checks.last_month import LastMonth, last_month
 from catalog.checks.row_lint import Finding, Severity, of_rows
 from catalog.checks.usage_lint import Wanted, hits, of_usage, of_values, wanted
@@ -58,6 +58,7 @@ def lint(charge: Charge, currency: str, rows: Sequence[DraftRow], by: Used | Non
         *_faults(known, rows),
         *below_cost(charge, currency, rows),
         *of_values(rows, by.values),
+        *sizes_together(charge, rows),
         *of_usage(rows, found, month.words, held=held),
         *of_rows(rows),
     ]

@@ -1,13 +1,13 @@
 """Whether a plan version can be published: every fault at once, and what is allowed but worth a second look."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import combinations
 
 from billing_site.foundation.errors import Fault
 from billing_site.foundation.money import is_currency
 from catalog.charges.cell_prices import price_of
-from catalog.charges.checks import charge_code_faults, charge_faults, fee_faults, term_faults
+from catalog.charges.checks import charge_code_faults, charge_faults, fee_faults, paid_by, term_faults
 from catalog.charges.priceable import priceable
 from catalog.charges.priced_in import in_credits, rows_of
 from catalog.charges.row_checks import DraftRow, counted_twice, leaves_gap
@@ -125,6 +125,13 @@ def _list_faults(version: PlanVersion, price_list: PriceList) -> Iterator[Fault]
     place = f"lists.{price_list.currency}"
     for fault in currency_faults(price_list.currency):
         yield replace(fault, field=f"{place}.currency")
+    if price_list.minimum is not None and version.commitment_product_id is None:
+        message = (
+            f"The price list in {price_list.currency} has a minimum: say on the version which product the line is that"
+            " fills up to it."
+        )
+        yield Fault("commitment_product_missing", message, "commitment_product")
+    yield from _unused(version, price_list, _needs(version)[1], f"{place}.")
     for name in ("minimum", "cap", "credit_price"):
         amount = getattr(price_list, name)
         if amount is not None and name != "credit_price":
@@ -138,25 +145,33 @@ def _list_faults(version: PlanVersion, price_list: PriceList) -> Iterator[Fault]
 
 def consumption_faults(version: PlanVersion) -> Iterator[Fault]:
     """Whether the version says what its plan's way of paying needs, and nothing that does not belong to it."""
-    consumption = version.plan.consumption
-    if consumption == Plan.Consumption.METERED:
-        needed: tuple[str, ...] = ()
-        unused: tuple[str, ...] = ("when_empty", "included_credits", "credit_price")
-    elif consumption == Plan.Consumption.BALANCE:
-        needed, unused = ("when_empty",), ("included_credits", "credit_price")
-    else:
-        invoiced = version.when_empty == PlanVersion.WhenEmpty.INVOICE
-        needed = ("when_empty", "credit_price") if invoiced else ("when_empty",)
-        unused = ("minimum", "cap")
-    way = version.plan.get_consumption_display().partition(":")[0].lower()
+    needed, unused = _needs(version)
     for name in needed:
         if getattr(version, name) in (None, ""):
-            message = f"The plan is paid for by {way}: say {_ASKED[name]}."
+            message = f"The plan is paid for by {paid_by(version)}: say {_ASKED[name]}."
             yield Fault(f"{name}_missing", message, name)
-    for name in unused:
-        if getattr(version, name) not in (None, ""):
-            message = f"The plan is paid for by {way}, where there is no {name.replace('_', ' ')}: leave it empty."
-            yield Fault(f"{name}_unused", message, name)
+    yield from _unused(version, version, unused)
+
+
+def _needs(version: PlanVersion) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What the version must say for its plan's way of paying, and what neither it nor its price lists may."""
+    consumption = version.plan.consumption
+    if consumption == Plan.Consumption.METERED:
+        return (), ("when_empty", "included_credits", "credit_price")
+    if consumption == Plan.Consumption.BALANCE:
+        return ("when_empty",), ("included_credits", "credit_price")
+    invoiced = version.when_empty == PlanVersion.WhenEmpty.INVOICE
+    return ("when_empty", "credit_price") if invoiced else ("when_empty",), ("minimum", "cap")
+
+
+def _unused(
+    version: PlanVersion, terms: PlanVersion | PriceList, names: Sequence[str], place: str = ""
+) -> Iterator[Fault]:
+    for name in names:
+        if getattr(terms, name, None) not in (None, ""):
+            what = name.replace("_", " ")
+            message = f"The plan is paid for by {paid_by(version)}, where there is no {what}: leave it empty."
+            yield Fault(f"{name}_unused", message, f"{place}{name}")
 
 
 _ASKED = {

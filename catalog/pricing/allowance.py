@@ -39,3 +39,13 @@ def spread(included: Decimal, quantities: Sequence[Decimal], places: int) -> lis
         if free <= 0:
             return [ZERO] * len(quantities)
         return split(free, [max(each, ZERO) for each in quantities], max(places, 0))
+
+
+def spread_twice(included: Decimal, rows: Sequence[Sequence[Decimal]], places: int, finest: int) -> list[list[Decimal]]:
+    """Over rows first, by what each comes to in all, at `places`; then within each row, at `finest` decimals.
+
+    Of a row that gets nothing the shares are left out: an empty list.
+    """
+    with localcontext(EXACT):
+        shares = spread(included, [sum(row, ZERO) for row in rows], places)
+    return [spread(share, row, finest) if share else [] for share, row in zip(shares, rows, strict=True)]

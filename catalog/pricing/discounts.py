@@ -8,13 +8,15 @@ Lines that come to less than nothing (a cap's credit, usage that was taken back)
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal
+from decimal import ROUND_DOWN, Decimal
+from fractions import Fraction
 
-from billing_site.foundation.money import EXACT, ZERO, grouped, minor_unit, round_amount, split
-from catalog.pricing.book import Priced, Step
+from billing_site.foundation.money import EXACT, ZERO, as_decimal, grouped, minor_unit, round_amount, split
+from catalog.pricing.book import Priced, Step, shown
 from catalog.pricing.combining import add_up
 
 HUNDRED = Decimal(100)
+ONE = Fraction(1)
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,8 @@ class Discount:
     """Either `percent` (10 is 10 %) or `amount` (money, at most so much in all) off lines of an invoice.
 
     `charges` (codes) and `products` (ids): it is for lines of any of them; both empty: for all lines. `lines`: of those
-    only the ones with these keys; None: all of them. `since`: when it was given; the older goes first.
+    only the ones with these keys, and of each only such a share; None: all of all. `since`: when it was given; the
+    older goes first.
     """
 
     key: int
@@ -43,7 +46,7 @@ class Discount:
     amount: Decimal | None = None
     charges: frozenset[str] = frozenset()
     products: frozenset[int] = frozenset()
-    lines: frozenset[int] | None = None
+    lines: Mapping[int, Fraction] | None = None
 
     def __post_init__(self) -> None:
         if (self.percent is None) == (self.amount is None):
@@ -58,6 +61,9 @@ class Discount:
     def is_for(self, line: InvoiceLine) -> bool:
         named = self.is_for_all or line.charge in self.charges or line.product in self.products
         return named and (self.lines is None or line.key in self.lines)
+
+    def share_of(self, line: int) -> Fraction:
+        return ONE if self.lines is None else self.lines[line]
 
 
 @dataclass(frozen=True)
@@ -97,28 +103,33 @@ def take(lines: Sequence[InvoiceLine], discounts: Iterable[Discount], currency: 
 
 def _take(discount: Discount, rest: Mapping[int, Decimal], of_all: Decimal, currency: str) -> Taken:
     """`of_all`: what is left of all lines. The credit of a cap on all usage is of no charge, yet nobody pays it."""
-    base = max(min(add_up(rest.values()), of_all), ZERO)
-    priced = _off(discount, base)
-    amount = round_amount(priced.amount, currency)
+    # Shares of lines add up exactly as fractions; as decimals without end they would not.
+    mine = {key: Fraction(each) * discount.share_of(key) for key, each in rest.items()}
+    base = max(min(as_decimal(sum(mine.values(), Fraction(0))), of_all), ZERO)
+    in_part = any(discount.share_of(key) != ONE for key in rest)
+    priced = _off(discount, base, f"{shown(base)}, so much of the lines as its days have" if in_part else shown(base))
+    # Of a share of a line no more than whole minor units can be taken, lest it be more than the line.
+    whole = base.quantize(Decimal(1).scaleb(-minor_unit(currency)), ROUND_DOWN, EXACT)
+    amount = min(round_amount(priced.amount, currency), whole)
     by_line: dict[int, Decimal] = {}
     if amount:
-        weights = [max(each, ZERO) for each in rest.values()]
+        weights = [max(as_decimal(each), ZERO) for each in mine.values()]
         shares = split(amount, weights, minor_unit(currency))
         by_line = {key: share for key, share in zip(rest, shares, strict=True) if share}
     left = None if discount.amount is None else max(EXACT.subtract(discount.amount, amount), ZERO)
     return Taken(discount, amount, by_line, priced, left)
 
 
-def _off(discount: Discount, base: Decimal) -> Priced:
-    """What a discount takes off lines that come to `base`, before rounding."""
+def _off(discount: Discount, base: Decimal, of: str) -> Priced:
+    """What a discount takes off lines that come to `base`, `of` in words, before rounding."""
     if discount.percent is not None:
         amount = EXACT.divide(EXACT.multiply(base, discount.percent), HUNDRED)
-        return _one_step(f"{grouped(discount.percent)} % of {grouped(base)}", amount)
+        return _one_step(f"{grouped(discount.percent)} % of {of}", amount)
     assert discount.amount is not None  # __post_init__ holds it
     if discount.amount <= base:
-        return _one_step(f"{grouped(discount.amount)} off {grouped(base)}", discount.amount)
+        return _one_step(f"{shown(discount.amount)} off {of}", discount.amount)
     left = EXACT.subtract(discount.amount, base)
-    return _one_step(f"{grouped(discount.amount)} off {grouped(base)}, which leaves {grouped(left)} of it", base)
+    return _one_step(f"{shown(discount.amount)} off {of}, which leaves {shown(left)} of it", base)
 
 
 def _one_step(words: str, amount: Decimal) -> Priced:

@@ -12,14 +12,15 @@ Amounts stay exact here. Who writes lines rounds each `PricedRow` once and shows
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from copy import copy
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import NamedTuple
 
 from billing_site.foundation.money import ZERO
-from catalog.pricing.allowance import places_of, spread
+from catalog.pricing.allowance import places_of, spread_twice
 from catalog.pricing.book import PricesEach, Row, UsageCharge
-from catalog.pricing.combining import Combination, Key, Measured, Used, add_up, by_values, combine, present
+from catalog.pricing.combining import Combination, Key, Measured, Used, by_values, combine, present
+from catalog.pricing.going_on import Before, GoingOn
 from catalog.pricing.row_pricing import Part, PricedRow, price_each, price_together
 
 __all__ = ["Combination", "Matrix", "Measured", "Part", "PricedRow", "PricedUsage", "combine", "price_usage"]
@@ -41,6 +42,13 @@ class PricedUsage:
     unknown_cost: tuple[Combination, ...] = ()
 
 
+class Sorted(NamedTuple):
+    """Usage by the rank of the row that prices it, and what no row does."""
+
+    by_rank: Mapping[int, Sequence[Used]]
+    unmatched: Sequence[Combination]
+
+
 class Matrix:
     """The rows of a charge, made ready to be asked: build it once and price the usage of many customers."""
 
@@ -58,12 +66,6 @@ class Matrix:
             names = tuple(sorted(row.match))
             values = tuple(row.match[name] for name in names)
             self._by_names.setdefault(names, {}).setdefault(values, row)
-
-    def of(self, charge: UsageCharge) -> "Matrix":
-        """The same rows, ready as they are, for a charge of other terms."""
-        other = copy(self)
-        other.charge = charge
-        return other
 
     def row_for(self, dimensions: Mapping[str, str]) -> Row | None:
         """The row with most exact values that all fit, the first of equals by position; None when no row fits."""
@@ -93,23 +95,33 @@ class Matrix:
 
         Usage at no combination makes no row; a fee that is due without usage has a charge without dimensions alone.
         """
-        by_rank, unmatched = self._under_rows(usage)
-        ranks = sorted(by_rank)
-        free = self._free([*(by_rank[rank] for rank in ranks), *([each] for each in unmatched)], included)
+        found = self.sort(usage)
+        return self.priced(found, self._free(found, included) if included else {})
+
+    def priced(
+        self, found: Sorted, free: Mapping[int, Sequence[Decimal]], before: Mapping[int, Before] | None = None
+    ) -> PricedUsage:
+        """`free`: by rank, what is included of each combination. `before`: what the row took in earlier parts."""
         rows: list[PricedRow] = []
         unknown: list[Combination] = []
-        for rank, shares in zip(ranks, free, strict=False):  # the shares of unmatched usage stand behind
-            row, used, model = self._rows[rank], by_rank[rank], self._together.get(rank)
+        for rank in sorted(found.by_rank):
+            row, used, model = self._rows[rank], found.by_rank[rank], self._together.get(rank)
+            shares = free.get(rank, ()) if free else ()
             if model is not None:
+                if before and rank in before:
+                    model = GoingOn(model, before[rank])
                 rows.append(price_together(row, model, used, shares, self.charge.unit))
                 continue
             priced, without_cost = price_each(row, self._each[rank], used, shares, self.charge.unit)
             rows += [priced] if priced is not None else []
             unknown += without_cost
-        return PricedUsage(tuple(rows), tuple(unmatched), tuple(unknown))
+        return PricedUsage(tuple(rows), tuple(found.unmatched), tuple(unknown))
 
-    def _under_rows(self, usage: Iterable[Measured]) -> tuple[dict[int, list[Used]], list[Combination]]:
-        """Combinations by the rank of the row that prices them, and those that none does."""
+    def row_at(self, rank: int) -> Row:
+        return self._rows[rank]
+
+    def sort(self, usage: Iterable[Measured]) -> Sorted:
+        """Each combination once, under the row that prices it; where there is no usage, what is owed without any."""
         by_rank: dict[int, list[Used]] = {}
         unmatched: list[Combination] = []
         for key, measured in by_values(usage, self.charge.dimensions):
@@ -122,7 +134,7 @@ class Matrix:
                 by_rank[rank] = [(dimensions, measured.quantity, measured.events)]
         if not by_rank and not unmatched:
             by_rank = self._without_usage()
-        return by_rank, unmatched
+        return Sorted(by_rank, unmatched)
 
     def _find(self, key: Key) -> tuple[int | None, Mapping[str, str]]:
         if len(self._found) >= KEPT:
@@ -140,17 +152,16 @@ class Matrix:
             if not self.charge.dimensions and model.price(ZERO, self.charge.unit, 0).amount
         }
 
-    def _free(self, used: Sequence[Sequence[Used]], included: Decimal) -> list[list[Decimal]]:
-        """What is included of each combination: spread over the rows first, then within each. Empty: nothing is."""
-        if not included:
-            return [[]] * len(used)
-        quantities = [[quantity for _, quantity, _ in combinations] for combinations in used]
+    def _free(self, found: Sorted, included: Decimal) -> dict[int, list[Decimal]]:
+        """What is included of each combination, by rank: spread over rows and unmatched usage, then within each row."""
+        ranks = sorted(found.by_rank)
+        quantities = [[quantity for _, quantity, _ in found.by_rank[rank]] for rank in ranks]
+        quantities += [[each.quantity] for each in found.unmatched]
         places = self.charge.places
         if places is None:
             places = places_of(quantity for row in quantities for quantity in row)
         places = max(places, places_of([included]))
-        shares = spread(included, [add_up(row) for row in quantities], places)
-        return [spread(share, row, places) if share else [] for share, row in zip(shares, quantities, strict=True)]
+        return dict(zip(ranks, spread_twice(included, quantities, places, places), strict=False))
 
 
 def price_usage(charge: UsageCharge, usage: Iterable[Measured], included: Decimal = ZERO) -> PricedUsage:

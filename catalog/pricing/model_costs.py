@@ -116,6 +116,12 @@ class ModelCosts:
             None,
         )
 
+    def steps_at(self, instant: datetime, token_type: str) -> bool:
+        """Whether what one unit costs goes by the size of its request."""
+        sizes = {0, *(size for code in chain(token_type) for size in self._thresholds.get(code, ()))}
+        found = [self.cost_at(instant, token_type, size) for size in sizes]
+        return len({None if cost is None else cost.amount for cost in found}) > 1
+
     def cuts(self, start: datetime, end: datetime, *token_types: str) -> tuple[datetime, ...]:
         """The hours inside (start, end) at which a cost becomes another; of these token types, or of all."""
         codes = {code for token_type in token_types for code in chain(token_type)} or self._thresholds.keys()

@@ -66,7 +66,11 @@ def _weights(paid: Sequence[Decimal], priced: Priced) -> list[Decimal]:
     """
     if priced.unit_price is not None:
         return [EXACT.multiply(quantity, priced.unit_price) for quantity in paid]
-    return [max(-quantity if priced.amount < 0 else quantity, ZERO) for quantity in paid]
+    wanted, others = [max(each, ZERO) for each in paid], [max(-each, ZERO) for each in paid]
+    if priced.amount < 0:
+        wanted, others = others, wanted
+    # Only what goes on from earlier usage can come to more, or less, than nothing by quantities that do the other.
+    return wanted if any(wanted) else others
 
 
 def price_each(

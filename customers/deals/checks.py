@@ -153,14 +153,16 @@ def _commitment_faults(subscription: Subscription, wanted: Wanted) -> Iterator[F
     book = price_books.load({key})[key]
     mine = deals.as_negotiated(days.as_row(subscription, wanted), subscription.timezone)
     agreed = [each for each in _agreed(subscription) if each.what != mine.what]
+    usage = [each for each in book.charges if isinstance(each, UsageCharge)]
+    plan = next((each for each in usage if each.code == wanted.charge), book)
     for part in negotiated.parts(Period(mine.starts_at, mine.ends_at or FAR), agreed):
-        held = [mine, *negotiated.holding(part, agreed)]
-        of = next((each for each in book.charges if isinstance(each, UsageCharge) and each.code == wanted.charge), None)
-        terms = negotiated.book(book, held) if of is None else negotiated.usage_charge(of, held)
-        if terms.minimum is not None and terms.cap is not None and terms.minimum > terms.cap:
+        held = negotiated.about([mine, *agreed], wanted.charge, What.MINIMUM, What.CAP)
+        minimum = negotiated.number(What.MINIMUM, plan.minimum, part, held)
+        cap = negotiated.number(What.CAP, plan.cap, part, held)
+        if minimum is not None and cap is not None and minimum > cap:
             message = (
-                f"From {local_date(part.start, subscription.timezone)} on the minimum would be {plain(terms.minimum)},"
-                f" above the cap of {plain(terms.cap)}: choose another amount, or negotiate the other one first."
+                f"From {local_date(part.start, subscription.timezone)} on the minimum would be {plain(minimum)},"
+                f" above the cap of {plain(cap)}: choose another amount, or negotiate the other one first."
             )
             yield Fault("minimum_above_cap", message, "amount")
             return

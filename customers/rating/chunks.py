@@ -22,7 +22,7 @@ from catalog.pricing.proration import prorate
 from customers.rating import commitments, costing, discounting, negotiated
 from customers.rating.commitments import Contradictory
 from customers.rating.fees import days_of, fee_line, once_line
-from customers.rating.negotiated import Negotiated
+from customers.rating.negotiated import Negotiated, What
 from customers.rating.rated import LineKind, Rated, RatedLine, Request
 from customers.rating.segments import WHEN, Segment, name_of
 from customers.rating.terms import Terms, failed, gather
@@ -196,17 +196,21 @@ def _rated(terms: Terms, measured: Measured, counting: Mapping[int, Counting], k
         elif terms.arrears is not None and charge.meter in counting:
             problems.append(f"{counting[charge.meter]} The invoice waits for it, and goes on by itself.")
         elif terms.arrears is not None:
-            for number, segment in enumerate(terms.segments[charge.id]):
-                made, held = usage_lines(terms.book, segment, measured[charge.id, number])
-                lines += [*made, *commitments.of_charge(terms.book, segment, made)]
-                problems += held
-    of_usage = [line for line in lines if line.kind != LineKind.FEE]
-    for together in terms.together:
-        lines += commitments.of_book(together, of_usage)
+            segments = terms.segments[charge.id]
+            used = [measured[charge.id, number] for number in range(len(segments))]
+            made, held = usage_lines(terms.book, segments, used)
+            lines += [*made, *_committed(terms, charge.id, made)]
+            problems += held
+    lines += _committed(terms, None, [line for line in lines if line.kind != LineKind.FEE])
     deals = terms.deals.negotiated, terms.offers()
     lines += discounting.discount_lines(terms.book, terms.schedule, lines, terms.periods(), *deals)
     _check_sizes(lines)
     return Rated(terms.key, lines, problems, known_at if costing.charges_by_cost(terms) else None)
+
+
+def _committed(terms: Terms, charge: int | None, lines: Sequence[RatedLine]) -> list[RatedLine]:
+    it = terms.commitments.get(charge)
+    return [] if it is None else commitments.commitment_lines(it, lines)
 
 
 def _fees(terms: Terms, charge: FlatCharge) -> Iterator[RatedLine]:
@@ -219,7 +223,7 @@ def _fees(terms: Terms, charge: FlatCharge) -> Iterator[RatedLine]:
     used = terms.advance if charge.timing == Timing.ADVANCE else terms.arrears
     if used is not None:
         before: dict[Decimal, Decimal] = defaultdict(Decimal)  # by fee: exactly what it comes to so far
-        for part in negotiated.parts(used, negotiated.of_fee(terms.deals.negotiated, charge)):
+        for part in negotiated.parts(used, _of_fee(terms, charge)):
             held = _held(terms, charge, part)
             fee = negotiated.flat_charge(charge, held)
             yield fee_line(terms.book, fee, terms.schedule, part, held, before[fee.amount])
@@ -228,7 +232,11 @@ def _fees(terms: Terms, charge: FlatCharge) -> Iterator[RatedLine]:
 
 
 def _held(terms: Terms, charge: FlatCharge, part: Period) -> tuple[Negotiated, ...]:
-    return negotiated.holding(part, negotiated.of_fee(terms.deals.negotiated, charge))
+    return negotiated.holding(part, _of_fee(terms, charge))
+
+
+def _of_fee(terms: Terms, charge: FlatCharge) -> list[Negotiated]:
+    return negotiated.about(terms.deals.negotiated, charge.code, What.FEE)
 
 
 def _check_sizes(lines: Sequence[RatedLine]) -> None:

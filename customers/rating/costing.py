@@ -45,10 +45,19 @@ class CostsOf:
         token_type = token_type_of(self.dimensions, values)
         if name is None or name not in self.book or token_type is None:
             return None
-        above = self.dimensions.above.get(values.get(self.dimensions.context, ""), 0)
-        at = self.starts.get(values.get(WHEN, ""), self.start)
-        found = self.book[name].cost_at(at, token_type, above)
+        at, costs = self.starts.get(values.get(WHEN, ""), self.start), self.book[name]
+        above = self._above(values)
+        if above is None:
+            if costs.steps_at(at, token_type):
+                return None
+            above = 0
+        found = costs.cost_at(at, token_type, above)
         return None if found is None else found.amount
+
+    def _above(self, values: Mapping[str, str]) -> int | None:
+        """More input tokens than this a request had. None: the charge asks for a band, and the usage has none of it."""
+        context = self.dimensions.context
+        return self.dimensions.above.get(values.get(context, "")) if context else 0
 
 
 def token_type_of(dimensions: CostDimensions, values: Mapping[str, str]) -> str | None:

@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from fractions import Fraction
 
 from billing_site.foundation.money import round_amount
 from billing_site.foundation.periods import Period, Schedule
@@ -19,8 +20,11 @@ from catalog.pricing.proration import prorate
 from customers.rating.fees import days_of
 from customers.rating.negotiated import Negotiated, What
 from customers.rating.rated import LineKind, RatedLine, explain
+from customers.rating.segments import share_in
 
 ONE = Decimal(1)
+Shares = Mapping[int, Fraction]
+"""How much of each line, by its key."""
 
 
 @dataclass(frozen=True)
@@ -69,24 +73,44 @@ def _negotiated(
         if term.what != What.DISCOUNT or term.number is None:
             continue
         charges = frozenset({term.charge} - {""})
-        within = frozenset(each.key for line, each in zip(lines, seen, strict=True) if term.holds_in(line.service))
-        for keys, percent, amount in _parts(term, schedule, lines, within, periods):
+        shares = {each.key: share for each in seen if (share := _share(term, schedule, lines, each.key))}
+        for keys, percent, amount in _parts(term, schedule, lines, shares, periods):
             discount = Discount(term.id, str(term.said["name"]), term.since, percent, amount, charges, lines=keys)
             yield Offer(discount, {"overrides": [term.said]})
 
 
 def _parts(
-    term: Negotiated, schedule: Schedule, lines: Sequence[RatedLine], within: frozenset[int], periods: Sequence[Period]
-) -> Iterator[tuple[frozenset[int], Decimal | None, Decimal | None]]:
+    term: Negotiated, schedule: Schedule, lines: Sequence[RatedLine], shares: Shares, periods: Sequence[Period]
+) -> Iterator[tuple[Shares, Decimal | None, Decimal | None]]:
     assert term.number is not None
     if term.percentage:
-        yield within, term.number, None
+        yield shares, term.number, None
         return
     for period in periods:
         held = period.clip(term.starts_at, term.ends_at)
         if held.start < held.end:
-            keys = frozenset(key for key in within if period.start <= lines[key].service.start < period.end)
-            yield keys, None, prorate(term.number, *days_of(schedule, held))
+            mine = {key: each for key, each in shares.items() if period.start <= lines[key].service.start < period.end}
+            yield mine, None, prorate(term.number, *days_of(schedule, held))
+
+
+def _share(term: Negotiated, schedule: Schedule, lines: Sequence[RatedLine], key: int) -> Fraction:
+    """How much of a line falls in the days of the term. A cap's credit goes with the usage that it takes back."""
+    line = lines[key]
+    if line.kind is not LineKind.CAP:
+        return _days(term, schedule, line)
+    of = [each for each in lines if each.kind is LineKind.USAGE and _takes_back(line, each)]
+    capped = sum((Fraction(each.amount) for each in of), Fraction(0))
+    inside = sum((Fraction(each.amount) * _days(term, schedule, each) for each in of), Fraction(0))
+    return min(max(inside / capped, Fraction(0)), Fraction(1)) if capped > 0 else _days(term, schedule, line)
+
+
+def _takes_back(credit: RatedLine, usage: RatedLine) -> bool:
+    """A credit of all usage has a line for each product."""
+    return usage.product == credit.product and credit.charge in (None, usage.charge)
+
+
+def _days(term: Negotiated, schedule: Schedule, line: RatedLine) -> Fraction:
+    return share_in(line.service, [line.service.clip(term.starts_at, term.ends_at)], schedule.timezone)
 
 
 def _lines(book: PriceBook, lines: Sequence[RatedLine], taken: Taken, offer: Offer) -> Iterator[RatedLine]:

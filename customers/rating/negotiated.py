@@ -38,10 +38,6 @@ _LABELS = {
     What.FEE: "Fee",
     What.DISCOUNT: "Discount",
 }
-# A term cuts the period of a charge at its bounds when it is about something that the charge has.
-OF_USAGE = frozenset({What.PRICE, What.INCLUDED, What.MINIMUM, What.CAP, What.DISCOUNT})
-OF_FEES = frozenset({What.FEE, What.DISCOUNT})
-OF_ALL_USAGE = frozenset({What.MINIMUM, What.CAP})
 
 
 @dataclass(frozen=True)
@@ -69,19 +65,35 @@ class Negotiated:
         """Of a part that is cut at its bounds: all of it, or nothing."""
         return self.starts_at <= part.start and (self.ends_at is None or part.end <= self.ends_at)
 
-
-def of_usage_charge(terms: Iterable[Negotiated], charge: UsageCharge) -> list[Negotiated]:
-    """Those at whose bounds the charge's period is cut; those of all usage charges included."""
-    return [each for each in terms if each.what in OF_USAGE and each.charge in ("", charge.code)]
-
-
-def of_fee(terms: Iterable[Negotiated], charge: FlatCharge) -> list[Negotiated]:
-    return [each for each in terms if each.what in OF_FEES and each.charge in ("", charge.code)]
+    def meets(self, part: Period) -> bool:
+        """Whether it holds on any of its days."""
+        return self.starts_at < part.end and (self.ends_at is None or part.start < self.ends_at)
 
 
-def of_book(terms: Iterable[Negotiated]) -> list[Negotiated]:
-    """Minimum and cap of all usage charges together."""
-    return [each for each in terms if each.what in OF_ALL_USAGE and not each.charge]
+def about(terms: Iterable[Negotiated], code: str, *whats: What) -> list[Negotiated]:
+    """Those of one charge; code "": those of all of them together."""
+    return [each for each in terms if each.what in whats and each.charge == code]
+
+
+def cutting(terms: Sequence[Negotiated], charge: UsageCharge, plan: PriceBook, period: Period) -> list[Negotiated]:
+    """Those at whose bounds the charge's usage is cut into parts.
+
+    Prices do. Where quantities add up, so that a part can be taken of them without pricing it anew, whatever asks what
+    came on its days does too: a discount, and a cap where there is none on other days.
+    """
+    found = about(terms, charge.code, What.PRICE)
+    if charge.adds_up:
+        found += [each for each in terms if each.what == What.DISCOUNT and each.charge in ("", charge.code)]
+        for code, cap in ((charge.code, charge.cap), ("", plan.cap)):
+            caps = about(terms, code, What.CAP)
+            held = {number(What.CAP, cap, part, caps) is None for part in parts(period, caps)}
+            found += caps if len(held) > 1 else []
+    return found
+
+
+def number(what: What, own: Decimal | None, part: Period, terms: Iterable[Negotiated]) -> Decimal | None:
+    """What holds in a part: the quantity or amount of the term that does, else the plan's own."""
+    return next((each.number for each in terms if each.what == what and each.holds_in(part)), own)
 
 
 def parts(period: Period, terms: Iterable[Negotiated]) -> list[Period]:
@@ -96,15 +108,9 @@ def holding(part: Period, terms: Iterable[Negotiated]) -> tuple[Negotiated, ...]
 
 
 def usage_charge(charge: UsageCharge, terms: Sequence[Negotiated]) -> UsageCharge:
-    """The charge with what holds of `terms` in place of its own. The very same one when nothing of it differs."""
-    own = [each for each in terms if each.charge == charge.code]
-    changed: dict[str, object] = {
-        each.what.value: each.number for each in own if each.what in (What.INCLUDED, What.MINIMUM, What.CAP)
-    }
-    prices = [each for each in own if each.what == What.PRICE]
-    if prices:
-        changed["rows"] = _rows(charge.rows, prices)
-    return replace(charge, **changed) if changed else charge  # type: ignore[arg-type]
+    """The charge with the prices among `terms` in place of its own. The very same one when there are none."""
+    prices = about(terms, charge.code, What.PRICE)
+    return replace(charge, rows=_rows(charge, prices)) if prices else charge
 
 
 def flat_charge(charge: FlatCharge, terms: Iterable[Negotiated]) -> FlatCharge:
@@ -114,32 +120,20 @@ def flat_charge(charge: FlatCharge, terms: Iterable[Negotiated]) -> FlatCharge:
     return charge
 
 
-def book(plan: PriceBook, terms: Iterable[Negotiated]) -> PriceBook:
-    """The book with what was negotiated of all usage.
-
-    Where the plan does not say what product the line of a minimum is, it is the first usage charge's.
-    """
-    changed: dict[str, object] = {each.what.value: each.number for each in of_book(terms)}
-    if not changed:
-        return plan
-    product = next((charge.product for charge in plan.charges if isinstance(charge, UsageCharge)), None)
-    return replace(plan, **changed, commitment_product=plan.commitment_product or product)  # type: ignore[arg-type]
-
-
-def _rows(rows: Sequence[Row], prices: Sequence[Negotiated]) -> tuple[Row, ...]:
+def _rows(charge: UsageCharge, prices: Sequence[Negotiated]) -> tuple[Row, ...]:
     """A negotiated row stands in the place of the plan's of the same values; one of other values, before all rows."""
     by_match = {_key(each.match): each for each in prices}
     kept = []
-    for row in rows:
+    for row in charge.rows:
         mine = by_match.pop(_key(row.match), None)
-        kept.append(row if mine is None else _row(mine, row.position))
-    return (*(_row(each, -1) for each in by_match.values()), *kept)
+        kept.append(row if mine is None else _row(charge, mine, row.position))
+    return (*(_row(charge, each, -1) for each in by_match.values()), *kept)
 
 
-def _row(term: Negotiated, position: int) -> Row:
+def _row(charge: UsageCharge, term: Negotiated, position: int) -> Row:
     """Its id is below nothing, which no row of a plan has."""
     assert term.price is not None  # the database holds it: term_fields_fit_what
-    return Row(-term.id, position, term.match, computing(term.price))
+    return Row(-term.id, position, term.match, computing(term.price, dimensions=bool(charge.dimensions)))
 
 
 def _key(match: Mapping[str, str]) -> tuple[tuple[str, str], ...]:

@@ -9,23 +9,25 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from functools import lru_cache
 
 import structlog
 
+from billing_site.foundation.money import ZERO
 from billing_site.foundation.periods import Alignment, Period, Schedule
 from catalog.charges import books as price_books
 from catalog.pricing.book import PriceBook, UsageCharge
 from catalog.pricing.matrix import Matrix
 from customers.models import Alias, MeterClaim, Subscription
 from customers.rating import deals, negotiated
-from customers.rating.commitments import Together
+from customers.rating.commitments import Commitment, Part
 from customers.rating.deals import NO_DEALS, Deals
 from customers.rating.discounting import Offer
 from customers.rating.fees import days_of
-from customers.rating.negotiated import Negotiated
+from customers.rating.negotiated import Negotiated, What
 from customers.rating.rated import Rated, Request
-from customers.rating.segments import Segment
+from customers.rating.segments import Held, Segment, allowances
 from meters.usage import reading as usage
 
 logger = structlog.get_logger(__name__)
@@ -39,7 +41,8 @@ class Terms:
     """A request with all that its subscription says.
 
     `window`: what every charge reads, but for its key, meter and segment. `opens`: the subscription begins with it.
-    `segments`: of every usage charge, when there is something in arrears; `together`: likewise of all of them.
+    `segments`: of every usage charge, when there is something in arrears. `commitments`: by charge, where there is a
+    minimum or a cap, with those of all usage under None.
     `deals`: what differs for this subscription alone.
     """
 
@@ -50,7 +53,7 @@ class Terms:
     advance: Period | None
     opens: bool
     segments: Mapping[int, Sequence[Segment]]
-    together: Sequence[Together]
+    commitments: Mapping[int | None, Commitment]
     deals: Deals
     window: usage.Window | None
     named: Mapping[int, Mapping[str, Period]]
@@ -157,7 +160,7 @@ def _terms(
         advance=advance,
         opens=advance is not None and advance.start == row.starts_at,
         segments={} if arrears is None else _segments(book, matrices, schedule, arrears, agreed.negotiated),
-        together=() if arrears is None else _together(book, schedule, arrears, agreed.negotiated),
+        commitments={} if arrears is None else _commitments(book, schedule, arrears, agreed.negotiated),
         deals=agreed,
         window=None if arrears is None else _window(row, schedule, references, arrears),
         named={} if arrears is None or row.named_events_only else _elsewhere(claims, arrears),
@@ -167,40 +170,68 @@ def _terms(
 def _segments(
     book: PriceBook, matrices: Matrices, schedule: Schedule, period: Period, agreed: Sequence[Negotiated]
 ) -> dict[int, list[Segment]]:
-    """Every usage charge in the parts of the period in which nothing about it changes."""
-    days = days_of(schedule, period)
+    """Every usage charge in the parts of the period in which nothing about its price changes."""
     found = {}
     for charge in book.charges:
         if isinstance(charge, UsageCharge):
             matrix = matrices.get((charge.id, book.currency))
             if matrix is None:
                 matrix = matrices[charge.id, book.currency] = Matrix(charge)
-            mine = negotiated.of_usage_charge(agreed, charge) if agreed else ()
-            found[charge.id] = (
-                [_segment(matrix, schedule, part, mine) for part in negotiated.parts(period, mine)]
-                if mine
-                else [Segment(period, matrix, *days)]
-            )
+            parts = negotiated.parts(period, negotiated.cutting(agreed, charge, book, period)) if agreed else [period]
+            included = _included(charge, schedule, parts, agreed)
+            found[charge.id] = [
+                _segment(matrix, part, units, agreed) for part, units in zip(parts, included, strict=True)
+            ]
     return found
 
 
-def _segment(matrix: Matrix, schedule: Schedule, part: Period, agreed: Sequence[Negotiated]) -> Segment:
+def _segment(matrix: Matrix, part: Period, included: Decimal, agreed: Sequence[Negotiated]) -> Segment:
     """A matrix is made anew only where a price differs; else the plan's own is shared."""
-    held = negotiated.holding(part, agreed)
+    mine = negotiated.about(agreed, matrix.charge.code, What.PRICE, What.INCLUDED) if agreed else ()
+    held = tuple(each for each in mine if each.meets(part))
     charge = negotiated.usage_charge(matrix.charge, held)
-    if charge is not matrix.charge:
-        matrix = matrix.of(charge) if charge.rows is matrix.charge.rows else Matrix(charge)
-    return Segment(part, matrix, *days_of(schedule, part), negotiated=held)
+    return Segment(part, matrix if charge is matrix.charge else Matrix(charge), included, negotiated=held)
 
 
-def _together(book: PriceBook, schedule: Schedule, period: Period, agreed: Sequence[Negotiated]) -> list[Together]:
-    mine = negotiated.of_book(agreed)
-    cut = negotiated.parts(period, mine)
-    held = [negotiated.holding(part, mine) for part in cut]
-    return [
-        Together(negotiated.book(book, each), part, *days_of(schedule, part), each)
-        for part, each in zip(cut, held, strict=True)
-    ]
+def _included(
+    charge: UsageCharge, schedule: Schedule, parts: Sequence[Period], agreed: Sequence[Negotiated]
+) -> list[Decimal]:
+    """The units that each part includes, by the days on which so many are."""
+    mine = negotiated.about(agreed, charge.code, What.INCLUDED)
+    if charge.included is None and not mine:
+        return [ZERO] * len(parts)
+
+    def held(part: Period) -> Held:
+        return Held(negotiated.number(What.INCLUDED, charge.included, part, mine), days_of(schedule, part)[0])
+
+    full_days = days_of(schedule, parts[0])[1]
+    by_part = [[held(each) for each in negotiated.parts(part, mine)] for part in parts]
+    return allowances(by_part, full_days, charge.places)
+
+
+def _commitments(
+    book: PriceBook, schedule: Schedule, period: Period, agreed: Sequence[Negotiated]
+) -> dict[int | None, Commitment]:
+    """By charge, those of all usage under None; only where there is a minimum or a cap."""
+    found: dict[int | None, Commitment] = {}
+    full_days = days_of(schedule, period)[1]
+    for charge in (None, *(each for each in book.charges if isinstance(each, UsageCharge))):
+        own = book if charge is None else charge
+        mine = negotiated.about(agreed, "" if charge is None else charge.code, What.MINIMUM, What.CAP)
+        if own.minimum is not None or own.cap is not None or mine:
+            parts = [
+                Part(
+                    part,
+                    days_of(schedule, part)[0],
+                    negotiated.number(What.MINIMUM, own.minimum, part, mine),
+                    negotiated.number(What.CAP, own.cap, part, mine),
+                )
+                for part in negotiated.parts(period, mine)
+            ]
+            held = tuple(each for each in mine if each.meets(period))
+            key = None if charge is None else charge.id
+            found[key] = Commitment(book, charge, parts, full_days, schedule.timezone, held)
+    return found
 
 
 def _window(row: Subscription, schedule: Schedule, references: tuple[str, ...], period: Period) -> usage.Window:

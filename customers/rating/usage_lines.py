@@ -1,14 +1,16 @@
 """The usage of one charge, as lines: a rounding per matrix row, a line per combination. Pure."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
 
-from billing_site.foundation.money import ZERO, grouped, minor_unit, round_amount
+from billing_site.foundation.money import EXACT, ZERO, grouped, minor_unit, round_amount
 from billing_site.foundation.periods import Period
 from catalog.pricing.allowance import places_of
 from catalog.pricing.book import PriceBook, Row, Unmatched, UsageCharge
 from catalog.pricing.combining import add_up
-from catalog.pricing.matrix import Combination, Measured, Part, PricedRow
+from catalog.pricing.matrix import Combination, Measured, Part, PricedRow, PricedUsage
+from catalog.pricing.parts import RowKey, key_of, price_parts
 from catalog.pricing.sharing import share
 from customers.rating.cost_parts import roundings, without_when
 from customers.rating.negotiated import What, named
@@ -19,15 +21,36 @@ from customers.rating.segments import Segment
 UNIT_PRICE_PLACES = 15
 
 
-def usage_lines(book: PriceBook, segment: Segment, usage: Iterable[Measured]) -> tuple[list[RatedLine], list[str]]:
-    """Lines in the order of rows, then of dimension values; and a problem for each combination that holds the invoice.
+Lines = tuple[list[RatedLine], list[str]]
+Rounded = dict[RowKey, Decimal]
+"""What each row comes to so far, exactly."""
 
-    Σ line quantities = usage (but for what is held), Σ line amounts of a row = the row's amount, rounded once. Where a
-    cost changes within the segment, that is once for each part of it.
+
+def usage_lines(book: PriceBook, segments: Sequence[Segment], usage: Sequence[Iterable[Measured]]) -> Lines:
+    """Lines in the order of segments, rows, then dimension values; and a problem for each combination that holds the
+    invoice. `usage`: of each segment.
+
+    Σ line quantities = usage (but for what is held), Σ line amounts of a row = the row's amount, rounded once: also
+    over the segments where quantities add up, and over the parts in which costs differ. Otherwise each segment is
+    priced for itself.
     """
+    pairs = list(zip(segments, usage, strict=True))
+    if len(pairs) > 1 and segments[0].matrix.charge.adds_up:
+        included = add_up(segment.included for segment in segments)
+        priced = price_parts([(segment.matrix, used) for segment, used in pairs], included)
+        rounded: Rounded = defaultdict(Decimal)
+        made = [_lines(book, *each, rounded) for each in zip(segments, priced, strict=True)]
+    else:
+        made = [
+            _lines(book, segment, segment.matrix.price(used, segment.included), defaultdict(Decimal))
+            for segment, used in pairs
+        ]
+    return [line for lines, _ in made for line in lines], [problem for _, problems in made for problem in problems]
+
+
+def _lines(book: PriceBook, segment: Segment, priced: PricedUsage, rounded: Rounded) -> Lines:
     charge, service = segment.matrix.charge, segment.period
-    priced = segment.matrix.price(usage, segment.included())
-    lines = [line for row in priced.rows for line in _row_lines(book, segment, row)]
+    lines = [line for row in priced.rows for line in _row_lines(book, segment, row, rounded)]
     costless = [each for each in without_when(priced.unknown_cost) if each.quantity]
     unmatched = [each for each in without_when(priced.unmatched) if each.quantity]
     problems = [_costless(book, charge, combination) for combination in costless]
@@ -36,11 +59,14 @@ def usage_lines(book: PriceBook, segment: Segment, usage: Iterable[Measured]) ->
     return [*lines, *(_free_line(book, charge, combination, service) for combination in unmatched)], problems
 
 
-def _row_lines(book: PriceBook, segment: Segment, row: PricedRow) -> Iterator[RatedLine]:
-    charge = segment.matrix.charge
+def _row_lines(book: PriceBook, segment: Segment, row: PricedRow, rounded: Rounded) -> Iterator[RatedLine]:
+    """A line is the rounded amount up to its end less that up to its beginning, so that lines of a row add up to it."""
+    charge, key = segment.matrix.charge, key_of(row.row)
     rests_on = named(segment.negotiated, What.PRICE, What.INCLUDED, row=row.row.id) if segment.negotiated else {}
     for service, parts, priced in roundings(row, segment):
-        amount = round_amount(priced.amount, book.currency)
+        before = rounded[key]
+        rounded[key] = EXACT.add(before, priced.amount)
+        amount = EXACT.subtract(round_amount(rounded[key], book.currency), round_amount(before, book.currency))
         explanation = {**explain(book, charge.code, _row(row.row), priced, amount), **rests_on}
         # Without a quantity there is something to pay only for a fee of tiers, or for events of no value.
         used = [part for part in parts if part.quantity] or [*parts[: bool(priced.amount)]]
@@ -114,9 +140,13 @@ def _line(
 
 
 def _costless(book: PriceBook, charge: UsageCharge, combination: Combination) -> str:
+    band = "" if charge.cost is None else charge.cost.context
+    mend = "Record its cost"
+    if band and band not in combination.dimensions:
+        mend = f"It has no “{band}”, so it does not say which cost is its own: amend its events, or record a cost"
     return (
         f"“{charge.name}” of {book.label} is priced by cost, and nobody knows what {_named(combination)} costs:"
-        f" {grouped(combination.quantity)} {charge.unit}. Record its cost; the invoice goes on by itself."
+        f" {grouped(combination.quantity)} {charge.unit}. {mend}; the invoice goes on by itself."
     )
 
 

@@ -3,8 +3,8 @@
     plan → items, one for each subscription → due → moved, each in a transaction of its own
 
 An item is moved in the transaction that says so: a worker that is killed has moved it and noted it, or neither. Whose
-turn it is stands in the subscription itself: `due_from`, where its open period begins. Whether its earlier periods are
-invoiced is for the room of invoices to say.
+turn it is stands in the subscription itself: `due_from`, where its open period begins. Drafts of earlier periods keep
+the version that held in them, which the room of invoices sees to.
 """
 
 from collections.abc import Sequence
@@ -110,7 +110,7 @@ def _moved(item: PlanMoveItem) -> tuple[str, str]:
     subscription = Subscription.objects.select_related("version").get(pk=item.subscription_id)
     if subscription.version_id != item.move.source_id:
         return Item.GONE, f"It is on {subscription.version} already."
-    if subscription.due_at is None:
+    if subscription.due_at is None and not _has_drafts(item, subscription):
         return Item.GONE, "It has ended, and all of it is invoiced."
     try:
         with transaction.atomic():
@@ -118,6 +118,11 @@ def _moved(item: PlanMoveItem) -> tuple[str, str]:
     except Refused as refused:
         return Item.REFUSED, str(refused)
     return Item.MOVED, " ".join(warnings(subscription, item.move.target))
+
+
+def _has_drafts(item: PlanMoveItem, subscription: Subscription) -> bool:
+    """Whether one that has ended had a period since: its invoice waits for this move to be final."""
+    return item.not_before is not None and subscription.ends_at is not None and item.not_before < subscription.ends_at
 
 
 def _still_moving(move: int) -> bool:

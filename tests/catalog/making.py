@@ -5,7 +5,14 @@ from decimal import Decimal
 from itertools import count
 
 from catalog.models import Charge, PlanVersion, Product
-from catalog.versions.publishing import add_flat_charge, add_usage_charge, create_plan, draft_version
+from catalog.versions.publishing import (
+    add_flat_charge,
+    add_usage_charge,
+    create_plan,
+    draft_version,
+    set_amounts,
+    set_price_list,
+)
 from meters.definitions.metering import define_meter
 from meters.models import Meter
 
@@ -75,4 +82,15 @@ def chatbot() -> PlanVersion:
 def draft_with_fee() -> PlanVersion:
     version = draft()
     fee(version)
+    return version
+
+
+def in_credits() -> PlanVersion:
+    """7 credits a call, at 0.02 USD or 0.018 EUR a credit; 20 USD or 18 EUR a month, with 1,000 credits."""
+    plan = create_plan(code="credits", name="Credits", consumption="credits")
+    version = draft_version(plan, when_empty="invoice", included_credits=Decimal(1000), credit_price=Decimal("0.02"))
+    usage(version, calls(), [({}, Decimal(7))], code="calls")
+    base = fee(version)
+    euro = set_price_list(version, "EUR", credit_price=Decimal("0.018"))
+    set_amounts(base, euro, amount=Decimal(18))
     return version

@@ -28,7 +28,7 @@ def requests_meter() -> Meter:
 def event(at: datetime, quantity: int = 1, model: str | None = "a", customer: str = "acme") -> SentEvent:
     return SentEvent(
         index=0,
-        reference=f"sent-{next(_numbers)}",
+        reference=f"sent-{next(_numbers):06}",
         type="request",
         customer=customer,
         timestamp=at,

@@ -158,7 +158,8 @@ def test_the_number_of_queries_does_not_grow(tokens: Meter) -> None:
             rated = rate([Request(key, key, january_, None) for key in some])
         counts.append(len(captured))
     assert counts[1] == counts[2]
-    assert {tuple(str(line.amount) for line in each.lines) for each in rated.values()} == {("0.00", "0.00")}
+    # 0.0024 and 0.0036 come to 0.006: lines of a row add up to what it comes to
+    assert {tuple(str(line.amount) for line in each.lines) for each in rated.values()} == {("0.00", "0.01")}
 
 
 def test_prices_that_ask_for_no_cost_ask_no_costs(tokens: Meter) -> None:
@@ -201,3 +202,70 @@ def test_a_negotiated_price_by_cost_is_all_that_asks_for_costs(tokens: Meter) ->
     invoice = january()
     assert [each[2] for each in lines(invoice)] == ["2.40"]
     assert invoice.costs_known_at is not None
+
+
+def banded() -> Meter:
+    return define_meter(
+        code="tokens", name="Tokens", event_type="llm", aggregation="sum", unit="token",
+        values=[("input", "input"), ("output", "output")], label_dimension="type", dimensions=[("model", "model")],
+        bands=[("size", ["input"], [200_000])],
+    )  # fmt: skip
+
+
+def test_the_size_of_a_request_tells_its_cost() -> None:
+    """0.000002 up to 200,000 tokens of input, 0.000004 above, for all of them; so it is with output."""
+    own("0.000002", effective_from=ALWAYS)
+    own("0.000004", above=200_000, effective_from=ALWAYS)
+    own("0.00001", "output", effective_from=ALWAYS)
+    own("0.00002", "output", above=200_000, effective_from=ALWAYS)
+    own("0.000001", name="acme/acme-0", effective_from=ALWAYS)
+    meter = banded()
+    billed(meter, ({}, BY_COST), cost_context="size")
+
+    def use_of(quantity: int, **dimensions: str) -> None:
+        use("acme", meter, utc(2024, 1, 5), quantity, {"model": "acme/acme-1", "type": "input", **dimensions})
+
+    use_of(1_000_000, size="0-200000")
+    use_of(1_000_000, size="200000+")
+    use_of(300_000, type="output", size="200000+")
+    use_of(1_000_000, model="acme/acme-0")  # which costs the same at every size
+    run(utc(2024, 2, 1, 2))
+    invoice = Invoice.objects.get()
+    assert sorted(each[1:] for each in lines(invoice)) == [
+        ("1000000", "1.20"),  # × 0.000001 × 1.2
+        ("1000000", "2.40"),  # × 0.000002 × 1.2
+        ("1000000", "4.80"),  # × 0.000004 × 1.2
+        ("300000", "7.20"),  # × 0.00002 × 1.2
+    ]
+    assert (invoice.status, str(invoice.total)) == ("finalized", "15.6000")
+
+
+def test_usage_without_its_size_is_held_where_the_cost_goes_by_it() -> None:
+    own("0.000002", effective_from=ALWAYS)
+    own("0.000004", above=200_000, effective_from=ALWAYS)
+    meter = banded()
+    billed(meter, ({}, BY_COST), cost_context="size")
+    use("acme", meter, utc(2024, 1, 5), 1_000, {"model": "acme/acme-1", "type": "input"})
+    run(utc(2024, 2, 1, 2))
+    invoice = Invoice.objects.get()
+    assert (invoice.status, lines(invoice)) == ("draft", [])
+    said = "nobody knows what model = acme/acme-1, type = input costs: 1,000 token. It has no “size”, so"
+    assert said in invoice.hold_reason
+
+
+@pytest.mark.parametrize("cheaper_first", [True, False])
+def test_a_negotiated_margin_is_of_its_subscription_alone(tokens: Meter, cheaper_first: bool) -> None:
+    """1,000,000 × 0.000002 × 1.2 for one, × 1.1 for the other, rated together and in both orders."""
+    own("0.000002", effective_from=ALWAYS)
+    charge = billed(tokens, ({}, BY_COST))
+    mine = Subscription.objects.get()
+    other = subscribe(
+        customer=create_customer(reference="other", name="Other"), version=charge.version, starts_on=date(2024, 1, 1)
+    )
+    for customer in ("acme", "other"):
+        use(customer, tokens, utc(2024, 1, 5), 1_000_000, {"model": "acme/acme-1", "type": "input"})
+    override(mine, "price", date(2024, 1, 1), charge="tokens", price=Price(Model.COST_PLUS, percent=D(10)))
+    asked = [mine.pk, other.pk] if cheaper_first else [other.pk, mine.pk]
+    rated = rate([Request(key, key, Period(utc(2024, 1, 1), utc(2024, 2, 1)), None) for key in asked])
+    amounts = {key: [str(line.amount) for line in each.lines] for key, each in rated.items()}
+    assert amounts == {mine.pk: ["2.20"], other.pk: ["2.40"]}

@@ -40,7 +40,7 @@ def test_allowance_tiers_minimum_two_coupons_and_an_override_on_one_invoice() ->
     tokens = making.meter("tokens", unit="token")
     draft = making.version()
     charge = making.usage_charge(draft, tokens, name="Tokens")
-    Charge.objects.filter(pk=charge.pk).update(included=310, minimum=62)
+    Charge.objects.filter(pk=charge.pk).update(included=310, minimum=125)
     tiers = {"bounds": [1000], "unit_prices": ["0.10", "0.04"], "flat_prices": [0, 5], "packages": [None, None]}
     Cell.objects.filter(charge=charge).update(model="graduated", unit_price=None, **tiers)
     seats = making.fee(draft, "29", "advance", "Seats")
@@ -57,23 +57,23 @@ def test_allowance_tiers_minimum_two_coupons_and_an_override_on_one_invoice() ->
         redeeming.redeem(subscription, code, first_invoice_on=FEBRUARY)
     run(CLOSED)
     invoice = Invoice.objects.get(kind="period")
-    # 1–21, 20 of 31 days: 310 × 20 ÷ 31 = 200 included; 1,000 × 0.10 + 300 × 0.04 + 5; the minimum of 40 is reached
-    # 21–1, 11 days: 110 included, 90 × 0.05 = 4.50; the minimum is 62 × 11 ÷ 31 = 22
-    # 12.5 % of 139.00 = 17.375; then 20 off 121.62 + 29.00, of which the seats bear 29 ÷ 150.62
+    # 310 included of 1,700: 274 of the 1,500 before the 21st (273.53), 36 of the 200 after it (36.47)
+    # 1,000 × 0.10 + 226 × 0.04 + 5 = 114.04; 164 × 0.05 = 8.20; to the minimum of 125 are missing 2.76
+    # 12.5 % of 125.00 = 15.625; then 20 off 109.37 + 29.00, of which the seats bear 29 ÷ 138.37: 4.19
     assert lines(invoice) == [
-        ("Tokens", "1500", "117.00"),
-        ("Tokens", "200", "4.50"),
-        ("Tokens · minimum commitment", "1", "17.50"),
+        ("Tokens", "1500", "114.04"),
+        ("Tokens", "200", "8.20"),
+        ("Tokens · minimum commitment", "1", "2.76"),
         ("Seats", "1", "29.00"),
-        ("Tokens (TOKENS)", "1", "-17.38"),
-        ("All20 (ALL20)", "1", "-16.15"),
-        ("All20 (ALL20)", "1", "-3.85"),
+        ("Tokens (TOKENS)", "1", "-15.63"),
+        ("All20 (ALL20)", "1", "-15.81"),
+        ("All20 (ALL20)", "1", "-4.19"),
     ]
-    assert (invoice.status, invoice.total) == ("finalized", Decimal("130.62"))
+    assert (invoice.status, invoice.total) == ("finalized", Decimal("118.37"))
     products = list(invoice.lines.filter(kind="discount").values_list("product__code", "charge__code"))
     assert products == [("product", "charge-0"), ("product", "charge-0"), ("platform", "charge-1")]
-    assert invoice.lines.get(amount="4.50").explanation["overrides"][0]["reason"] == "Framework 7"
-    assert invoice.lines.get(amount="4.50").explanation["steps"][-1] == "90 token × 0.05 = 4.5"
+    assert invoice.lines.get(amount="8.20").explanation["overrides"][0]["reason"] == "Framework 7"
+    assert invoice.lines.get(amount="8.20").explanation["steps"][-1] == "164 token × 0.05 = 8.2"
     term = Override.objects.get()
     said = ("Negotiated", f"Price of a row, from 2024-01-21 on: Framework 7 (no. {term.pk})")
     coupons = ("Coupon", "TOKENS"), ("Coupon", "ALL20"), ("Coupon", "ALL20")

@@ -1,6 +1,6 @@
 """Subscriptions move to a later version: now, at the end of their periods, or on a day; each once, whoever works."""
 
-from datetime import date
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -15,7 +15,8 @@ from customers.subscriptions import plan_moves
 from customers.subscriptions.moving import move_to_version
 from customers.subscriptions.plan_moves import plan, preview, stop
 from customers.subscriptions.subscribing import end_subscription
-from invoicing.models import Invoice
+from invoicing import planning
+from invoicing.models import Chunk, Invoice
 from invoicing.plan_moves import apply_due
 from meters.models import Meter
 from tests.customers import making
@@ -45,6 +46,11 @@ def standing(move: PlanMove) -> list[tuple[str, str]]:
     return list(rows.values_list("subscription__customer__reference", "status"))
 
 
+def free(now: datetime) -> list[int]:
+    """The drafts that a pass at this instant would take up."""
+    return [draft.pk for step in Chunk.Step for draft in planning._free(step, now)]
+
+
 def version_of(reference: str) -> int:
     return Subscription.objects.get(customer__reference=reference).version.number
 
@@ -58,15 +64,118 @@ def test_at_the_end_of_the_period_the_old_version_bills_the_old_one(requests: Me
     move = planned(old, new)
     assert apply_due(10) == 0
     run(utc(2024, 2, 1))  # a draft within its grace
-    assert apply_due(10) == 0
-    run(utc(2024, 2, 1, 2))
     assert apply_due(10) == 1
+    run(utc(2024, 2, 1, 2))
     assert standing(move) == [("acme", "moved")]
     move.refresh_from_db()
     assert (move.status, move.finished_at is None) == ("done", False)
     run(utc(2024, 3, 1, 2))
     invoices = Invoice.objects.filter(status="finalized").order_by("period_end")
     assert [(each.version.number, lines(each)[0][2]) for each in invoices] == [(1, "1.00"), (2, "2.00")]
+
+
+def test_a_draft_that_is_held_keeps_no_later_period_at_the_old_version() -> None:
+    """100 at 0.01 and 100 at 0.02: January waits for a price, and February is the new version's all the same."""
+    requests = making.meter("requests", ["model"], unit="request")
+    old = plan_with(requests, rows=[({"model": "a"}, "0.01")])
+    subscribed(old)
+    new = dearer(old)
+    making.use("acme", requests, utc(2024, 1, 10), 100, {"model": "a"})
+    making.use("acme", requests, utc(2024, 1, 10), 100, {"model": "b"})
+    making.use("acme", requests, utc(2024, 2, 10), 100, {"model": "a"})
+    planned(old, new)
+    run(utc(2024, 2, 1, 2))
+    assert "has no price for model = b" in Invoice.objects.get().hold_reason
+    assert apply_due(10) == 1
+    assert free(utc(2024, 2, 1, 2)) == []  # it was rated by its version, so there is nothing to do anew
+    run(utc(2024, 3, 1, 2))
+    january, february = Invoice.objects.order_by("period_start")
+    assert (february.status, february.version, lines(february)[0][2]) == ("finalized", new, "2.00")
+    assert (january.status, january.version, lines(january)[0][2]) == ("draft", old, "1.00")
+    # the way out: moved by hand to a version that prices it, January is priced by that one
+    later = clone_version(new)
+    Cell.objects.create(charge=later.charges.get(), match={}, position=9, unit_price=Decimal(1))
+    move_to_version(Subscription.objects.get(), publish(later))
+    assert free(utc(2024, 3, 1, 2)) == [january.pk]
+    run(utc(2024, 3, 1, 2))
+    january.refresh_from_db()
+    assert (january.status, january.version, january.total) == ("finalized", later, Decimal("102.00"))
+
+
+def test_who_always_has_a_draft_is_moved_as_well(requests: Meter) -> None:
+    """Weekly, with a grace of eight days: 7 for a week of the old version, 14 for one of the new."""
+    old = plan_with(requests, interval="week", price="0.01", grace=timedelta(days=8))
+    subscribed(old)
+    new = dearer(old)
+    for day in range(29):
+        making.use("acme", requests, utc(2024, 1, 1) + timedelta(days=day), 100)
+        if day == 9:
+            planned(old, new)  # in the week of the 8th
+        run(utc(2024, 1, 1, 3) + timedelta(days=day))
+        apply_due(10)
+    run(utc(2024, 3, 1))
+    weeks = Invoice.objects.filter(status="finalized").order_by("period_start")
+    assert [(each.period_start.day, each.version.number, str(each.total)) for each in weeks] == [
+        (1, 1, "7.0000"),
+        (8, 1, "7.0000"),
+        (15, 2, "14.0000"),
+        (22, 2, "14.0000"),
+        (29, 2, "2.0000"),
+    ]
+
+
+def test_a_period_that_was_drafted_before_the_move_was_made_waits_for_it(requests: Meter) -> None:
+    """Nobody looked for two months, and then the planner came first."""
+    old = plan_with(requests)
+    subscription = subscribed(old)
+    new = dearer(old)
+    making.use("acme", requests, utc(2024, 1, 10), 100)
+    making.use("acme", requests, utc(2024, 2, 10), 100)
+    planned(old, new)
+    end_subscription(subscription, date(2024, 3, 1))
+    run(utc(2024, 3, 2))
+    assert [each.status for each in Invoice.objects.order_by("period_start")] == ["finalized", "draft"]
+    assert apply_due(10) == 1
+    run(utc(2024, 3, 2, 0, 1))
+    january, february = Invoice.objects.order_by("period_start")
+    assert [(each.version, str(each.total)) for each in (january, february)] == [(old, "1.0000"), (new, "2.0000")]
+
+
+def test_one_that_cannot_be_moved_stops_no_other(requests: Meter, monkeypatch: pytest.MonkeyPatch) -> None:
+    old = plan_with(requests)
+    first = subscribed(old, "acme")
+    subscribed(old, "globex")
+    move = planned(old, dearer(old))
+    run(utc(2024, 2, 1, 2))
+
+    def breaks(subscription: Subscription, version: PlanVersion) -> Subscription:
+        if subscription.pk == first.pk:
+            raise ZeroDivisionError
+        return move_to_version(subscription, version)
+
+    monkeypatch.setattr(plan_moves, "move_to_version", breaks)
+    assert apply_due(10) == 1
+    assert standing(move) == [("acme", "waiting"), ("globex", "moved")]
+    monkeypatch.undo()
+    assert apply_due(10) == 1
+
+
+def test_of_two_moves_each_draft_has_the_version_of_its_period(requests: Meter) -> None:
+    first = plan_with(requests, grace=timedelta(days=100))
+    subscribed(first)
+    second = dearer(first)
+    third = dearer(second, "0.03")
+    for month in (1, 2, 3):
+        making.use("acme", requests, utc(2024, month, 10), 100)
+    planned(first, second)
+    run(utc(2024, 2, 1))
+    apply_due(10)
+    planned(second, third)
+    run(utc(2024, 3, 1))
+    apply_due(10)
+    run(utc(2024, 4, 1))
+    assert [str(each.total) for each in Invoice.objects.order_by("period_start")] == ["1.0000", "2.0000", "3.0000"]
+    assert free(utc(2024, 4, 1)) == []
 
 
 def test_now_prices_the_open_period_and_drafts_too(requests: Meter) -> None:

@@ -10,13 +10,16 @@ from django.test.utils import CaptureQueriesContext
 from billing_site.foundation import clock
 from catalog.charges.row_checks import DraftRow
 from catalog.charges.seen_values import OFFERED
+from catalog.checks.cost_lint import sizes_together
 from catalog.checks.linting import SHOWN_OF_A_KIND, lint
 from catalog.models import Charge
-from catalog.pricing.price import Price, per_unit
+from catalog.pricing.price import Model, Price, per_unit
 from catalog.versions.charging import drafted
 from catalog.versions.publishing import change_plan, publish, review, set_price_list, set_rows
+from meters.definitions.metering import define_meter
 from tests.catalog import making
 from tests.catalog.costing import own, utc
+from tests.customers.making import use
 from tests.meters.making import event, send
 
 pytestmark = pytest.mark.django_db
@@ -140,3 +143,46 @@ def test_what_sells_below_cost_is_told(charge: Charge) -> None:
     assert told.severity == "error"
     assert told.message.endswith("ask for 3 or more, the cost and 50 %.")
     assert [each.code for each in lint(charge, "EUR", given).findings if each.code == "below_cost"] == []
+
+
+BY_COST = Price(Model.COST_PLUS, percent=D(20))
+
+
+@pytest.mark.parametrize(
+    ("match", "bands", "context", "told"),
+    [
+        ({}, [], "", "acme/acme-1, home/ours above 200,000; home/ours above 400,000"),
+        ({"model": "acme-1"}, [], "", "acme/acme-1 above 200,000"),
+        ({"model": "acme-1"}, [("size", [128_000])], "size", "acme/acme-1 above 200,000"),
+        ({"model": "acme-1"}, [("size", [128_000, 200_000])], "", "choose the band “size”."),
+        ({"model": "acme-1"}, [("size", [128_000, 200_000])], "size", ""),
+        ({}, [("size", [200_000])], "size", "home/ours above 400,000"),
+        ({"model": "acme-0"}, [], "", ""),
+    ],
+)
+def test_sizes_of_requests_that_a_price_by_cost_does_not_tell_apart(
+    match: dict[str, str], bands: list[tuple[str, list[int]]], context: str, told: str
+) -> None:
+    for name, sizes in {"acme/acme-1": [200_000], "home/ours": [200_000, 400_000], "acme/acme-0": []}.items():
+        own("0.000002", name=name)
+        for step, size in enumerate(sizes, 3):
+            own(f"0.00000{step}", name=name, above=size)
+    meter = define_meter(
+        code="tokens", name="Tokens", event_type="llm", aggregation="sum", unit="token",
+        values=[("", "n")], dimensions=[("model", "model")], bands=[(name, ["n"], sizes) for name, sizes in bands],
+    )  # fmt: skip
+    for name in ("acme/acme-1", "home/ours", "acme/acme-0"):
+        use("acme", meter, clock.now(), 1, {"model": name})
+    charge = making.usage(making.draft(), meter, [(match, BY_COST)])
+    Charge.objects.filter(pk=charge.pk).update(cost_model="model", cost_context=context)
+    said = [each for each in review(charge.version).warnings if "requests of more input tokens" in each]
+    assert len(said) == bool(told)
+    assert all(told in each for each in said)
+    if told and not context and not bands:
+        assert "the meter “tokens” has no band of these sizes, so charge for one that has." in said[0]
+
+
+def test_prices_that_ask_for_no_cost_have_no_sizes(charge: Charge) -> None:
+    with CaptureQueriesContext(connection) as captured:
+        assert list(sizes_together(charge, rows({}))) == []
+    assert len(captured) == 0

@@ -66,7 +66,7 @@ def test_rows_that_cost_the_same_are_no_pairs_and_cost_no_work() -> None:
 
 
 def test_what_could_not_be_looked_at_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("catalog.checks.versions.row_lint.Work", lambda: Work(5))
+    monkeypatch.setattr("catalog.checks.row_lint.Work", lambda: Work(5))
     few = [row("1", model="a"), row("2", region="eu")]
     assert [each.code for each in found(*few)] == ["ambiguous"]
     assert [each.code for each in found(*few, row("3", type="in"))] == ["ambiguous", "ambiguous_unknown"]

@@ -15,7 +15,6 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils.html import strip_tags
-from tests.catalog.test_differences import in_credits
 
 from catalog.admin_pages import with_counts
 from catalog.models import Cell, Charge, PlanVersion, Product
@@ -23,6 +22,7 @@ from catalog.versions.publishing import change_charge, clone_version, publish, r
 from customers.models import Subscription
 from meters.models import Meter, Series
 from tests.catalog import making
+from tests.catalog.making import in_credits
 from tests.invoicing.running import subscribed
 
 pytestmark = pytest.mark.django_db

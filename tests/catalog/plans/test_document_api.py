@@ -4,7 +4,6 @@ from copy import deepcopy
 from decimal import Decimal
 
 import pytest
-from tests.catalog.test_differences import in_credits
 
 from catalog.documents import exporting
 from catalog.documents import text as document_text
@@ -12,6 +11,7 @@ from catalog.models import Plan, PlanVersion
 from catalog.versions.publishing import change_charge, clone_version, create_plan, publish
 from meters.models import Backfill, Meter
 from tests.catalog.calling import V1, Caller, brought, faults
+from tests.catalog.making import in_credits
 from tests.catalog.plan_documents import chatbot
 from tests.meters.making import event, send
 

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from fractions import Fraction
 
 import pytest
 from hypothesis import given
@@ -144,7 +145,7 @@ def test_one_is_for_the_lines_of_its_charges_and_of_its_products_of_those_with_i
     lines = [line(1, "10.00"), line(2, "10.00", "calls"), InvoiceLine(3, "seats", 2, Decimal("10.00"), "fee")]
     both = Discount(1, "Both", DAY, Decimal(50), charges=frozenset({"calls"}), products=frozenset({2}))
     assert told(take(lines, [both], "USD"))[0][2] == {2: "5.00", 3: "5.00"}
-    some = Discount(1, "Some", DAY, Decimal(50), products=frozenset({1}), lines=frozenset({2, 3}))
+    some = Discount(1, "Some", DAY, Decimal(50), products=frozenset({1}), lines={2: Fraction(1), 3: Fraction(1)})
     assert told(take(lines, [some], "USD"))[0][2] == {2: "5.00"}
     everything = Discount(2, "All", DAY, Decimal(10))
     assert [each.key for each in in_order([everything, some])] == [1, 2]

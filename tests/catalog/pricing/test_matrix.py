@@ -431,11 +431,3 @@ def test_the_cells_of_any_matrix_add_up_to_its_usage_and_its_amounts(
             one_price = part.unit_price
             assert one_price is None or EXACT.multiply(one_price, part.quantity) == part.weight
             assert one_price is None or amount == 0 or (amount < 0) == (part.quantity < 0)
-
-
-def test_the_same_rows_for_other_terms() -> None:
-    plan = charge(({}, "2"))
-    matrix = Matrix(plan)
-    other = matrix.of(replace(plan, unmatched=Unmatched.ZERO, included=Decimal(5)))
-    assert (matrix.charge, other.charge.included) == (plan, 5)
-    assert other.price([used(7)]).rows == matrix.price([used(7)]).rows

@@ -103,6 +103,14 @@ def test_the_highest_threshold_below_decides() -> None:
     assert model.thresholds(NOON) == (32_000,)
 
 
+def test_whether_a_cost_goes_by_the_size_of_a_request() -> None:
+    model = costs(row("1"), row("2", NOON, above=200_000), row("4", code="output"), row("4", code="output", above=9))
+    assert [model.steps_at(instant, "input") for instant in (MARCH, NOON)] == [False, True]
+    assert model.steps_at(NOON, "cache_read")  # which falls back to input
+    assert not model.steps_at(NOON, "output")
+    assert not costs().steps_at(NOON, "input")
+
+
 def test_hours_of_the_day_go_before_the_whole_day() -> None:
     night = Hours(22, 6)
     model = costs(row("2"), row("1", hours=night))

@@ -8,18 +8,22 @@ from django.db import IntegrityError, connection, transaction
 
 from billing_site.foundation.errors import Refused
 from catalog.charges.books import load
+from catalog.charges.row_checks import DraftRow
 from catalog.checks import versions as checks
 from catalog.models import Plan, PlanVersion
 from catalog.pricing.per_unit import PerUnit
-from catalog.pricing.price import Model, Price
+from catalog.pricing.price import Model, Price, per_unit
 from catalog.versions.publishing import (
+    change_charge,
     change_plan,
     change_version,
     clone_plan,
     create_plan,
     draft_version,
     publish,
+    set_amounts,
     set_price_list,
+    set_rows,
 )
 from tests.catalog import making
 
@@ -68,6 +72,35 @@ def test_credits_cost_the_same_rows_in_every_currency_and_their_price_is_said_in
     charge = version.charges.get()
     charge.cells.create(price_list=euro, match={}, unit_price=1)
     assert codes(version) == ["rows_of_list"]
+
+
+def test_credits_are_compared_with_no_money_of_a_charge_nor_of_a_list() -> None:
+    version = version_of("credits", when_empty="block")
+    euro = set_price_list(version, "EUR", minimum=D(5), cap=D(9))
+    change_version(version, commitment_product=making.product())
+    charge = version.charges.get()
+    change_charge(charge, minimum=D(1), cap=D(2))
+    set_amounts(charge, euro, minimum=D(3), cap=D(4))
+    assert [(fault.code, fault.field) for fault in checks.faults(version)] == [
+        ("minimum_unused", "lists.EUR.minimum"),
+        ("cap_unused", "lists.EUR.cap"),
+        ("minimum_unused", "charges.calls.minimum"),
+        ("cap_unused", "charges.calls.cap"),
+        ("minimum_unused", "charges.calls.lists.EUR.minimum"),
+        ("cap_unused", "charges.calls.lists.EUR.cap"),
+    ]
+    said = checks.faults(version)[2].message
+    assert said == "Charge “Calls”: the plan is paid for by credits, where there is no minimum: leave it empty."
+
+
+@pytest.mark.parametrize(("consumption", "terms"), [("metered", {}), ("balance", {"when_empty": "invoice"})])
+def test_where_there_are_no_credits_no_list_has_a_price_of_one(consumption: str, terms: dict[str, object]) -> None:
+    version = version_of(consumption, **terms)
+    euro = set_price_list(version, "EUR", credit_price=D("0.02"))
+    set_rows(version.charges.get(), euro, [DraftRow({}, per_unit(D("0.009")))])
+    assert [(fault.code, fault.field) for fault in checks.faults(version)] == [
+        ("credit_price_unused", "lists.EUR.credit_price")
+    ]
 
 
 def test_a_price_by_cost_is_money_and_not_credits() -> None:

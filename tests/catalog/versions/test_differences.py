@@ -5,7 +5,7 @@ from decimal import Decimal
 import pytest
 
 from catalog.charges.row_checks import DraftRow
-from catalog.models import Charge, PlanVersion
+from catalog.models import Charge
 from catalog.pricing.price import per_unit
 from catalog.versions.price_tables import price_tables
 from catalog.versions.publishing import (
@@ -13,8 +13,6 @@ from catalog.versions.publishing import (
     change_charge,
     change_version,
     clone_version,
-    create_plan,
-    draft_version,
     publish,
     remove_charge,
     remove_price_list,
@@ -30,23 +28,12 @@ pytestmark = pytest.mark.django_db
 D = Decimal
 
 
-def in_credits() -> PlanVersion:
-    """7 credits a call, at 0.02 USD or 0.018 EUR a credit; 20 USD or 18 EUR a month, with 1,000 credits."""
-    plan = create_plan(code="credits", name="Credits", consumption="credits")
-    version = draft_version(plan, when_empty="invoice", included_credits=D(1000), credit_price=D("0.02"))
-    making.usage(version, making.calls(), [({}, D(7))], code="calls")
-    base = making.fee(version)
-    euro = set_price_list(version, "EUR", credit_price=D("0.018"))
-    set_amounts(base, euro, amount=D(18))
-    return version
-
-
 def two_rows(*prices: str) -> list[DraftRow]:
     return [DraftRow({"model": model}, per_unit(D(price))) for model, price in zip("ab", prices, strict=True)]
 
 
 def test_credits_are_said_to_be_credits() -> None:
-    version = in_credits()
+    version = making.in_credits()
     tables = price_tables(version)
     assert [(table.currency, table.lines[:2]) for table in tables] == [
         ("USD", [("Calls", "everything (*)", "7,000 credits per 1,000 call"), ("Base", "", "$20.00 in advance")]),
@@ -172,7 +159,7 @@ def test_a_fee_that_becomes_usage_is_told_whole() -> None:
 
 
 def test_a_currency_that_goes_is_told() -> None:
-    first = publish(in_credits())
+    first = publish(making.in_credits())
     second = clone_version(first)
     remove_price_list(second, "EUR")
     assert review(second).changes == ["It is no longer offered in EUR."]

@@ -7,6 +7,7 @@ from decimal import Decimal
 import pytest
 from django.db import IntegrityError, connection, transaction
 
+from billing_site.foundation import clock
 from billing_site.foundation.errors import Refused
 from catalog.charges.books import NotPriced, load, own
 from catalog.charges.row_checks import DraftRow
@@ -94,6 +95,17 @@ def test_what_a_currency_lacks_is_named_before_publishing() -> None:
     ]
     with pytest.raises(NotPriced, match="has no fee in EUR"):
         load([(version.pk, "EUR")])
+
+
+def test_a_minimum_of_a_list_alone_needs_the_product_of_its_line() -> None:
+    version, *_ = in_two_currencies()
+    set_price_list(version, "EUR", minimum=D(100))
+    assert codes(version) == [("commitment_product_missing", "commitment_product")]
+    assert "The price list in EUR has a minimum" in checks.faults(version)[0].message
+    with refused_by("price_list_minimum_has_product"):
+        PlanVersion.objects.filter(pk=version.pk).update(status="published", published_at=clock.now())
+    change_version(version, commitment_product=making.product())
+    assert publish(version).status == "published"
 
 
 def test_sums_are_as_fine_as_their_currency() -> None:

@@ -32,7 +32,7 @@ def segment(cut: bool = True) -> Segment:
     rows = (Row(1, 0, {"model": "a"}, PerUnit(Decimal("0.01"))), Row(2, 1, {}, CostPlus(Decimal("0.2"), costs)))
     dimensions = ("model", "team", WHEN) if cut else ("model", "team")
     charge = UsageCharge(5, 0, "t", "T", 3, 1, "token", dimensions, rows, Unmatched.HOLD)
-    return Segment(WHOLE, Matrix(charge), 30, 30, PARTS if cut else ())
+    return Segment(WHOLE, Matrix(charge), parts=PARTS if cut else ())
 
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from("xy"), st.sampled_from(NAMES), quantities)))

@@ -93,8 +93,11 @@ def test_an_amount_is_of_a_full_period_and_prorated_by_the_days_on_which_it_hold
 def test_an_amount_is_taken_off_each_period_of_the_invoice() -> None:
     lines = [line("100.00", 6, 4), line("29.00", 6, 4, FEBRUARY)]
     later = replace(term("29", "seats", percentage=False), ends_at=datetime(2024, 2, 11, tzinfo=UTC))
-    # all of January; 29 × 10 ÷ 29 of February, of which no line lies in the days on which it holds
-    assert told(lines_of(lines, [later])) == [("Negotiated discount", 6, 4, "-29.00")]
+    # all of January; 29 × 10 ÷ 29 of February, of whose fee 10 of 29 days are in it
+    assert told(lines_of(lines, [later])) == [
+        ("Negotiated discount", 6, 4, "-29.00"),
+        ("Negotiated discount", 6, 4, "-10.00"),
+    ]
     before = replace(later, starts_at=datetime(2023, 11, 1, tzinfo=UTC), ends_at=datetime(2023, 12, 1, tzinfo=UTC))
     assert lines_of(lines, [before]) == []
 
@@ -135,3 +138,31 @@ def test_what_is_left_is_never_below_nothing(
     assert (
         lines_of(lines, [term("20")], *(coupon(str(each)) for each in percents), coupon(None, amount=amount)) == found
     )
+
+
+def test_a_credit_of_a_cap_goes_with_the_usage_that_it_takes_back() -> None:
+    """Half of the 30 of 40 that were used in its days: a credit of 20 is 15 of theirs, so 7.50 of 15."""
+    used = [line("10.00", service=FIRST), line("30.00", service=REST)]
+    late = term("50", "", first=REST.start)
+    for charge in (5, None):
+        [found] = lines_of([*used, replace(line("-20.00", charge), kind=LineKind.CAP)], [late])
+        assert (str(found.amount), found.explanation["steps"][0]) == (
+            "-7.50",
+            "50 % of 15, so much of the lines as its days have = 7.5",
+        )
+    # of another product, or of no usage that is known: by its days, 21 of 31
+    other = replace(line("-3.10", None, 9), kind=LineKind.CAP)
+    [found] = lines_of([*used, other], [late])
+    assert str(found.amount) == "-13.95"  # half of 30 − 2.10
+
+
+@given(
+    st.lists(st.decimals(0, 3, places=2), min_size=1, max_size=8),
+    st.integers(1, 100),
+    st.datetimes(datetime(2024, 1, 1), datetime(2024, 1, 31)),  # noqa: DTZ001 - made one of UTC below
+)
+def test_a_share_of_a_line_never_takes_more_than_the_line(amounts: list[Decimal], percent: int, at: datetime) -> None:
+    lines = [line(str(amount)) for amount in amounts]
+    first = at.replace(hour=0, minute=0, second=0, microsecond=0, tzinfo=UTC)
+    found = lines_of(lines, [term(str(percent), "", first=first), replace(term(str(percent), ""), id=8)])
+    assert 0 >= sum(each.amount for each in found) >= -sum(amounts)

@@ -1,5 +1,6 @@
 """What negotiated terms make of periods and charges; pure."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import pairwise
@@ -13,7 +14,8 @@ from billing_site.foundation.periods import Interval, Period
 from catalog.pricing.book import FlatCharge, PriceBook, Row, Timing, Unmatched, UsageCharge
 from catalog.pricing.models import computing
 from catalog.pricing.per_unit import PerUnit
-from catalog.pricing.price import per_unit
+from catalog.pricing.price import Model, Price, per_unit
+from catalog.pricing.tiers import Tier
 from customers.rating import negotiated
 from customers.rating.negotiated import Negotiated, What
 
@@ -75,18 +77,20 @@ def test_a_row_that_the_plan_does_not_have_comes_before_all() -> None:
     assert [(row.id, row.position) for row in charge.rows] == [(-11, -1), (1, 0), (2, 1)]
 
 
-def test_included_minimum_and_cap_are_those_of_the_charge_alone() -> None:
-    terms = [term(What.INCLUDED, "100"), term(What.MINIMUM, "5"), term(What.CAP, None), term(What.CAP, "7", charge="")]
-    charge = negotiated.usage_charge(TOKENS, terms)
-    assert (charge.included, charge.minimum, charge.cap) == (Decimal(100), Decimal(5), None)
-    assert charge.rows is TOKENS.rows
+def test_a_number_is_that_of_the_term_that_holds_or_the_plans_own() -> None:
+    terms = [term(What.INCLUDED, "100", 5, 12), term(What.CAP, None, 12)]
+    before, inside, after = negotiated.parts(JANUARY, terms)
+    held = [negotiated.number(What.INCLUDED, Decimal(7), part, terms) for part in (before, inside, after)]
+    assert held == [7, 100, 7]
+    assert [negotiated.number(What.CAP, Decimal(9), part, terms) for part in (inside, after)] == [9, None]
+    assert [term(What.CAP, "1", 5, 12).meets(part) for part in (before, inside, after)] == [False, True, False]
+    assert term(What.CAP, "1", 12).meets(JANUARY)
 
 
 def test_what_is_about_others_leaves_a_charge_the_very_same() -> None:
     others = [term(What.INCLUDED, "1", charge="calls"), term(What.DISCOUNT, "10", charge="")]
     assert negotiated.usage_charge(TOKENS, others) is TOKENS
     assert negotiated.flat_charge(SEATS, others) is SEATS
-    assert negotiated.book(BOOK, others) is BOOK
 
 
 def test_a_fee_is_negotiated_by_its_code() -> None:
@@ -94,23 +98,46 @@ def test_a_fee_is_negotiated_by_its_code() -> None:
     assert negotiated.flat_charge(SEATS, [term(What.FEE, "20", charge="support")]) is SEATS
 
 
-@pytest.mark.parametrize(("named", "product"), [(None, 3), (9, 9)])
-def test_a_minimum_of_all_usage_has_the_plans_product_or_that_of_its_first_usage(
-    named: int | None, product: int
-) -> None:
-    plan = PriceBook(1, "Plan v1", "USD", Interval.MONTH, (SEATS, TOKENS), commitment_product=named)
-    book = negotiated.book(plan, [term(What.MINIMUM, "100", charge="")])
-    assert (book.minimum, book.cap, book.commitment_product) == (Decimal(100), None, product)
-    assert negotiated.book(BOOK, [term(What.CAP, None, charge="")]).cap is None
-
-
-def test_which_terms_cut_what() -> None:
+def test_only_what_asks_for_the_usage_of_its_days_cuts_it() -> None:
     price, fee, off = term(What.PRICE), term(What.FEE, "1", charge="seats"), term(What.DISCOUNT, "5", charge="")
-    least = term(What.MINIMUM, "1", charge="")
-    every = [price, fee, off, least]
-    assert negotiated.of_usage_charge(every, TOKENS) == [price, off, least]
-    assert negotiated.of_fee(every, SEATS) == [fee, off]
-    assert negotiated.of_book(every) == [least]
+    least, units = term(What.MINIMUM, "1", 5), term(What.INCLUDED, "1", 5)
+    every = [fee, off, least, units, price]
+    assert negotiated.cutting(every, TOKENS, BOOK, JANUARY) == [price, off]
+    seats = replace(TOKENS, adds_up=False)
+    assert negotiated.cutting(every, seats, BOOK, JANUARY) == [price]
+    assert negotiated.about(every, "seats", What.FEE, What.DISCOUNT) == [fee]
+
+
+@pytest.mark.parametrize(
+    ("plan", "number", "first", "cuts"),
+    [
+        (None, "10", 5, True),  # none before the 5th
+        (None, "10", 1, False),
+        ("7", "10", 5, False),
+        ("7", None, 5, True),  # none from the 5th on
+        ("7", None, 1, False),
+    ],
+)
+@pytest.mark.parametrize("code", ["tokens", ""])
+def test_a_cap_cuts_where_there_is_none_on_other_days(
+    plan: str | None, number: str | None, first: int, cuts: bool, code: str
+) -> None:
+    cap = None if plan is None else Decimal(plan)
+    charge = replace(TOKENS, cap=cap if code else None)
+    book = replace(BOOK, cap=None if code else cap)
+    agreed = [term(What.CAP, number, first, charge=code)]
+    assert negotiated.cutting(agreed, charge, book, JANUARY) == (agreed if cuts else [])
+    assert negotiated.cutting(agreed, replace(charge, adds_up=False), book, JANUARY) == []
+
+
+def test_a_negotiated_price_owes_nothing_without_usage_where_there_are_dimensions() -> None:
+    fee = Price(Model.GRADUATED, tiers=(Tier(None, Decimal(1), Decimal(5)),))
+    for dimensions, owed in ((("model",), 0), ((), 5)):
+        charge = negotiated.usage_charge(
+            replace(TOKENS, dimensions=dimensions), [term(What.PRICE, match={}, price=fee)]
+        )
+        (row,) = [row for row in charge.rows if row.id == -11]
+        assert row.price.price(Decimal(0), "token", 0).amount == owed  # type: ignore[union-attr]
 
 
 def test_explanations_name_what_they_rest_on() -> None:

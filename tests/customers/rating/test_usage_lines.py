@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from billing_site.foundation.money import EXACT, round_amount
 from billing_site.foundation.periods import Interval, Period
-from catalog.pricing.book import PriceBook, PriceModel, PricesEach, Row, Unmatched, UsageCharge
+from catalog.pricing.book import CostDimensions, PriceBook, PriceModel, PricesEach, Row, Unmatched, UsageCharge
+from catalog.pricing.combining import Combination
 from catalog.pricing.cost_plus import CostPlus
 from catalog.pricing.graduated import Graduated
 from catalog.pricing.matrix import Matrix
@@ -61,7 +62,7 @@ def rated(
     )
     charge = UsageCharge(5, 0, "tokens", "Tokens", 3, 1, "token", ("model", "token_type"), made, unmatched)
     book = PriceBook(11, "Chatbot v1", currency, Interval.MONTH, (charge,))
-    return usage_lines(book, Segment(NOVEMBER, Matrix(charge), 30, 30), usage)
+    return usage_lines(book, [Segment(NOVEMBER, Matrix(charge))], [usage])
 
 
 def shown(lines: Sequence[RatedLine]) -> list[tuple[str, str, str]]:
@@ -201,7 +202,7 @@ def charged(
 ) -> tuple[list[RatedLine], list[str]]:
     charge = UsageCharge(7, 0, "tokens", "Tokens", 3, 1, "token", dimensions, (Row(1, 0, {}, price),), policy)
     book = PriceBook(9, "Chatbot v1", "USD", Interval.MONTH, (charge,))
-    return usage_lines(book, Segment(NOVEMBER, Matrix(charge), 30, 30), usage)
+    return usage_lines(book, [Segment(NOVEMBER, Matrix(charge))], [usage])
 
 
 def test_lines_of_tiers_have_no_unit_price_and_share_the_amount_of_their_row() -> None:
@@ -288,3 +289,36 @@ def _assert_rows_add_up(lines: list[RatedLine], currency: str) -> None:
         for line in row:
             quantity, amount = EXACT.add(quantity, line.quantity), EXACT.add(amount, line.amount)
         assert amount == round_amount(EXACT.multiply(quantity, row[0].unit_price), currency)
+
+
+def in_halves(charge: UsageCharge, *used: Sequence[Combination]) -> list[tuple[str, str]]:
+    middle = datetime(2023, 11, 16, tzinfo=UTC)
+    halves = [Period(NOVEMBER.start, middle), Period(middle, NOVEMBER.end)]
+    book = PriceBook(9, "Chatbot v1", "USD", Interval.MONTH, (charge,))
+    lines, problems = usage_lines(book, [Segment(half, Matrix(charge)) for half in halves], used)
+    assert not problems
+    return [(f"{line.service.start.day}–{line.service.end.day}", str(line.amount)) for line in lines]
+
+
+def test_segments_go_on_where_quantities_add_up_and_begin_anew_elsewhere() -> None:
+    """0.005 and 0.005 are one cent; a fee that is due once there is usage is due once, or for each maximum."""
+    halves = [Combination({}, Decimal(1), 1)], [Combination({}, Decimal(1), 1)]
+    fee = Stairstep([Tier(None, Decimal(0), Decimal("0.005"))], flat_at_zero=False)
+    for price, adds_up, amounts in (
+        (PerUnit(Decimal("0.005")), True, ("0.01", "0.00")),
+        (fee, True, ("0.01", "0.00")),
+        (fee, False, ("0.01", "0.01")),
+    ):
+        charge = UsageCharge(7, 0, "t", "T", 3, 1, "token", (), (Row(1, 0, {}, price),), Unmatched.HOLD, adds_up)
+        assert in_halves(charge, *halves) == list(zip(("1–16", "16–1"), amounts, strict=True))
+
+
+def test_usage_without_its_band_says_what_it_lacks() -> None:
+    cost = CostDimensions("model", context="size", above={"0-9": 0, "9+": 9})
+    row = Row(1, 0, {}, CostPlus(Decimal(0), lambda values: None))
+    charge = UsageCharge(7, 0, "t", "T", 3, 1, "token", ("model", "size"), (row,), Unmatched.HOLD, cost=cost)
+    book = PriceBook(9, "Chatbot v1", "USD", Interval.MONTH, (charge,))
+    used = [Combination({"model": "a"}, Decimal(1), 1), Combination({"model": "a", "size": "9+"}, Decimal(1), 1)]
+    lines, problems = usage_lines(book, [Segment(NOVEMBER, Matrix(charge))], [used])
+    assert not lines
+    assert ["It has no “size”" in problem for problem in problems] == [True, False]
