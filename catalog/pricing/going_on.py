@@ -39,7 +39,7 @@ class GoingOn:
             return (Step(words, quantity, priced.unit_price, priced.amount),)
         earlier, together = self._both(quantity, unit, events)
         words = f"less what the {grouped(self.before.quantity)} {unit} before it come to at this price"
-        return (*together.steps, Step(words, None, None, -earlier.amount))
+        return (*together.steps, Step(words, None, None, earlier.amount.copy_negate()))
 
     def _both(self, quantity: Decimal, unit: str, events: int) -> tuple[Priced, Priced]:
         earlier = self.model.price(self.before.quantity, unit, self.before.events)

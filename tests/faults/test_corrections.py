@@ -107,7 +107,7 @@ class _Held:
 
 
 @pytest.mark.parametrize("name", ["max", "min", "unique", "sum", "latest"])
-@pytest.mark.parametrize("point", ["send_tallies", "send_values", "add"])
+@pytest.mark.parametrize("point", ["send_rows", "send_values", "add"])
 def test_a_batch_in_flight_is_neither_lost_nor_counted_twice(
     name: str, point: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
