@@ -22,7 +22,7 @@ def caller(*scopes: str) -> APIClient:
         ("/v1/customers/acme/usage?from=2026-03-01&window=day", "window", "the parameters are from, to, meter,"),
         ("/v1/subscriptions?plan=x", "plan", "the parameters are customer, after, limit."),
         ("/v1/plans?Limit=1", "Limit", "the parameters are status, after, limit."),
-        ("/v1/plans/chat?version=1", "version", "the parameters are status."),
+        ("/v1/plans/chat?version=1", "version", "the parameters are status, before."),
         ("/v1/invoices?custommer=a", "custommer", "the parameters are customer, subscription, status, after, limit."),
         ("/v1/invoices/1?lines=no", "lines", "takes none"),
         ("/v1/usage?groupby=model", "groupby", "group_by, after, limit, format, filter[…]."),
