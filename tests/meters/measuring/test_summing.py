@@ -146,6 +146,12 @@ def test_one_that_is_unusual_has_all_of_its_type_looked_at(properties: dict[str,
     assert summing.read_all([meter()], several, [0] * 10) is None
 
 
+def test_calls_that_failed_add_nothing() -> None:
+    prepared = prepare(Batch([call(number, status="failed") for number in range(9)]), {"call": (meter(),)})
+    assert len(prepared.events) == 9
+    assert not prepared.added.series()
+
+
 def test_batches_are_merged_after_they_were_read() -> None:
     one, other = ([call(number) for number in range(start, start + 9)] for start in (0, 9))
     by_type = {"call": (meter(),)}
