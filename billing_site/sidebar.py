@@ -7,7 +7,8 @@ from django.contrib import admin
 from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
 
-from billing_site import leaks, usage_chart
+from billing_site import usage_chart
+from billing_site.leaks import pages as leaks
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,9 @@ from django.urls import URLPattern, URLResolver, include, path, re_path
 from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
-from billing_site import attribution, calls, error_pages, leaks, usage_chart
+from billing_site import attribution, calls, error_pages, usage_chart
 from billing_site.foundation.history_page import history_page
+from billing_site.leaks import pages as leaks
 
 api: list[URLPattern | URLResolver] = [
     path("schema", SpectacularAPIView.as_view(), name="schema"),

@@ -11,9 +11,10 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from billing_site import leaks
 from billing_site.foundation import clock
 from billing_site.foundation.api_keys import create_key
+from billing_site.leaks import sections as leaks
+from billing_site.leaks import unbilled
 from catalog.models import Charge, PlanVersion
 from catalog.versions import publishing
 from customers.subscriptions import subscribing
@@ -155,8 +156,8 @@ def test_what_cannot_be_looked_through_in_time_says_so(admin_client: Client, mon
     def too_much(*_: Any) -> None:
         raise TooMuch("Choose less.")
 
-    monkeypatch.setattr(leaks.unpriced, "open_usage", too_much)
-    monkeypatch.setattr(leaks.unpriced, "billed_at_nothing", too_much)
+    monkeypatch.setattr(unbilled.unpriced, "open_usage", too_much)
+    monkeypatch.setattr(unbilled.unpriced, "billed_at_nothing", too_much)
     page = admin_client.get(PAGE)
     assert page.content.decode().count("Choose less.") == 2
 

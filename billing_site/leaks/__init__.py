@@ -1,0 +1,1 @@
+"""The page of leaks: usage that earns nothing."""
