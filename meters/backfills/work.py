@@ -18,7 +18,7 @@ from meters.backfills.models import Backfill
 from meters.database import fetch
 from meters.events.decoding import SentEvent
 from meters.events.exact_json import from_text
-from meters.ingestion import ingest
+from meters.ingestion import additions
 from meters.measuring import registry
 from meters.measuring.counting import COUNTED, add_up
 from meters.measuring.extraction import Definition
@@ -96,7 +96,7 @@ def _count(held: Backfill, definition: Definition, closed_until: datetime | None
     added = add_up(events, {definition.event_type: [definition]}, strict=False)
     counted = added.counted(added.located(interning.make(added.series(), ())), received)
     if counted.tallies:
-        ingest.add(ingest.lay_out(counted), closed_until)
+        additions.add(additions.lay_out(counted), closed_until)
     leases.counted(held, cursor, len(events))
     return cursor < held.boundary or held.generation > 1
 

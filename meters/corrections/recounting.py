@@ -20,7 +20,7 @@ from meters.backfills.progress import Uncounted
 from meters.database import pipeline
 from meters.events.decoding import SentEvent
 from meters.events.exact_json import from_text
-from meters.ingestion.ingest import SLOTS
+from meters.ingestion.additions import SLOTS
 from meters.measuring.aggregation import Hourly, Keeps
 from meters.measuring.counting import COUNTED, Part, Point, SeriesHour, SeriesKey, Tally, add, hour_of, parts_of
 from meters.measuring.extraction import Definition

@@ -11,28 +11,22 @@ buckets by (customer, series, hour), the totals of closed days by (customer, ser
 import os
 import random
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
-from uuid import UUID
 
-from django.db import IntegrityError, OperationalError, connection, transaction
+from django.db import IntegrityError, OperationalError, transaction
 
-from meters import arrays
-from meters.database import columns, copy, pipeline, rows, send, send_commit
 from meters.events.decoding import Batch, Rejected
-from meters.events.exact_json import to_text
 from meters.ingestion import combining, event_rows
+from meters.ingestion.additions import Additions, add, lay_out
+from meters.ingestion.storing import Stored, store_all, store_new
 from meters.measuring import registry
-from meters.measuring.counting import Added, Counted, Ids, Point, add_up
+from meters.measuring.counting import Added, Ids, add_up
 from meters.measuring.preparing import Prepared, merge, prepare
 from meters.measuring.registry import Registry
 from meters.measuring.summing import Where
-from meters.usage import buckets, interning
+from meters.usage import interning
 
-# One busy customer's senders would queue on a bucket's row: each connection writes to one of so many, summed on
-# reading.
-SLOTS = 8
 ATTEMPTS = 8
 # A COPY is a round trip more, which fewer events than these do not win back.
 FEW = 5
@@ -43,46 +37,6 @@ MOST_TOGETHER = 500
 _LOCKED_OUT = ("40P01", "40001")  # a deadlock, a serialization failure
 _FOREIGN_KEY = "23503"  # a meter and its series were deleted meanwhile
 _UNIQUE = "23505"
-
-_COPY_EVENTS = f"COPY meters_event ({event_rows.COLUMNS}) FROM STDIN (FORMAT BINARY)"
-_COPY_EVENTS_IN_ORDER = f"COPY meters_event (id, {event_rows.COLUMNS}) FROM STDIN (FORMAT BINARY)"
-# The name is looked up once: in the list of columns it would be again for each row, which costs five times the number.
-_NEXT_ID = "nextval((SELECT pg_get_serial_sequence('meters_event', 'id')::regclass))"
-_IDS = f"SELECT array_agg(id) FROM (SELECT {_NEXT_ID} AS id FROM generate_series(1, %b)) AS given"  # noqa: S608 - likewise
-
-# Uses the unique index event_once.
-_INSERT_EVENTS = """
-    INSERT INTO meters_event (customer, reference, type, timestamp, value, status, subscription, properties)
-    SELECT customer, reference, type, timestamp, value, status, subscription, properties::jsonb
-    FROM unnest(
-        %b::text[], %b::text[], %b::text[], %b::timestamptz[], %b::numeric[], %b::text[], %b::text[], %b::text[]
-    ) AS new (customer, reference, type, timestamp, value, status, subscription, properties)
-    ON CONFLICT (customer, reference) WHERE replaces IS NULL DO NOTHING
-    RETURNING customer, reference, id
-"""
-# Likewise, when events at one instant must be told apart: ids are given in the order of the body, which is the order in
-# which events were received, and rows are locked in the order of references.
-_INSERT_EVENTS_IN_ORDER = f"""
-    INSERT INTO meters_event (id, customer, reference, type, timestamp, value, status, subscription, properties)
-    SELECT id, customer, reference, type, timestamp, value, status, subscription, properties::jsonb
-    FROM (
-        SELECT {_NEXT_ID} AS id, sent.*
-        FROM (
-            SELECT * FROM unnest(
-                %b::text[], %b::text[], %b::text[], %b::timestamptz[], %b::numeric[], %b::text[], %b::text[],
-                %b::text[], %b::int[]
-            ) AS sent (customer, reference, type, timestamp, value, status, subscription, properties, place)
-            ORDER BY place
-        ) AS sent
-    ) AS new
-    ORDER BY customer COLLATE "C", reference COLLATE "C"
-    ON CONFLICT (customer, reference) WHERE replaces IS NULL DO NOTHING
-    RETURNING customer, reference, id
-"""  # noqa: S608 - made of the constant above
-_INSERT_CHANGES = """
-    INSERT INTO meters_usagechange (customer, meter_id, hour)
-    SELECT * FROM unnest(%b::text[], %b::bigint[], %b::timestamptz[])
-"""
 
 
 @dataclass(frozen=True)
@@ -154,15 +108,15 @@ def _read(batch: Batch, definitions: Registry) -> _Ready:
     return _Ready(prepared, ids, definitions)
 
 
-def _store(ready: _Ready, note: Note | None, *, carefully: bool) -> "Stored":
+def _store(ready: _Ready, note: Note | None, *, carefully: bool) -> Stored:
     """Store, and count what was new, in one transaction. What can be made before it is: locks are held for less."""
     prepared, definitions = ready.prepared, ready.definitions
     rows_of_all, additions = (None, None) if carefully else _lay_out_all(ready)
     with transaction.atomic(durable=True):
         if carefully:
-            stored, closed_until = _store_new(prepared, definitions.revision)
+            stored, closed_until = store_new(prepared, definitions.revision)
         else:
-            stored, closed_until = _store_all(prepared, rows_of_all, definitions.revision)
+            stored, closed_until = store_all(prepared, rows_of_all, definitions.revision)
         if note is not None:
             note(_outcome(prepared, stored))
         if additions is None:
@@ -172,7 +126,7 @@ def _store(ready: _Ready, note: Note | None, *, carefully: bool) -> "Stored":
     return stored
 
 
-def _lay_out_all(ready: _Ready) -> "tuple[bytes | None, Additions | None]":
+def _lay_out_all(ready: _Ready) -> tuple[bytes | None, Additions | None]:
     """All events as rows, and what they add; either is None when it takes the ids of the events."""
     prepared = ready.prepared
     points = prepared.added.keeps_points()
@@ -183,7 +137,7 @@ def _lay_out_all(ready: _Ready) -> "tuple[bytes | None, Additions | None]":
     )
 
 
-def _outcome(prepared: Prepared, stored: "Stored", others: int = 0) -> Outcome:
+def _outcome(prepared: Prepared, stored: Stored, others: int = 0) -> Outcome:
     """What became of a batch, of which together with `others` events `stored` were new."""
     accepted = len(prepared.events)
     if stored is not None and len(stored) < accepted + others:
@@ -222,100 +176,11 @@ _together = combining.Together(_store_several, MOST_TOGETHER)
 os.register_at_fork(after_in_child=lambda: _together.__init__(_store_several, MOST_TOGETHER))  # type: ignore[misc]
 
 
-Stored = Mapping[tuple[str, str], int] | None
-"""The (customer, reference) of events that were not there, with their ids; None: all, whose ids do not matter."""
-
-
-def _store_all(prepared: Prepared, laid_out: bytes | None, revision: UUID | None) -> tuple[Stored, datetime | None]:
-    """Store all events, or raise IntegrityError when one is there already; and until when days are closed.
-
-    `laid_out`: their rows; None where their ids matter. Raises DefinitionsChanged when `revision`, by which the events
-    were read, is no longer in force.
-    """
-    with pipeline():
-        in_force = registry.send_shared_lock()
-        given = send(_IDS, len(prepared.events), prepare=True) if laid_out is None else None
-    closed_until = registry.check(in_force, revision)
-    if given is None:
-        assert laid_out is not None
-        copy(_COPY_EVENTS, laid_out)
-        return None, closed_until
-    # Ids tell events at one instant apart: they are given in the order of the body, in which events were received.
-    [(numbers,)] = rows(given)
-    received = ((event.customer, event.reference) for event in prepared.received)
-    ids = dict(zip(received, sorted(numbers), strict=True))
-    copy(_COPY_EVENTS_IN_ORDER, event_rows.rows(prepared.events, ids))
-    return ids, closed_until
-
-
-def _store_new(prepared: Prepared, revision: UUID | None) -> tuple[Stored, datetime | None]:
-    """Store the events that are not there; and until when days are closed. Raises as `_store_all` does."""
-    table = [
-        (
-            event.customer,
-            event.reference,
-            event.type,
-            event.timestamp,
-            event.value,
-            event.status,
-            event.subscription,
-            to_text(event.properties),
-        )
-        for event in prepared.events
-    ]
-    with pipeline():
-        in_force = registry.send_shared_lock()
-        in_order = prepared.needs_order()
-        places = [prepared.places()] if in_order else []
-        stored = send(
-            _INSERT_EVENTS_IN_ORDER if in_order else _INSERT_EVENTS, *columns(table, 8), *places, prepare=True
-        )
-    closed_until = registry.check(in_force, revision)
-    return {(customer, reference): key for customer, reference, key in rows(stored)}, closed_until
-
-
 def _of_stored(prepared: Prepared, stored: Stored, definitions: Registry) -> Added:
     if stored is None or len(stored) == len(prepared.events):
         return prepared.added
     new = [event for event in prepared.events if (event.customer, event.reference) in stored]
     return add_up(new, definitions.by_type)
-
-
-@dataclass(frozen=True)
-class Additions:
-    """What some events add, ready to be sent. `changes`: arrays of customers, meters, hours."""
-
-    changes: tuple[object, ...]
-    tallies: Sequence[buckets.Rows]
-    points: Sequence[tuple[str, int, Point]]
-    values: Collection[tuple[str, int, datetime, str]]
-
-
-def lay_out(counted: Counted) -> Additions:
-    """What `add` writes, made beforehand."""
-    changes = [(customer, meter, hour) for (customer, meter), hour in counted.changes.items()]
-    customers, meters, hours = columns(changes, 3)
-    return Additions(
-        (arrays.texts(customers), arrays.longs(meters), arrays.instants(hours)),
-        buckets.lay_out(counted.tallies),
-        counted.points,
-        counted.values,
-    )
-
-
-def add(additions: Additions, closed_until: datetime | None, *, commit: bool = False) -> None:
-    """Write what some events add, in the transaction that stores them or notes that they are counted; and commit it.
-
-    The caller holds the definitions' lock, under which it read until when days are closed.
-    """
-    slot = connection.connection.info.backend_pid % SLOTS
-    with pipeline():
-        send(_INSERT_CHANGES, *additions.changes, prepare=True)
-        buckets.send_points(additions.points)
-        buckets.send_rows(additions.tallies, slot, closed_until)
-        buckets.send_values(additions.values)
-        if commit:
-            send_commit()
 
 
 def _try_again(error: OperationalError | IntegrityError, attempt: int, *, carefully: bool) -> bool:

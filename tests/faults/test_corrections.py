@@ -16,6 +16,7 @@ from meters.backfills.rebuilding import differences
 from meters.corrections import correcting as corrections
 from meters.ingestion import ingest
 from meters.models import Correction, Meter
+from meters.usage import buckets
 from tests.meters.correcting import amend, by_a_key, event_of, void
 from tests.meters.making import event, send
 from tests.meters.usage.test_aggregations import EVERY, at, make, quantities, whole
@@ -116,7 +117,7 @@ def test_a_batch_in_flight_is_neither_lost_nor_counted_twice(
     send(at(0, "r1", 5), at(0.1, "r2", 4))
     key = event_of("acme", "r1")
     held = _Held()
-    owner = ingest if point == "add" else ingest.buckets
+    owner = ingest if point == "add" else buckets
     monkeypatch.setattr(owner, point, held.around(getattr(owner, point), after=point == "add"))
 
     def batch() -> None:

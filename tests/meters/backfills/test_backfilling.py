@@ -24,7 +24,7 @@ from meters.backfills.leases import LostLease
 from meters.backfills.rebuilding import rebuild
 from meters.definitions.drafts import DimensionDraft, FilterDraft, MeterDraft, ValueDraft
 from meters.definitions.metering import change, create, delete, draft_of
-from meters.ingestion import ingest
+from meters.ingestion import additions
 from meters.measuring import registry
 from meters.models import Backfill, Bucket, Event, Meter, Point, Series, UniqueValue
 from meters.usage.reading import StillCounting, Window, only, read
@@ -333,7 +333,7 @@ def test_whoever_corrects_an_event_and_the_job_wait_for_each_other() -> None:
 def test_a_deadlock_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
     send(*(event(f"r{n}") for n in range(3)))
     meter = create(CALLS)
-    real, left = ingest.add, iter([True, True, False, False])
+    real, left = additions.add, iter([True, True, False, False])
 
     class Deadlock(Exception):
         sqlstate = "40P01"
@@ -343,7 +343,7 @@ def test_a_deadlock_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
         if next(left):
             raise OperationalError from Deadlock()
 
-    monkeypatch.setattr(ingest, "add", add)
+    monkeypatch.setattr(additions, "add", add)
     backfilling.run(meter)
     assert (used(meter), rebuild(meter)) == ((Decimal(3), 3), [])
 

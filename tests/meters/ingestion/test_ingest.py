@@ -288,7 +288,7 @@ def test_opposite_orders_leave_no_deadlock_error() -> None:
 @pytest.mark.django_db(transaction=True)
 def test_a_deadlock_is_tried_again() -> None:
     calls_meter()
-    real, failures = ingest._store_new, [_error("40P01"), _error("40001")]
+    real, failures = ingest.store_new, [_error("40P01"), _error("40001")]
 
     def sometimes(*arguments: Any) -> Any:
         stored = real(*arguments)
@@ -296,7 +296,7 @@ def test_a_deadlock_is_tried_again() -> None:
             raise failures.pop()
         return stored
 
-    with mock.patch.object(ingest, "_store_new", sometimes):
+    with mock.patch.object(ingest, "store_new", sometimes):
         assert send(event("r1")).accepted == 1
     assert (failures, Event.objects.count(), Bucket.objects.get().events) == ([], 1, 1)
 
@@ -351,8 +351,8 @@ def test_a_batch_with_one_duplicate_is_stored_with_care() -> None:
     send(event("r2"))
     sent = [event(f"r{n}", timestamp=(NOON + timedelta(hours=n // 5)).isoformat()) for n in range(10)]
     with (
-        mock.patch.object(ingest, "_store_all", wraps=ingest._store_all) as at_once,
-        mock.patch.object(ingest, "_store_new", wraps=ingest._store_new) as carefully,
+        mock.patch.object(ingest, "store_all", wraps=ingest.store_all) as at_once,
+        mock.patch.object(ingest, "store_new", wraps=ingest.store_new) as carefully,
     ):
         outcome = send(*sent)
     assert (outcome.accepted, outcome.duplicates, outcome.rejected) == (9, 1, [])
@@ -369,7 +369,7 @@ def test_a_batch_with_one_duplicate_is_stored_with_care() -> None:
 @pytest.mark.django_db(transaction=True)
 def test_events_that_are_new_need_no_second_look() -> None:
     tokens_meter()
-    with mock.patch.object(ingest, "_store_new", wraps=ingest._store_new) as carefully:
+    with mock.patch.object(ingest, "store_new", wraps=ingest.store_new) as carefully:
         assert send(*(event(f"r{n}") for n in range(50))).accepted == 50
     assert carefully.call_count == 0
 

@@ -265,14 +265,14 @@ class TestWorkers:
 
     def test_a_worker_that_lost_its_lease_changes_nothing(self, five: Upload, monkeypatch: pytest.MonkeyPatch) -> None:
         """It wakes up in the middle of a part that another has loaded meanwhile."""
-        store = ingest._store_new
+        store = ingest.store_new
 
         def slow(prepared: Any, revision: Any) -> Any:
-            monkeypatch.setattr(ingest, "_store_new", store)
+            monkeypatch.setattr(ingest, "store_new", store)
             together(lambda: (self.expire(five), upload_work.work(five.pk, "quick")))
             return store(prepared, revision)
 
-        monkeypatch.setattr(ingest, "_store_new", slow)
+        monkeypatch.setattr(ingest, "store_new", slow)
         assert not upload_work.work(five.pk, "slow")
         five.refresh_from_db()
         assert (five.status, five.worker, totals(five, "load")) == ("done", "quick", {"accepted": 5})
