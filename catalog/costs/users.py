@@ -13,20 +13,21 @@ from typing import Any
 
 from django.db.models import Count, Exists, Func, OuterRef, Q, QuerySet, Subquery, TextField, prefetch_related_objects
 
-from billing_site.foundation.money import EXACT
+from billing_site.foundation.money import EXACT, ZERO
 from billing_site.foundation.periods import Period
 from catalog.charges.checks import COST_CURRENCY
 from catalog.charges.priced_in import CREDITS, in_credits
 from catalog.costs import books as costs
 from catalog.costs.margin_places import Place, Places, places_of, used_of
-from catalog.costs.margins import HOUR, at_costs, cost_at, rows_in_costs
+from catalog.costs.margins import at_costs, at_once, cost_at, rows_in_costs
 from catalog.costs.names import names
 from catalog.costs.own_costs import Entry
 from catalog.costs.pages import as_row, first_hour
 from catalog.models import Cell, Charge, Plan, PlanVersion, PriceList
-from catalog.pricing.margins import RowMargin
+from catalog.pricing.margins import RowMargin, is_endless, least_unit_price
+from catalog.pricing.model_costs import HOUR
 from catalog.pricing.model_names import ModelName, NameBook
-from catalog.pricing.price import Model
+from catalog.pricing.price import Model, Price
 
 HIGHEST = Decimal("Infinity")
 Status = PlanVersion.Status
@@ -101,9 +102,14 @@ def becomes(uses: Collection[Use], model: ModelName, entry: Entry) -> dict[int, 
     for charge in charges:
         rows = rows_in_costs(charge)
         places = places_of(charge, rows, {str(model)}, used)
-        own = [each for each in places.found if rows[each.row].price.model != Model.COST_PLUS]
+        own = [each for each in places.found if _has_margin(rows[each.row].price)]
         found[charge.pk] = _becomes(replace(places, found=own), model, entry)
     return found
+
+
+def _has_margin(price: Price) -> bool:
+    """Whether a unit has a price of its own, which earns more or less when its cost changes."""
+    return price.model != Model.COST_PLUS and not is_endless(price) and least_unit_price(price, ZERO) is not None
 
 
 def _becomes(places: Places, model: ModelName, entry: Entry) -> Becomes | None:
@@ -124,7 +130,7 @@ def _becomes(places: Places, model: ModelName, entry: Entry) -> Becomes | None:
 
 
 def _least(places: Places, cost_of: Callable[[Place], Decimal | None]) -> RowMargin | None:
-    margins = at_costs(places, cost_of).margins
+    margins = at_costs(places, lambda place: at_once(cost_of(place))).margins
     return min(
         margins, key=lambda each: EXACT.divide(each.unit_price, each.cost) if each.cost else HIGHEST, default=None
     )
