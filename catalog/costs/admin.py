@@ -221,7 +221,7 @@ class ProviderModelAdmin(ReadOnlyAdmin):
             "original": model,
             "model": model,
             "costs": pages.table(costs, now),
-            "coming": [pages.shown(row) for row in _coming(costs, now)],
+            "coming": pages.coming(costs, now),
             "course": pages.course(costs, now),
             "history": [
                 {**pages.shown(each.row), "cost": each, "stands": each.pk in standing}
@@ -247,12 +247,6 @@ class ProviderModelAdmin(ReadOnlyAdmin):
     def _context(self, request: HttpRequest, title: str) -> dict[str, Any]:
         request.current_app = self.admin_site.name
         return {**self.admin_site.each_context(request), "title": title, "opts": self.opts}
-
-
-def _coming(costs: Any, now: Any) -> list[Any]:
-    standing = costs.in_force()
-    rows = [row for row in costs.rows if row.effective_from > now and row.id in standing]
-    return sorted(rows, key=lambda row: (row.effective_from, row.token_type, row.above))
 
 
 def _failed_since() -> CostReading | None:
