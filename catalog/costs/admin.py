@@ -265,6 +265,8 @@ def _uses(model: ModelName, entry: Entry | None = None) -> list[dict[str, Any]]:
             "margins": [grouped(each) for each in use.margins],
             "priced": use.priced,
             "apart": use.apart,
+            "agreed": use.agreed,
+            "negotiated": [grouped(each) for each in use.agreed.margins],
             "comparable": use.comparable,
             "asked": use.charge.pk in found,
             "becomes": _becomes(found.get(use.charge.pk)),

@@ -17,7 +17,9 @@ from billing_site.foundation.money import EXACT, ZERO
 from billing_site.foundation.periods import Period
 from catalog.charges.checks import COST_CURRENCY
 from catalog.charges.priced_in import CREDITS, in_credits
+from catalog.costs import agreed
 from catalog.costs import books as costs
+from catalog.costs.agreed import NOTHING, Agreed
 from catalog.costs.margin_places import Place, Places, places_of, used_of
 from catalog.costs.margins import at_costs, at_once, cost_at, rows_in_costs
 from catalog.costs.names import names
@@ -37,13 +39,15 @@ Status = PlanVersion.Status
 class Use:
     """A charge with rows for the model. `margins`: in percent, of rows by cost; `priced`: how many with others.
 
-    `apart`: what it is priced in that cannot be compared with costs: further currencies, or credits.
+    `apart`: what it is priced in that cannot be compared with costs: further currencies, or credits. `agreed`: who is
+    billed by it, and has prices of the model that stand in no plan.
     """
 
     charge: Charge
     margins: tuple[Decimal, ...]
     priced: int
     apart: str = ""
+    agreed: Agreed = NOTHING
 
     @property
     def comparable(self) -> bool:
@@ -64,7 +68,8 @@ class Becomes:
 def uses_of(model: ModelName) -> list[Use]:
     """Charges whose rows match the model under one of its names, those of published versions first.
 
-    Four queries and those of names, which count rows and read none. Rows in the currency of costs are counted, or where
+    Also those of which a price for it was negotiated. Seven queries and those of names, which count rows and read none.
+    Rows in the currency of costs are counted, or where
     there are none of it, those in the version's own.
     """
     charges = _charges()
@@ -78,10 +83,12 @@ def uses_of(model: ModelName) -> list[Use]:
             margins[charge].add(percent)
         else:
             priced[charge] += count
+    every = list(charges.select_related("version__plan").prefetch_related("version__price_lists"))
+    terms = agreed.of(every, lambda name: means(name, model, book))
     found = [
-        Use(charge, tuple(sorted(margins[charge.pk])), priced[charge.pk], _apart(charge))
-        for charge in charges.select_related("version__plan").prefetch_related("version__price_lists")
-        if charge.pk in margins or charge.pk in priced
+        Use(charge, tuple(sorted(margins[charge.pk])), priced[charge.pk], _apart(charge), told)
+        for charge in every
+        if (told := terms.get(charge.pk, NOTHING)).by_cost or told.priced or charge.pk in margins or charge.pk in priced
     ]
     return sorted(found, key=lambda use: use.charge.version.status != Status.PUBLISHED)
 

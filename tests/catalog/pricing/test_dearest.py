@@ -78,3 +78,18 @@ def test_it_says_when() -> None:
     )
     assert dearest(costs, START, "input", 0, 10) == always(D(1))
     assert dearest(costs, START, "output", 0, None) is None
+
+
+def test_what_is_billed_as_nothing_is_the_worst_of_all_prices_by_cost() -> None:
+    def cost(amount: str, above: int, begins: int) -> CostRow:
+        return CostRow(0, "input", above, None, Source.OWN, Action.COSTS, D(amount), START + begins * HOUR, START)
+
+    free = (cost("0", 0, 0), cost("0", 10, 0))
+    assert dearest(ModelCosts("a", "b", free), START, "input", 0, None) == always(D(0))
+    paid = ModelCosts("a", "b", (*free, cost("1", 10, 2), cost("1", 0, 3), cost("9", 10, 3)))
+    found = dearest(paid, START, "input", 0, None)
+    assert found is not None
+    assert found.by_cost is not None
+    assert (found.cost.cost, found.by_cost.cost, found.by_cost.billed) == (9, 1, 0)
+    large = dearest(ModelCosts("a", "b", (cost("1", 10, 0),)), START, "input", 0, None)
+    assert large == Dearest(Met(D(1), None, "above 10 input tokens"), None)
