@@ -7,3 +7,9 @@ class CustomersConfig(AppConfig):
     name = "customers"
     label = "customers"
     verbose_name = "Customers"
+
+    def ready(self) -> None:
+        from catalog.costs import agreed
+        from customers.deals import touched
+
+        agreed.tell(touched.agreed)

@@ -28,7 +28,8 @@ def below_cost(charge: Charge, currency: str, rows: Sequence[DraftRow]) -> Itera
     unit = charge.meter.unit if charge.meter else "unit"
     for found in row_margins(charge, rows):
         least = ZERO if floor is None else floor
-        if not found.keeps(least):
+        # One amount for any quantity breaks a floor; without one it may well be what was meant.
+        if not found.keeps(least) and (floor is not None or not found.endless):
             said = below(found, least, unit)
             severity = Severity.WARNING if floor is None else Severity.ERROR
             yield Finding(severity, "below_cost", f"{said[0].upper()}{said[1:]}", "", found.row, "price")

@@ -22,10 +22,12 @@ def floor_faults(charge: Charge) -> Iterator[Fault]:
     if floor is None or not _is_seen(charge):
         return
     place = "" if charge.version.currency == COST_CURRENCY else f"lists.{COST_CURRENCY}."
-    for found in row_margins(charge, rows_in_costs(charge)):
+    rows = rows_in_costs(charge)
+    for found in row_margins(charge, rows):
         if not found.keeps(floor):
             unit = charge.meter.unit if charge.meter else "unit"
-            yield Fault("margin_below_floor", below(found, floor, unit), f"{place}rows.{found.row}.unit_price")
+            field = rows[found.row].price.used()[0]
+            yield Fault("margin_below_floor", below(found, floor, unit), f"{place}rows.{found.row}.{field}")
 
 
 def _is_seen(charge: Charge) -> bool:
@@ -64,6 +66,10 @@ def _blind(name: str, rows: Sequence[DraftRow], found: Compared) -> Iterator[str
         example = next(iter(found.partly.values()))
         why = f"nobody knows what some of their usage costs ({example})"
         yield f"The margin floor sees {len(found.partly):,} {of} only in part: {why}."
+    if found.unbounded:
+        example = words(rows[found.unbounded[0]].match)
+        why = f"they have a fixed fee for each event ({example}), and what a unit comes to goes by how many it has"
+        yield f"The margin floor compares {len(found.unbounded):,} {of} with nothing: {why}."
     if found.unread:
         yield f"The margin floor does not see all usage of “{name}”: {found.unread}."
 
@@ -71,7 +77,13 @@ def _blind(name: str, rows: Sequence[DraftRow], found: Compared) -> Iterator[str
 def below(found: RowMargin, floor: Decimal, unit: str) -> str:
     """How far below the floor a row sells, and what to ask for; the middle of a sentence about its charge."""
     price, cost, least = (grouped(each * MANY) for each in (found.unit_price, found.cost, found.least(floor)))
+    when = f" {found.when}" if found.when else ""
+    if found.endless:
+        return (
+            f"row {found.row + 1} sells any quantity of {found.at} for one amount, and 1,000,000 {unit} cost {cost}"
+            f" {COST_CURRENCY}{when}: whoever uses enough pays less than that. Give a unit a price."
+        )
     return (
-        f"row {found.row + 1} sells {found.at} at {price} {COST_CURRENCY} per 1,000,000 {unit}, which costs {cost}:"
-        f" ask for {least} or more{f', the cost and {grouped(floor)} %' if floor else ''}."
+        f"row {found.row + 1} sells {found.at} at {price} {COST_CURRENCY} per 1,000,000 {unit}, which costs"
+        f" {cost}{when}: ask for {least} or more{f', the cost and {grouped(floor)} %' if floor else ''}."
     )

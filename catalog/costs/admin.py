@@ -221,7 +221,7 @@ class ProviderModelAdmin(ReadOnlyAdmin):
             "original": model,
             "model": model,
             "costs": pages.table(costs, now),
-            "coming": [pages.shown(row) for row in _coming(costs, now)],
+            "coming": pages.coming(costs, now),
             "course": pages.course(costs, now),
             "history": [
                 {**pages.shown(each.row), "cost": each, "stands": each.pk in standing}
@@ -249,12 +249,6 @@ class ProviderModelAdmin(ReadOnlyAdmin):
         return {**self.admin_site.each_context(request), "title": title, "opts": self.opts}
 
 
-def _coming(costs: Any, now: Any) -> list[Any]:
-    standing = costs.in_force()
-    rows = [row for row in costs.rows if row.effective_from > now and row.id in standing]
-    return sorted(rows, key=lambda row: (row.effective_from, row.token_type, row.above))
-
-
 def _failed_since() -> CostReading | None:
     """The last try, when it was in vain."""
     last = CostReading.objects.order_by("recorded_at", "id").last()
@@ -271,6 +265,8 @@ def _uses(model: ModelName, entry: Entry | None = None) -> list[dict[str, Any]]:
             "margins": [grouped(each) for each in use.margins],
             "priced": use.priced,
             "apart": use.apart,
+            "agreed": use.agreed,
+            "negotiated": [grouped(each) for each in use.agreed.margins],
             "comparable": use.comparable,
             "asked": use.charge.pk in found,
             "becomes": _becomes(found.get(use.charge.pk)),

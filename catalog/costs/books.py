@@ -38,14 +38,14 @@ def cut_off() -> datetime:
     return CostClock.objects.values_list("last", flat=True).first() or ALWAYS
 
 
-def load(asked: Iterable[str], period: Period, known_at: datetime | None = None) -> CostBook:
-    """What these names cost in a period, as it was known at an instant, or is now.
+def load(asked: Iterable[str], period: Period | None, known_at: datetime | None = None) -> CostBook:
+    """What these names cost in a period (None: at any time), as it was known at an instant, or is now.
 
     Two queries, however many names and rows there are; three more when names have changed since this process asked.
     """
     book = names(known_at)
     meant = {name: book.resolve(name) for name in asked}
-    found = costs_of({model for model in meant.values() if model}, period.end, known_at)
+    found = costs_of({model for model in meant.values() if model}, period.end if period else None, known_at)
     return CostBook(
         {name: found[model] for name, model in meant.items() if model},
         frozenset(name for name, model in meant.items() if model is None),

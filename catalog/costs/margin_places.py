@@ -30,12 +30,16 @@ Used = Callable[[Meter, str], tuple[list[str], str]]
 
 @dataclass(frozen=True)
 class Place:
-    """Values at which a row prices usage, and by which the cost of a unit is found. `at`: in words."""
+    """Values at which a row prices usage, and by which the cost of a unit is found. `at`: in words.
+
+    Its requests have more input tokens than `above`, and `up_to` so many; None: without end.
+    """
 
     row: int
     model: str
     token_type: str
     above: int
+    up_to: int | None
     at: str
 
 
@@ -104,7 +108,9 @@ def _alike(used: Sequence[str], name: str, dimensions: CostDimensions, written: 
 def _place(row: int, values: Values, dimensions: CostDimensions) -> Place:
     at = words({key: value for key, value in values.items() if key in _named(dimensions)})
     above = dimensions.above.get(values.get(dimensions.context, ""), 0)
-    return Place(row, values[dimensions.model], values.get(dimensions.token_type, UNSAID_TYPE), above, at)
+    bands = dimensions.above.values() if dimensions.context in values else ()
+    up_to = min((each for each in bands if each > above), default=None)
+    return Place(row, values[dimensions.model], values.get(dimensions.token_type, UNSAID_TYPE), above, up_to, at)
 
 
 def _named(dimensions: CostDimensions) -> set[str]:

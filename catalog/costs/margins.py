@@ -5,8 +5,9 @@ Prices in another currency than that of costs are not compared: who asks sees to
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
+from functools import cache
 
 from billing_site.foundation import clock
 from billing_site.foundation.money import ZERO
@@ -17,11 +18,11 @@ from catalog.charges.row_checks import DraftRow
 from catalog.costs import books as costs
 from catalog.costs.margin_places import Place, Places, places_of
 from catalog.models import Charge
-from catalog.pricing.margins import RowMargin, least_unit_price
-from catalog.pricing.model_costs import ModelCosts
+from catalog.pricing.dearest import Dearest, Met, always, dearest
+from catalog.pricing.margins import RowMargin, is_endless, least_unit_price
+from catalog.pricing.model_costs import HOUR, ModelCosts
+from catalog.pricing.price import Model, Price
 from catalog.pricing.token_types import TOKEN_TYPES
-
-HOUR = timedelta(hours=1)
 
 
 @dataclass(frozen=True)
@@ -29,19 +30,21 @@ class Compared:
     """`margins`: of every row at every place whose cost is known, in the order of rows.
 
     What could not be compared, rows counted from 0: `unused` price nothing that usage has had; `unknown` nothing whose
-    cost is known, and `partly` some of that, each with one such place in words. A row without a price of a unit is in
-    none of them. `unread`: why not all usage could be looked at.
+    cost is known, and `partly` some of that, each with one such place in words. `unbounded` have a fixed fee for each
+    event, and no price of a unit. A row whose price is not written yet is in none of them. `unread`: why not all usage
+    could be looked at.
     """
 
     margins: list[RowMargin] = field(default_factory=list)
     unused: tuple[int, ...] = ()
     unknown: Mapping[int, str] = field(default_factory=dict)
     partly: Mapping[int, str] = field(default_factory=dict)
+    unbounded: tuple[int, ...] = ()
     unread: str = ""
 
 
 def row_margins(charge: Charge, rows: Sequence[DraftRow]) -> list[RowMargin]:
-    """The margin of every row at every model and token type whose cost is known now, in the order of rows.
+    """What every row earns at every model and token type whose cost is known, in the order of rows; see `compare`.
 
     None when the charge does not say which dimension holds the model. One query for each dimension, and those of costs.
     """
@@ -49,10 +52,27 @@ def row_margins(charge: Charge, rows: Sequence[DraftRow]) -> list[RowMargin]:
 
 
 def compare(charge: Charge, rows: Sequence[DraftRow]) -> Compared:
-    """The margins of rows now, and what could not be compared. The queries of `row_margins`."""
+    """The least margins of rows from now on, and what could not be compared. The queries of `row_margins`.
+
+    By the highest cost that the usage of a row can have: at any hour of the day, by all that is recorded to come, and
+    in requests of any size that the charge prices alike.
+    """
+    places, now = places_of(charge, rows), clock.now()
+    book = costs.load({each.model for each in places.found}, None)
+
+    @cache
+    def found(name: str, token_type: str, above: int, up_to: int | None) -> Dearest | None:
+        model = book.models.get(name)
+        return dearest(model, now, token_type, above, up_to) if model and token_type in TOKEN_TYPES else None
+
+    return at_costs(places, lambda place: found(place.model, place.token_type, place.above, place.up_to))
+
+
+def margins_now(charge: Charge, rows: Sequence[DraftRow]) -> list[RowMargin]:
+    """What rows earn by the costs of this hour, which a price by cost is made of. The queries of `row_margins`."""
     places, now = places_of(charge, rows), clock.now()
     book = costs.load({each.model for each in places.found}, Period(now, now + HOUR))
-    return at_costs(places, lambda place: cost_at(place, book.models.get(place.model), now))
+    return at_costs(places, lambda place: at_once(cost_at(place, book.models.get(place.model), now))).margins
 
 
 def cost_at(place: Place, model: ModelCosts | None, instant: datetime) -> Decimal | None:
@@ -62,15 +82,20 @@ def cost_at(place: Place, model: ModelCosts | None, instant: datetime) -> Decima
     return None if cost is None else cost.amount
 
 
-def at_costs(places: Places, cost_of: Callable[[Place], Decimal | None]) -> Compared:
+def at_once(cost: Decimal | None) -> Dearest | None:
+    return None if cost is None else always(cost)
+
+
+def at_costs(places: Places, cost_of: Callable[[Place], Dearest | None]) -> Compared:
     """What rows earn over costs, whichever those are."""
     rows, margins, unknown = places.rows, list[RowMargin](), dict[int, str]()
     for place in places.found:
-        cost = cost_of(place)
-        if cost is None:
+        price, found = rows[place.row].price, cost_of(place)
+        met = None if found is None else found.by_cost if price.model == Model.COST_PLUS else found.cost
+        if met is None:
             unknown.setdefault(place.row, place.at)
-        elif (price := least_unit_price(rows[place.row].price, cost)) is not None:
-            margins.append(RowMargin(place.row, place.model, place.token_type, place.at, price, cost))
+        elif (margin := _margin(place, price, met)) is not None:
+            margins.append(margin)
     used, known = {place.row for place in places.found}, {each.row for each in margins}
     priced = [index for index, row in enumerate(rows) if least_unit_price(row.price, ZERO) is not None]
     return Compared(
@@ -78,7 +103,20 @@ def at_costs(places: Places, cost_of: Callable[[Place], Decimal | None]) -> Comp
         unused=tuple(index for index in priced if index not in used),
         unknown={index: unknown[index] for index in priced if index in unknown and index not in known},
         partly={index: unknown[index] for index in priced if index in unknown and index in known},
+        unbounded=tuple(
+            index for index, row in enumerate(rows) if row.price.model == Model.PERCENTAGE and row.price.fixed
+        ),
         unread=places.unread,
+    )
+
+
+def _margin(place: Place, price: Price, met: Met) -> RowMargin | None:
+    billed = met.cost if met.billed is None else met.billed
+    least = least_unit_price(price, billed)
+    if least is None:
+        return None
+    return RowMargin(
+        place.row, place.model, place.token_type, place.at, least, met.cost, met.when, endless=is_endless(price)
     )
 
 

@@ -10,7 +10,7 @@ from billing_site.foundation.money import EXACT, grouped, plain, round_to
 from catalog.costs.books import costs_of
 from catalog.costs.names import END_OF_TIME, names
 from catalog.costs.own_costs import Entry, find
-from catalog.pricing.model_costs import ALWAYS, Action, CostRow, ModelCosts, Source
+from catalog.pricing.model_costs import ALWAYS, Action, CostRow, Hours, ModelCosts, Source
 from catalog.pricing.model_names import ModelName
 from catalog.pricing.token_types import TOKEN_TYPES, chain
 
@@ -90,12 +90,29 @@ def shown(row: CostRow) -> dict[str, Any]:
     }
 
 
+def coming(costs: ModelCosts, now: datetime) -> list[dict[str, Any]]:
+    """What is known to come, in its order. `then`: where a cost ends, what takes over, if anything does."""
+    standing = costs.in_force()
+    rows = [row for row in costs.rows if row.effective_from > now and row.id in standing]
+    return [
+        {**shown(row), "then": _then(costs, row)}
+        for row in sorted(rows, key=lambda row: (row.effective_from, row.token_type, row.above))
+    ]
+
+
+def _then(costs: ModelCosts, row: CostRow) -> dict[str, Any] | None:
+    taking_over = None if row.cost is not None else _row_at(costs, _begins(row.effective_from, row.hours), *_place(row))
+    return None if taking_over is None else shown(taking_over)
+
+
+def _place(row: CostRow) -> tuple[str, int]:
+    return row.token_type, row.above
+
+
 def _is_hidden(row: CostRow, rows: Iterable[CostRow]) -> bool:
     """An own cost of all day goes before all that the package says of the same type and threshold."""
-    place = (row.token_type, row.above)
     return row.source is Source.PACKAGE and any(
-        (each.token_type, each.above) == place and each.source is Source.OWN and each.hours in (None, row.hours)
-        for each in rows
+        _place(each) == _place(row) and each.source is Source.OWN and each.hours in (None, row.hours) for each in rows
     )
 
 
@@ -199,11 +216,13 @@ def as_row(entry: Entry) -> CostRow:
 
 def first_hour(entry: Entry) -> datetime:
     """The first hour in which the entry holds."""
-    if entry.hours is None:
-        return entry.hour
-    return entry.hour + timedelta(
-        hours=(entry.hours.start - entry.hour.hour) % 24 if entry.hour.hour not in entry.hours else 0
-    )
+    return _begins(entry.hour, entry.hours)
+
+
+def _begins(since: datetime, hours: Hours | None) -> datetime:
+    if hours is None or since.hour in hours:
+        return since
+    return since + timedelta(hours=(hours.start - since.hour) % 24)
 
 
 def _series(row: CostRow) -> CostRow:

@@ -45,7 +45,7 @@ class CostRowSerializer(serializers.Serializer[Any]):
 
 
 class RecordedSerializer(CostRowSerializer):
-    """A row as it was recorded. `action`: costs; ends (no cost from then on); withdrawn (undoes that hour's row)."""
+    """A row as it was recorded. `action`: costs; ends (its source says none any more); withdrawn (undoes that row)."""
 
     id = serializers.IntegerField()
     action = serializers.CharField()

@@ -13,20 +13,23 @@ from typing import Any
 
 from django.db.models import Count, Exists, Func, OuterRef, Q, QuerySet, Subquery, TextField, prefetch_related_objects
 
-from billing_site.foundation.money import EXACT
+from billing_site.foundation.money import EXACT, ZERO
 from billing_site.foundation.periods import Period
 from catalog.charges.checks import COST_CURRENCY
 from catalog.charges.priced_in import CREDITS, in_credits
+from catalog.costs import agreed
 from catalog.costs import books as costs
+from catalog.costs.agreed import NOTHING, Agreed
 from catalog.costs.margin_places import Place, Places, places_of, used_of
-from catalog.costs.margins import HOUR, at_costs, cost_at, rows_in_costs
+from catalog.costs.margins import at_costs, at_once, cost_at, rows_in_costs
 from catalog.costs.names import names
 from catalog.costs.own_costs import Entry
 from catalog.costs.pages import as_row, first_hour
 from catalog.models import Cell, Charge, Plan, PlanVersion, PriceList
-from catalog.pricing.margins import RowMargin
+from catalog.pricing.margins import RowMargin, is_endless, least_unit_price
+from catalog.pricing.model_costs import HOUR
 from catalog.pricing.model_names import ModelName, NameBook
-from catalog.pricing.price import Model
+from catalog.pricing.price import Model, Price
 
 HIGHEST = Decimal("Infinity")
 Status = PlanVersion.Status
@@ -36,13 +39,15 @@ Status = PlanVersion.Status
 class Use:
     """A charge with rows for the model. `margins`: in percent, of rows by cost; `priced`: how many with others.
 
-    `apart`: what it is priced in that cannot be compared with costs: further currencies, or credits.
+    `apart`: what it is priced in that cannot be compared with costs: further currencies, or credits. `agreed`: who is
+    billed by it, and has prices of the model that stand in no plan.
     """
 
     charge: Charge
     margins: tuple[Decimal, ...]
     priced: int
     apart: str = ""
+    agreed: Agreed = NOTHING
 
     @property
     def comparable(self) -> bool:
@@ -63,7 +68,8 @@ class Becomes:
 def uses_of(model: ModelName) -> list[Use]:
     """Charges whose rows match the model under one of its names, those of published versions first.
 
-    Four queries and those of names, which count rows and read none. Rows in the currency of costs are counted, or where
+    Also those of which a price for it was negotiated. Seven queries and those of names, which count rows and read none.
+    Rows in the currency of costs are counted, or where
     there are none of it, those in the version's own.
     """
     charges = _charges()
@@ -77,10 +83,12 @@ def uses_of(model: ModelName) -> list[Use]:
             margins[charge].add(percent)
         else:
             priced[charge] += count
+    every = list(charges.select_related("version__plan").prefetch_related("version__price_lists"))
+    terms = agreed.of(every, lambda name: means(name, model, book))
     found = [
-        Use(charge, tuple(sorted(margins[charge.pk])), priced[charge.pk], _apart(charge))
-        for charge in charges.select_related("version__plan").prefetch_related("version__price_lists")
-        if charge.pk in margins or charge.pk in priced
+        Use(charge, tuple(sorted(margins[charge.pk])), priced[charge.pk], _apart(charge), told)
+        for charge in every
+        if (told := terms.get(charge.pk, NOTHING)).by_cost or told.priced or charge.pk in margins or charge.pk in priced
     ]
     return sorted(found, key=lambda use: use.charge.version.status != Status.PUBLISHED)
 
@@ -101,9 +109,14 @@ def becomes(uses: Collection[Use], model: ModelName, entry: Entry) -> dict[int, 
     for charge in charges:
         rows = rows_in_costs(charge)
         places = places_of(charge, rows, {str(model)}, used)
-        own = [each for each in places.found if rows[each.row].price.model != Model.COST_PLUS]
+        own = [each for each in places.found if _has_margin(rows[each.row].price)]
         found[charge.pk] = _becomes(replace(places, found=own), model, entry)
     return found
+
+
+def _has_margin(price: Price) -> bool:
+    """Whether a unit has a price of its own, which earns more or less when its cost changes."""
+    return price.model != Model.COST_PLUS and not is_endless(price) and least_unit_price(price, ZERO) is not None
 
 
 def _becomes(places: Places, model: ModelName, entry: Entry) -> Becomes | None:
@@ -124,7 +137,7 @@ def _becomes(places: Places, model: ModelName, entry: Entry) -> Becomes | None:
 
 
 def _least(places: Places, cost_of: Callable[[Place], Decimal | None]) -> RowMargin | None:
-    margins = at_costs(places, cost_of).margins
+    margins = at_costs(places, lambda place: at_once(cost_of(place))).margins
     return min(
         margins, key=lambda each: EXACT.divide(each.unit_price, each.cost) if each.cost else HIGHEST, default=None
     )

@@ -20,7 +20,7 @@ from billing_site.foundation.spreadsheets import csv_answer
 from catalog.charges.priceable import priceable
 from catalog.charges.seen_values import seen_values
 from catalog.checks.linting import lint
-from catalog.costs.margins import row_margins
+from catalog.costs.margins import margins_now
 from catalog.grid import messages, previewing
 from catalog.grid.sheet_reading import Reading, read
 from catalog.grid.sheets import write
@@ -158,7 +158,7 @@ def _preview(admin: Any, request: HttpRequest, charge: Charge, given: Mapping[st
     count = previewing.events(asked["events"])
     currency, unit, known = _currency(charge, asked), charge.meter.unit, priceable(charge.meter)
     row = messages.row_from_json(asked, price)
-    margins = row_margins(charge, [row]) if price.model == Model.COST_PLUS else []
+    margins = margins_now(charge, [row]) if price.model == Model.COST_PLUS else []
     cost = margins[0].cost if margins else None
     in_credits = charge.version.plan.consumption == Plan.Consumption.CREDITS
     how = previewing.How("" if in_credits else currency, unit, bool(known.dimensions), cost)

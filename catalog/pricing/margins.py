@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 
-from billing_site.foundation.money import EXACT
+from billing_site.foundation.money import EXACT, ZERO
 from catalog.pricing.price import Model, Price
 
 HUNDRED, ONE = Decimal(100), Decimal(1)
@@ -14,7 +14,8 @@ HUNDRED, ONE = Decimal(100), Decimal(1)
 class RowMargin:
     """What a row earns on one model and token type: its least price of a unit, and what that unit costs, in USD.
 
-    `row`: counted from 0. `model` as usage names it. `at`: all the values for which it is, for people.
+    `row`: counted from 0. `model` as usage names it. `at`: all the values for which it is, for people. `when` it costs
+    that, in words; empty: always. `endless`: one amount is for any quantity, so that further units cost nothing.
     """
 
     row: int
@@ -23,6 +24,8 @@ class RowMargin:
     at: str
     unit_price: Decimal
     cost: Decimal
+    when: str = ""
+    endless: bool = False
 
     @property
     def percent(self) -> Decimal | None:
@@ -40,14 +43,25 @@ class RowMargin:
 
 
 def least_unit_price(price: Price, cost: Decimal) -> Decimal | None:
-    """The least that one more unit can cost somebody at this price; None where units have no price.
+    """The least that one more unit can cost somebody at this price; None where that cannot be said.
 
-    Free units and allowances are left out: they are given away on purpose. A percentage, a stairstep and a flat amount
-    have no price of a unit.
+    Free units and allowances are left out: they are given away on purpose. A flat amount, and the last tier of a
+    stairstep, are for any quantity: one more unit is for nothing. A percentage is a price of a unit, unless there is a
+    fixed fee for each event, of which nobody knows how many units it has.
     """
     if price.model == Model.COST_PLUS and price.percent is not None:
         return EXACT.multiply(cost, EXACT.add(ONE, EXACT.divide(price.percent, HUNDRED)))
     return min(_unit_prices(price), default=None)
+
+
+def is_endless(price: Price) -> bool:
+    """Whether one amount is for any quantity, however large."""
+    return price.model in (Model.FLAT, Model.STAIRSTEP)
+
+
+def is_by_event(price: Price) -> bool:
+    """Whether each event pays something, however many units it has."""
+    return price.model == Model.PERCENTAGE and bool(price.fixed)
 
 
 def _unit_prices(price: Price) -> Iterator[Decimal]:
@@ -55,6 +69,10 @@ def _unit_prices(price: Price) -> Iterator[Decimal]:
         yield price.unit_price
     elif price.model == Model.PACKAGE and price.unit_price is not None and price.size:
         yield EXACT.divide(price.unit_price, price.size)
+    elif price.model == Model.PERCENTAGE and price.percent is not None and not is_by_event(price):
+        yield EXACT.divide(price.percent, HUNDRED)
+    elif is_endless(price):
+        yield ZERO
     elif price.model in (Model.GRADUATED, Model.VOLUME):
         for tier in price.tiers:
             yield tier.unit_price if not tier.package else EXACT.divide(tier.unit_price, tier.package)

@@ -145,6 +145,21 @@ def test_what_sells_below_cost_is_told(charge: Charge) -> None:
     assert [each.code for each in lint(charge, "EUR", given).findings if each.code == "below_cost"] == []
 
 
+def test_one_amount_for_any_quantity_is_told_under_a_floor_alone(charge: Charge) -> None:
+    own("0.000002", name="acme/model-a", effective_from=utc(2023, 1, 1))
+    Charge.objects.filter(pk=charge.pk).update(cost_model="model")
+    flat = [DraftRow({"model": "acme/model-a", "token_type": "input"}, Price(Model.FLAT, unit_price=D(50)))]
+
+    def told() -> list[str]:
+        findings = lint(Charge.objects.get(pk=charge.pk), "USD", flat).findings
+        return [each.severity for each in findings if each.code == "below_cost"]
+
+    assert told() == []
+    charge.version.plan.margin_floor = D(0)
+    change_plan(charge.version.plan)
+    assert told() == ["error"]
+
+
 BY_COST = Price(Model.COST_PLUS, percent=D(20))
 
 

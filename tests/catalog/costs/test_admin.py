@@ -201,6 +201,21 @@ def test_a_model_its_course_and_history(reader: Client, acme: ProviderModel) -> 
     assert "Record an own cost" not in text(answer)
 
 
+def test_what_takes_over_when_a_cost_ends(reader: Client, acme: ProviderModel) -> None:
+    """The package's, where it says one; above 200,000 from July on that of smaller requests; else nobody knows."""
+    for code, above in (("output", 0), ("input", 300_000), ("pages", 0)):
+        own("0.9", code, above=above, effective_from=utc(2026, 5, 1))
+        own(None, code, above=above, effective_from=utc(2026, 6, 1))
+    shown = text(reader.get(page("change", acme.pk)))
+    for told in (
+        "From 2026-06-01 00:00 UTC: Output: no own cost any more; the package's takes over: 8 USD for 1,000,000",
+        "Input, above 300,000: no own cost any more; the package's, above 200,000, takes over: 2 USD for",
+        "From 2026-06-01 00:00 UTC: Document pages: no own cost any more; nobody knows what it costs then.",
+        "Input, above 200,000: no cost any more; the package's, of all sizes, takes over: 0.5 USD for",
+    ):
+        assert told in shown
+
+
 def test_what_an_own_cost_hides_and_hours(reader: Client, acme: ProviderModel) -> None:
     other = ProviderModel.objects.get(model="acme-2")
     own("0.000001", name="acme/acme-2", effective_from=utc(2026, 4, 1), hours=Hours(1, 17))

@@ -1,21 +1,26 @@
 """Margins of rows over what models cost, and the floor below which nothing is published."""
 
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
+import time_machine
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from hypothesis import given
 from hypothesis import strategies as st
 
+from billing_site.foundation import clock
 from billing_site.foundation.errors import Refused
 from catalog.charges import seen_values
 from catalog.charges.priceable import priceable
 from catalog.charges.row_checks import DraftRow
 from catalog.costs import margin_places
-from catalog.costs.margins import row_margins
+from catalog.costs.margins import margins_now, row_margins
+from catalog.costs.names import names
 from catalog.models import Charge
 from catalog.pricing.margins import RowMargin, least_unit_price
+from catalog.pricing.model_costs import Hours
 from catalog.pricing.price import Model, Price, per_unit
 from catalog.pricing.tiers import Tier
 from catalog.versions.publishing import (
@@ -30,10 +35,12 @@ from catalog.versions.publishing import (
     set_price_list,
     set_rows,
 )
+from meters.definitions.metering import define_meter
 from meters.explorer.scanning import TooMuch
 from meters.models import Meter, Series
 from tests.catalog import making
-from tests.catalog.costing import own, utc
+from tests.catalog.costing import own, read, utc
+from tests.catalog.costing import price as cost
 
 D = Decimal
 SINCE = {"effective_from": utc(2023, 1, 1)}
@@ -48,9 +55,10 @@ TIERS = (Tier(D(1000), D("0.02")), Tier(D(2000), D(30), package=D(1000)), Tier(N
         (Price(Model.GRADUATED, tiers=TIERS), "0.02"),
         (Price(Model.VOLUME, tiers=(Tier(D(1000), D(3), package=D(1000)), Tier(None, D(1)))), "0.003"),
         (Price(Model.COST_PLUS, percent=D(20)), "0.0012"),
-        (Price(Model.STAIRSTEP, tiers=(Tier(None, flat_price=D(5)),)), None),
-        (Price(Model.PERCENTAGE, percent=D(2)), None),
-        (Price(Model.FLAT, unit_price=D(5)), None),
+        (Price(Model.STAIRSTEP, tiers=(Tier(None, flat_price=D(5)),)), "0"),
+        (Price(Model.PERCENTAGE, percent=D(2), free=D(9)), "0.02"),
+        (Price(Model.PERCENTAGE, percent=D(2), fixed=D("0.01")), None),
+        (Price(Model.FLAT, unit_price=D(5)), "0"),
         (Price(), None),
     ],
 )
@@ -222,6 +230,137 @@ def test_a_lower_margin_by_cost_breaks_the_floor_too(tokens: Charge) -> None:
     assert [fault.code for fault in review(tokens.version).faults] == ["margin_below_floor"] * 2
     set_rows(tokens, None, [DraftRow({"model": "acme/gpt"}, Price(Model.COST_PLUS, percent=D(20)))])
     assert review(tokens.version).faults == []
+
+
+def faults(charge: Charge, price: Price, **match: str) -> list[str]:
+    """What refuses to publish gpt's input at a price."""
+    set_rows(charge, None, [DraftRow({"model": "acme/gpt", "token_type": "input", **match}, price)])
+    assert {fault.code for fault in review(charge.version).faults} <= {"margin_below_floor"}
+    return [fault.message.removeprefix("Charge “Tokens”: ") for fault in review(charge.version).faults]
+
+
+@pytest.mark.parametrize(
+    ("price", "field"),
+    [
+        (Price(Model.STAIRSTEP, tiers=(Tier(D(10), flat_price=D(9)), Tier(None, flat_price=D("0.01")))), "tiers"),
+        (Price(Model.FLAT, unit_price=D("0.01")), "unit_price"),
+    ],
+)
+def test_one_amount_for_any_quantity_breaks_the_floor(tokens: Charge, price: Price, field: str) -> None:
+    """Whoever uses 6,000 tokens pays less than the 0.012 that they cost; unless they cost nothing."""
+    [told] = faults(tokens, price)
+    assert told == (
+        "row 1 sells any quantity of model = acme/gpt, token_type = input for one amount, and 1,000,000 token cost 2"
+        " USD: whoever uses enough pays less than that. Give a unit a price."
+    )
+    assert [each.field for each in review(tokens.version).faults] == [f"charges.tokens.rows.0.{field}"]
+    own("0", name="acme/gpt", **SINCE)
+    assert faults(tokens, price) == []
+
+
+def test_a_percentage_is_the_price_of_a_unit(tokens: Charge) -> None:
+    assert len(faults(tokens, Price(Model.PERCENTAGE, percent=D(0)))) == 1
+    assert len(faults(tokens, Price(Model.PERCENTAGE, percent=D("0.000239")))) == 1
+    assert faults(tokens, Price(Model.PERCENTAGE, percent=D("0.00024"))) == []
+
+
+def test_a_fixed_fee_for_each_event_is_said_to_be_compared_with_nothing(tokens: Charge) -> None:
+    assert faults(tokens, Price(Model.PERCENTAGE, percent=D(0), fixed=D("0.01"))) == []
+    [told] = [each for each in review(tokens.version).warnings if "floor" in each]
+    assert told == (
+        "The margin floor compares 1 of 1 rows of “Tokens” with nothing: they have a fixed fee for each event (model ="
+        " acme/gpt, token_type = input), and what a unit comes to goes by how many it has."
+    )
+
+
+THREE = per_unit(D("0.000003"))
+
+
+def test_the_floor_sees_costs_that_are_recorded_to_come(tokens: Charge) -> None:
+    """Ten times as high in two hours; also one that is hidden until an own cost ends."""
+    with time_machine.travel(utc(2026, 5, 20, 9, 40)):
+        assert faults(tokens, THREE) == []
+        own("0.00002", name="acme/gpt", effective_from=utc(2026, 5, 20, 12))
+        [told] = faults(tokens, THREE)
+        assert "which costs 20 from 2026-05-20 12:00 UTC on: ask for 24 or more" in told
+        own("0.000001", name="acme/gpt", effective_from=utc(2026, 5, 20, 12))
+        assert faults(tokens, THREE) == []
+
+
+def test_the_floor_sees_the_package_when_an_own_cost_is_to_end(tokens: Charge) -> None:
+    read(gpt=cost(input_mtok="5"))
+    with time_machine.travel(utc(2026, 5, 20, 9)):
+        assert faults(tokens, THREE) == []
+        own(None, name="acme/gpt", effective_from=utc(2026, 6, 1))
+        [told] = faults(tokens, THREE)
+        assert "which costs 5 from 2026-06-01 00:00 UTC on: ask for 6 or more" in told
+
+
+@pytest.mark.parametrize("hour", [0, 1, 2, 13])
+def test_the_hour_of_the_click_decides_nothing(tokens: Charge, hour: int) -> None:
+    """10 USD, and 1 from one to two in the night; then 1, and 10 in that hour."""
+    night = {"hours": Hours(1, 2), "name": "acme/gpt", **SINCE}
+    own("0.00001", name="acme/gpt", **SINCE)
+    own("0.000001", **night)
+    with time_machine.travel(utc(2026, 5, 20, hour, 30)):
+        [told] = faults(tokens, THREE)
+        assert "which costs 10: ask for 12 or more" in told
+        own("0.000001", name="acme/gpt", **SINCE)
+        own("0.00001", **night)
+        [told] = faults(tokens, THREE)
+        assert "which costs 10 at 01:00–02:00 UTC: ask for 12 or more" in told
+
+
+def test_the_floor_sees_the_cost_of_the_largest_requests_that_are_priced_alike(tokens: Charge) -> None:
+    """gpt costs 4 above 200,000 and 6 above 400,000 input tokens."""
+    own("0.000004", name="acme/gpt", above=200_000, **SINCE)
+    own("0.000006", name="acme/gpt", above=400_000, **SINCE)
+    assert faults(tokens, per_unit(D("0.0000072"))) == []
+    [told] = faults(tokens, per_unit(D("0.0000071")))
+    assert "which costs 6 above 400,000 input tokens: ask for 7.2 or more" in told
+    [told] = faults(tokens, Price(Model.COST_PLUS, percent=D(20)))
+    assert "at 2.4 USD per 1,000,000 token, which costs 6 above 400,000 input tokens" in told
+
+
+@pytest.mark.parametrize(
+    ("band", "costs"),
+    [("0-100000", "2"), ("100000-400000", "4 above 200,000 input tokens"), ("400000+", "6")],
+)
+def test_a_band_bounds_the_requests_that_are_priced_alike(db: None, band: str, costs: str) -> None:
+    for above, dollars in ((0, "2"), (200_000, "4"), (400_000, "6")):
+        own(f"0.00000{dollars}", name="acme/gpt", above=above, **SINCE)
+    meter = define_meter(
+        code="sized", name="Sized", event_type="llm", aggregation="sum", unit="token", values=[("", "n")],
+        dimensions=[("model", "model")], bands=[("size", ["n"], [100_000, 400_000])],
+    )  # fmt: skip
+    version = draft_version(create_plan(code="p", name="Plan", margin_floor=D(0)))
+    charge = add_usage_charge(
+        version, meter=meter, code="sized", name="Sized", product=making.product(), cost_model="model",
+        cost_context="size", rows=[({"model": "acme/gpt", "size": band}, D("0.0000001"))],
+    )  # fmt: skip
+    [fault] = review(charge.version).faults
+    assert f"which costs {costs}: ask for" in fault.message
+
+
+def test_a_preview_is_made_of_the_cost_of_this_hour(tokens: Charge) -> None:
+    own("0.00002", name="acme/gpt", effective_from=clock.now() + timedelta(days=1))
+    by_cost = DraftRow({"model": "acme/gpt", "token_type": "input"}, Price(Model.COST_PLUS, percent=D(20)))
+    assert [each.cost for each in margins_now(tokens, [by_cost])] == [D("0.000002")]
+
+
+def test_costs_are_asked_in_as_many_queries_for_many_rows(tokens: Charge) -> None:
+    def asked(count: int) -> int:
+        row_margins(tokens, [])
+        models = [f"acme/m-{number}" for number in range(count)]
+        for model in models:
+            own("0.000002", name=model, effective_from=utc(2026, 5, 1))
+        names()
+        with CaptureQueriesContext(connection) as captured:
+            found = row_margins(tokens, [DraftRow({"model": model}, THREE) for model in models])
+        assert len(found) == count
+        return len(captured)
+
+    assert asked(2) == asked(20)
 
 
 def test_without_a_floor_nothing_is_asked(tokens: Charge) -> None:
