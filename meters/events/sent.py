@@ -10,7 +10,7 @@ import msgspec
 MAX_EVENT_BYTES = 65_536
 
 
-class SentEvent(msgspec.Struct, frozen=True):
+class SentEvent(msgspec.Struct, frozen=True, gc=False):
     """One event as it was sent: checked, its timestamp in UTC, its numbers exact. `index`: its place in the body."""
 
     index: int
