@@ -460,6 +460,65 @@ def test_grid_to_csv_to_clipboard_and_back_changes_nothing(operator: Operator, c
     assert list(Cell.objects.filter(charge=charge).values()) == before
 
 
+def read_file(grid: Grid, file: Path) -> None:
+    with grid.page.expect_file_chooser() as chooser:
+        grid.do("upload")
+    chooser.value.set_files(file)
+
+
+@pytest.mark.parametrize(
+    ("title", "scale", "said", "stored_as"),
+    [
+        ("price", "6", "per million", "0.0000036"),
+        ("price", "3", "per 1,000", "0.0036"),
+        ("price", "0", "per unit", "3.6"),
+        ("price per unit", "6", "per unit", "3.6"),
+        ("price per 1000", "6", "per 1,000", "0.0036"),
+    ],
+)
+def test_a_file_and_the_clipboard_are_read_for_the_same_units(
+    grid: Grid, charge: Charge, tmp_path: Path, title: str, scale: str, said: str, stored_as: str
+) -> None:
+    """A head without a unit means the one that is shown."""
+    grid.page.locator(f"[data-scale='{scale}']").click()
+    file = tmp_path / "rows.csv"
+    file.write_text(f"model,token_type,{title}\ngpt-4o,input,3.6\n")
+    read_file(grid, file)
+    expect(grid.page.locator("dialog")).to_contain_text(f"rows.csv has 1 row, with prices {said}.")
+    grid.page.get_by_role("button", name="Replace the 4 rows here").click()
+    grid.said(f"1 row is read. Prices are taken {said}.")
+    grid.choose(1, NAME)
+    grid.paste(f"model\ttoken_type\t{title}\nother\tinput\t9\ngpt-4o\tinput\t3.6\n")
+    grid.said(f"2 rows are pasted. Prices are taken {said}.")
+    grid.keys("Control+z")
+    grid.choose(1, NAME)
+    grid.paste(f"model\ttoken_type\t{title}\ngpt-4o\tinput\t3.6\ncopy\tinput\t3.6\n")
+    grid.counts("2 rows")
+    grid.save()
+    assert shown(stored(charge)) == [stored_as, stored_as]
+
+
+@pytest.mark.parametrize("scale", ["3", "6"])
+def test_what_goes_out_as_a_file_comes_back_whatever_unit_is_shown(
+    operator: Operator, charge: Charge, tmp_path: Path, scale: str
+) -> None:
+    """The file's own head names its unit."""
+    set_rows(charge, None, MATRIX)
+    before = list(Cell.objects.filter(charge=charge).values())
+    grid = Grid(operator).open(charge)
+    grid.page.locator(f"[data-scale='{scale}']").click()
+    with grid.page.expect_download() as download:
+        grid.do("download")
+    file = tmp_path / "rows.csv"
+    download.value.save_as(file)
+    assert file.read_text("utf-8-sig").startswith("model,token_type,price model,price per unit\n")
+    read_file(grid, file)
+    grid.page.get_by_role("button", name="Replace the 8 rows here").click()
+    grid.said("8 rows are read. Prices are taken per unit.")
+    grid.save()
+    assert list(Cell.objects.filter(charge=charge).values()) == before
+
+
 def test_a_price_by_tiers_is_written_in_the_panel_and_priced_by_the_server(grid: Grid, charge: Charge) -> None:
     grid.choose(1, PRICE)
     panel = grid.page.locator("[data-part=panel]")

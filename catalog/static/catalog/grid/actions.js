@@ -3,7 +3,7 @@
 import { copyFrom } from "./copying.js";
 import { make } from "./dom.js";
 import { askWhere, put, putFile, readText } from "./pasting.js";
-import { tsv } from "./prices.js";
+import { PER, tsv } from "./prices.js";
 import { ANY, MODEL, PRICE, matching, sent } from "./sheet.js";
 
 // page: {config, sheet, view, server, findings, reader, saving, part, say, attempt, shown}; shown() waits until the table
@@ -29,13 +29,14 @@ export function actionsOf(page) {
         const count = take();
         const trimmed = read.trimmed ? ` ${read.trimmed === 1 ? "A value had blanks around it, which are" : `${read.trimmed} values had blanks around them, which are`} gone.` : "";
         const wrong = read.marks.length ? ` ${read.marks.length} prices could not be read: ${read.marks[0].message}` : "";
-        say(`${count} ${count === 1 ? "row is" : "rows are"} ${what}.${trimmed}${wrong}`, Boolean(wrong));
+        const units = read.columns.includes("price per unit") ? ` Prices are taken ${PER[read.scale]}.` : "";
+        say(`${count} ${count === 1 ? "row is" : "rows are"} ${what}.${units}${trimmed}${wrong}`, Boolean(wrong));
     }
 
     part("file").addEventListener("change", async ({ target }) => {
         const [file] = target.files;
         if (file) await attempt(async () => {
-            const read = await readText(server, await file.text(), { scale: 0 });
+            const read = await readText(server, await file.text(), { scale: view.scale });
             const where = read && !read.errors.length && sheet.rows.length ? await askWhere(file.name, read, sheet) : "replace";
             if (read && where) tell(read, () => putFile(sheet, read, where), "read");
         });

@@ -5,6 +5,8 @@
 import { canonical, multiply, places, round, shift } from "./decimals.js";
 
 export const TIERED = ["graduated", "volume", "stairstep"];
+// What a price of one unit is shown for, by `scale`.
+export const PER = { 0: "per unit", 3: "per 1,000", 6: "per million" };
 const ZERO = "0";
 const MOST_PLACES = 15;
 
