@@ -111,7 +111,7 @@ export function actionsOf(page) {
             const others = config.currencies.filter((currency) => currency !== sheet.currency && sheet.lists[currency].length);
             if (!others.length) return say("There are no rows in another currency to copy.");
             await reader.finished();
-            const done = await copyFrom(sheet, others);
+            const done = await copyFrom(sheet, others, view.scale);
             if (done) say(done);
         }),
     };

@@ -153,10 +153,16 @@ export class Sheet {
         this.update(changes);
     }
 
-    // A text that is no price yet stays behind: nothing would multiply what comes of it. Throws RangeError when a product
-    // needs more decimals than can be kept.
-    copied(currency, factor, places) {
-        return this.lists[currency].map((row) => this.made({ ...row, price: multiplied(row.price, factor, places), written: undefined }));
+    // A text that is no price yet stays behind: nothing would multiply what comes of it. Throws RangeError,
+    // naming the row, when a product cannot be kept, or would be nothing. places: decimals of prices of 10^scale units.
+    copied(currency, factor, places, scale) {
+        return this.lists[currency].map((row, index) => {
+            try {
+                return this.made({ ...row, price: multiplied(row.price, factor, places, scale), written: undefined });
+            } catch (error) {
+                throw error instanceof RangeError ? new RangeError(`Row ${index + 1}: ${error.message}`) : error;
+            }
+        });
     }
 }
 
