@@ -19,7 +19,7 @@ from billing_site.foundation.shaped_bodies import once_each
 from billing_site.foundation.spreadsheets import csv_answer
 from catalog.charges.priceable import priceable
 from catalog.charges.seen_values import seen_values
-from catalog.checks.linting import lint
+from catalog.checks.linting import lint, used
 from catalog.costs.margins import margins_now
 from catalog.grid import messages, previewing
 from catalog.grid.sheet_reading import Reading, read
@@ -140,10 +140,14 @@ def _prices(admin: Any, request: HttpRequest, charge: Charge, given: Mapping[str
 
 
 def _check(admin: Any, request: HttpRequest, charge: Charge, given: Mapping[str, Any]) -> HttpResponse:
-    """{"rows", "currency"} as they are in the grid, saved or not: what to look at, and what rows could be added for."""
+    """{"rows", "currency"} as they are in the grid, saved or not: what to look at, and what rows could be added for.
+
+    “so_far”: by the usage of this month so far, instead of that of the last one.
+    """
+    assert charge.meter is not None
     asked = messages.CHECK.read(given)
     rows, unreadable = messages.readable(asked["rows"])
-    linted = lint(charge, _currency(charge, asked), rows)
+    linted = lint(charge, _currency(charge, asked), rows, used(charge.meter, so_far=asked["so_far"]))
     return JsonResponse(messages.linted_to_json(linted, unreadable))
 
 

@@ -56,13 +56,13 @@ export function actionsOf(page) {
             say(`Row ${at + 1} is the default row.`);
             return view.goTo(at, view.priceColumn);
         }),
-        addUsed: may(async () => {
+        addUsed: may(() => attempt(async () => {
             await findings.look();
             const chosen = await findings.choose();
             if (!chosen?.length) return;
             await addRows(chosen.map((match) => sheet.made({ match })), beforeDefault(sheet));
             say(`${chosen.length} rows are added: write their prices.`);
-        }),
+        })),
         duplicate: may(() => withRange(({ top, bottom }) => sheet.duplicate(top, bottom))),
         remove: may(() => withRange(({ top, bottom }) => sheet.remove(top, bottom))),
         move: may(async (by) => withRange(async ({ top, bottom, left, right }) => {
