@@ -109,6 +109,12 @@ export class Sheet {
             .map((row, index) => ({ currency, row, index })).filter(({ row }) => row.written));
     }
 
+    // A message about a row, naming it, unless it does so itself.
+    named({ currency, index }, message) {
+        if (/\brows? \d/i.test(message)) return message;
+        return `Row ${index + 1}${currency === this.currency ? "" : ` in ${currency}`}: ${message}`;
+    }
+
     // changes: Map of key → what is new of that row. One step, whatever their number.
     update(changes) {
         if (!changes.size) return;
