@@ -125,12 +125,12 @@ def _saved(admin: Any, request: HttpRequest, form: Any) -> str:
 
 
 def _read(admin: Any, request: HttpRequest, charge: Charge, given: Mapping[str, Any]) -> HttpResponse:
-    """{"text", "start", "models", "comma", "scale"}: what was pasted, or a file, as rows."""
+    """{"text", "start", "models", "comma", "scale", "currency"}: what was pasted, or a file, as rows."""
     assert charge.meter is not None
     names = priceable(charge.meter).dimensions
     asked = messages.pasted(len(names) + 2).read(given)
     models = [Model(each) for each in asked["models"]]
-    how = Reading(names, asked["start"], models, asked["comma"], asked["scale"])
+    how = Reading(names, asked["start"], models, asked["comma"], asked["scale"], asked["currency"])
     return JsonResponse(messages.sheet_to_json(read(asked["text"], how)))
 
 

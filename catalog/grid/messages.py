@@ -78,6 +78,7 @@ def pasted(columns: int) -> Shape:
         "text": Field(Simple(_string, {"type": "string"})),
         "start": Field(whole_number(0, columns - 1), default=0),
         "models": Field(list_of(choice(Model)), default=()),
+        "currency": Field(TEXT, default=""),
     }
     return Shape("What was pasted", {**fields, **_HOW})
 
@@ -225,6 +226,7 @@ def sheet_to_json(sheet: ReadSheet) -> dict[str, Any]:
         "columns": sheet.columns,
         "scale": sheet.scale,
         "trimmed": sheet.trimmed,
+        "told": sheet.told,
         "commas": sheet.commas,
         "errors": [{"code": each.code, "message": each.message, "field": each.field} for each in sheet.faults],
         "marks": [{"row": int(each.field.split(".")[1]), "message": each.message} for each in sheet.marks],

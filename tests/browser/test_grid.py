@@ -396,6 +396,26 @@ def test_what_was_pasted_with_blanks_around_it_is_told(grid: Grid) -> None:
     assert grid.column(NAME)[:2] == ["TRUE", "model-b"]
 
 
+def test_three_columns_without_a_head_are_pasted(grid: Grid, charge: Charge) -> None:
+    """As people have them: a name, a type and a price, with a sign or without one."""
+    grid.page.locator("[data-scale='6']").click()
+    grid.choose(1, NAME)
+    grid.paste("gpt-4o\tinput\t3.6\ngpt-4o\toutput\t$14.40\n")
+    grid.said("2 rows are pasted. Prices are taken per million. The last column holds numbers, which were taken for")
+    grid.said("to say what columns are, add a header row: model, token_type, price.")
+    assert [line[1:] for line in grid.cells()[:2]] == [
+        ["gpt-4o", "input", "Per unit", "3.6"],
+        ["gpt-4o", "output", "Per unit", "14.4"],
+    ]
+    grid.choose(3, NAME)
+    grid.paste("x\tinput\t1\ny\tinput\t€2\n")
+    grid.said("1 price could not be read. Row 4: “€2” has a sign of another currency, and prices here are in USD")
+    grid.type(4, PRICE, "2")
+    expect(grid.page.locator("[data-part=said]")).to_have_text("")
+    grid.save()
+    assert shown(stored(charge))[:4] == ["0.0000036", "0.0000144", "0.000001", "0.000002"]
+
+
 def test_a_file_in_another_encoding_is_refused(grid: Grid, tmp_path: Path) -> None:
     file = tmp_path / "rows.csv"
     file.write_bytes("model,token_type,price\nMünchen,input,1\n".encode("latin-1"))

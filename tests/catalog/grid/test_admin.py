@@ -186,6 +186,7 @@ def test_what_was_pasted_is_read(alice: Client, charge: Charge) -> None:
         "columns": ["price per unit"],
         "scale": 6,
         "trimmed": 0,
+        "told": "",
         "commas": [],
         "errors": [],
         "marks": [],
@@ -395,7 +396,7 @@ BODIES: dict[str, Any] = {
 }
 ASKED = {
     "save": ("lists", "form"),
-    "read": ("text", "start", "models", "comma", "scale"),
+    "read": ("text", "start", "models", "comma", "scale", "currency"),
     "prices": ("texts",),
     "check": ("rows", "currency", "so_far"),
     "preview": ("price", "currency", "quantities", "events", "match"),

@@ -11,6 +11,8 @@ import { ANY, MODEL, PRICE, matching, sent } from "./sheet.js";
 export function actionsOf(page) {
     const { config, sheet, view, server, findings, reader, saving, part, say, attempt, shown } = page;
     const names = sheet.names;
+    // Of what is in the rows; empty: credits.
+    const money = () => (config.inCredits ? "" : sheet.currency);
     const may = (action) => (...given) => (config.mayChange ? action(...given) : undefined);
 
     async function addRows(rows, at) {
@@ -24,21 +26,27 @@ export function actionsOf(page) {
         return range ? action(range) : say("Choose a cell first.");
     }
 
-    function tell(read, take, what) {
+    // first: where the first row that was read comes to stand.
+    function tell(read, take, what, first) {
         if (read.errors.length) return say(read.errors.map(({ message }) => message).join(" "), true);
         const count = take();
         const trimmed = read.trimmed ? ` ${read.trimmed === 1 ? "A value had blanks around it, which are" : `${read.trimmed} values had blanks around them, which are`} gone.` : "";
-        const wrong = read.marks.length ? ` ${read.marks.length} prices could not be read: ${read.marks[0].message}` : "";
+        const [mark] = read.marks;
+        const index = first + (mark?.row ?? 0);
+        const about = mark && { currency: sheet.currency, row: sheet.rows[index], index };
+        const unread = read.marks.length === 1 ? "1 price" : `${read.marks.length} prices`;
+        const wrong = mark ? ` ${unread} could not be read. ${sheet.named(about, mark.message)}` : "";
+        const taken = read.told && ` ${read.told}`;
         const units = read.columns.includes("price per unit") ? ` Prices are taken ${PER[read.scale]}.` : "";
-        say(`${count} ${count === 1 ? "row is" : "rows are"} ${what}.${units}${trimmed}${wrong}`, Boolean(wrong));
+        say(`${count} ${count === 1 ? "row is" : "rows are"} ${what}.${units}${taken}${trimmed}${wrong}`, Boolean(wrong), about);
     }
 
     part("file").addEventListener("change", async ({ target }) => {
         const [file] = target.files;
         if (file) await attempt(async () => {
-            const read = await readText(server, await file.text(), { scale: view.scale });
+            const read = await readText(server, await file.text(), { scale: view.scale, currency: money() });
             const where = read && !read.errors.length && sheet.rows.length ? await askWhere(file.name, read, sheet) : "replace";
-            if (read && where) tell(read, () => putFile(sheet, read, where), "read");
+            if (read && where) tell(read, () => putFile(sheet, read, where), "read", where === "add" ? sheet.rows.length : 0);
         });
         target.value = "";
     });
@@ -87,8 +95,8 @@ export function actionsOf(page) {
         paste: may((text, scale) => attempt(async () => {
             const range = view.range() ?? { top: 0, left: 0 };
             const models = sheet.rows.slice(range.top).map(({ model }) => model);
-            const read = await readText(server, text, { start: range.left, models, scale: scale ?? view.scale });
-            if (read) tell(read, () => put(sheet, read, range.top), "pasted");
+            const read = await readText(server, text, { start: range.left, models, scale: scale ?? view.scale, currency: money() });
+            if (read) tell(read, () => put(sheet, read, range.top), "pasted", range.top);
         })),
         save: may(() => saving.save()),
         copyAll: () => attempt(async () => {

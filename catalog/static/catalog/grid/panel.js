@@ -95,8 +95,7 @@ export class Panel {
         const heads = stairs ? ["Up to", "Amount", ""] : ["Up to", `Price per ${many || "unit"}`, "or per package of", "Fee", ""];
         this.body = make("tbody", {}, ...(row.price?.tiers ?? [{}]).map((tier) => this.#tier(tier, stairs)));
         // Where there are dimensions nothing is due without usage: there is nothing to choose, and what was said stays.
-        const free = row.price?.flat_at_zero === false;
-        this.atZero = make("input", { type: "checkbox", checked: !free, onchange: () => this.#take(this.#typed()) });
+        this.atZero = make("input", { type: "checkbox", checked: row.price?.flat_at_zero !== false, onchange: () => this.#take(this.#typed()) });
         const offered = this.sheet.names.length ? [] : [make("label", { class: "tb-grid-check" }, this.atZero, "The first tier's fee is due without usage, too")];
         const add = make("button", { type: "button", class: "tb-link", onclick: () => {
             const last = this.body.lastElementChild;
