@@ -29,7 +29,7 @@ export function copyFrom(sheet, others, scale) {
         };
         return make("div", {},
             field("Rows of", from), field("× factor", factor), field(`Round to decimals ${PER[scale]}`, places), wrong,
-            make("p", { class: "tb-quiet" }, "All money is multiplied; quantities and percentages stay. Fees, packages and flat amounts are rounded to as many decimals, as they are. The rows that are here are replaced."),
+            make("p", { class: "tb-quiet" }, "All money is multiplied; quantities and percentages stay. Fees, packages and flat amounts, which are of no unit, get as many decimals. The rows that are here are replaced."),
             make("div", { class: "tb-actions" }, button("Copy", copy, "tb-button"), button("Cancel", () => close(null))));
     });
 }
