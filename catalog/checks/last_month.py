@@ -1,4 +1,4 @@
-"""What a meter counted in the last whole month, of all customers: what rows of prices are looked at by.
+"""What a meter counted in the last whole month, or in this one so far, of all customers: what rows are looked at by.
 
 It is for a look at a price list, not for money: at most so many customers are read, those of the latest series.
 """
@@ -26,16 +26,20 @@ class LastMonth:
     period: Period
     usage: tuple[Combination, ...] = ()
     problem: str = ""
+    so_far: bool = False
 
     @property
     def words(self) -> str:
-        """“February 2026”."""
-        return f"{self.period.start:%B %Y}"
+        """“February 2026”, or “March 2026 so far”."""
+        return f"{self.period.start:%B %Y}" + (" so far" if self.so_far else "")
 
 
-def last_month(meter: Meter, priceable: Priceable) -> LastMonth:
-    """The same few queries, however many customers there are; none that takes longer than a page may."""
-    period = _month_before(clock.now())
+def last_month(meter: Meter, priceable: Priceable, *, so_far: bool = False) -> LastMonth:
+    """The same few queries, however many customers there are; none that takes longer than a page may.
+
+    `so_far`: of the month that is not over, instead.
+    """
+    period = _month(clock.now() if so_far else _month(clock.now()).start - timedelta(days=1))
     try:
         with in_time():
             customers = _customers(meter)
@@ -46,13 +50,13 @@ def last_month(meter: Meter, priceable: Priceable) -> LastMonth:
             ]
             read = usage.read(windows) if windows else {}
     except TooMuch:
-        return LastMonth(period, problem="There is more usage than can be looked through for a page.")
+        return LastMonth(period, (), "There is more usage than can be looked through for a page.", so_far)
     except usage.StillCounting:
-        return LastMonth(period, problem="The meter's stored events are still being counted.")
+        return LastMonth(period, (), "The meter's stored events are still being counted.", so_far)
     found = combine((each for of_customer in read.values() for each in of_customer), priceable.dimensions)
     most_first = sorted((each for each in found if each.quantity), key=lambda each: -each.quantity)
     problem = f"It is that of {CUSTOMERS_AT_MOST:,} customers alone." if len(customers) > CUSTOMERS_AT_MOST else ""
-    return LastMonth(period, tuple(most_first), problem)
+    return LastMonth(period, tuple(most_first), problem, so_far)
 
 
 def _customers(meter: Meter) -> list[str]:
@@ -61,7 +65,7 @@ def _customers(meter: Meter) -> list[str]:
     return list(dict.fromkeys(customers))
 
 
-def _month_before(now: datetime) -> Period:
-    """The UTC month before this one."""
-    this = now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-    return Period((this - timedelta(days=1)).replace(day=1), this)
+def _month(moment: datetime) -> Period:
+    """The UTC month that a moment is in."""
+    begins = moment.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    return Period(begins, (begins + timedelta(days=31)).replace(day=1))

@@ -36,11 +36,13 @@ class Used:
     values: Mapping[str, list[str]]
 
 
-def used(meter: Meter) -> Used:
+def used(meter: Meter, *, so_far: bool = False) -> Used:
+    """`so_far`: the usage of the month that is not over, instead of the last whole one."""
     known = priceable(meter)
     values = seen_values(meter, known, at_most=None)
     # Labels and bands are the meter's own: naming another is a fault.
-    return Used(last_month(meter, known), {name: each for name, each in values.items() if known.only(name) is None})
+    only = {name: each for name, each in values.items() if known.only(name) is None}
+    return Used(last_month(meter, known, so_far=so_far), only)
 
 
 def lint(charge: Charge, currency: str, rows: Sequence[DraftRow], by: Used | None = None) -> Linted:

@@ -19,7 +19,7 @@ from billing_site.foundation.shaped_bodies import once_each
 from billing_site.foundation.spreadsheets import csv_answer
 from catalog.charges.priceable import priceable
 from catalog.charges.seen_values import seen_values
-from catalog.checks.linting import lint
+from catalog.checks.linting import lint, used
 from catalog.costs.margins import margins_now
 from catalog.grid import messages, previewing
 from catalog.grid.sheet_reading import Reading, read
@@ -125,12 +125,12 @@ def _saved(admin: Any, request: HttpRequest, form: Any) -> str:
 
 
 def _read(admin: Any, request: HttpRequest, charge: Charge, given: Mapping[str, Any]) -> HttpResponse:
-    """{"text", "start", "models", "comma", "scale"}: what was pasted, or a file, as rows."""
+    """{"text", "start", "models", "comma", "scale", "currency"}: what was pasted, or a file, as rows."""
     assert charge.meter is not None
     names = priceable(charge.meter).dimensions
     asked = messages.pasted(len(names) + 2).read(given)
     models = [Model(each) for each in asked["models"]]
-    how = Reading(names, asked["start"], models, asked["comma"], asked["scale"])
+    how = Reading(names, asked["start"], models, asked["comma"], asked["scale"], asked["currency"])
     return JsonResponse(messages.sheet_to_json(read(asked["text"], how)))
 
 
@@ -140,10 +140,14 @@ def _prices(admin: Any, request: HttpRequest, charge: Charge, given: Mapping[str
 
 
 def _check(admin: Any, request: HttpRequest, charge: Charge, given: Mapping[str, Any]) -> HttpResponse:
-    """{"rows", "currency"} as they are in the grid, saved or not: what to look at, and what rows could be added for."""
+    """{"rows", "currency"} as they are in the grid, saved or not: what to look at, and what rows could be added for.
+
+    “so_far”: by the usage of this month so far, instead of that of the last one.
+    """
+    assert charge.meter is not None
     asked = messages.CHECK.read(given)
     rows, unreadable = messages.readable(asked["rows"])
-    linted = lint(charge, _currency(charge, asked), rows)
+    linted = lint(charge, _currency(charge, asked), rows, used(charge.meter, so_far=asked["so_far"]))
     return JsonResponse(messages.linted_to_json(linted, unreadable))
 
 

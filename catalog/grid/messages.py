@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from billing_site.foundation.errors import Fault, Refused
-from billing_site.foundation.shape_kinds import TEXT, choice, list_of, storable, whole_number
+from billing_site.foundation.shape_kinds import TEXT, YES_OR_NO, choice, list_of, storable, whole_number
 from billing_site.foundation.shapes import Field, Shape, Simple
 from catalog.charges.priceable import Priceable
 from catalog.charges.row_checks import DraftRow, match_faults
@@ -58,7 +58,7 @@ ROW = Shape("A row", {"match": Field(_ANYTHING), **_PRICE})
 LIST = Shape("A price list", {"currency": Field(TEXT), "stamp": Field(TEXT), "rows": _ROWS})
 SAVE = Shape("What is saved", {"lists": Field(list_of(LIST)), "form": Field(TEXT, default="")})
 PRICES = Shape("What was typed", {"texts": _ROWS})
-CHECK = Shape("What is looked at", {"rows": _ROWS, "currency": Field(TEXT)})
+CHECK = Shape("What is looked at", {"rows": _ROWS, "currency": Field(TEXT), "so_far": Field(YES_OR_NO, default=False)})
 FILE = Shape("What becomes a file", {"rows": _ROWS})
 PREVIEW = Shape(
     "A price to be tried",
@@ -78,6 +78,7 @@ def pasted(columns: int) -> Shape:
         "text": Field(Simple(_string, {"type": "string"})),
         "start": Field(whole_number(0, columns - 1), default=0),
         "models": Field(list_of(choice(Model)), default=()),
+        "currency": Field(TEXT, default=""),
     }
     return Shape("What was pasted", {**fields, **_HOW})
 
@@ -225,6 +226,7 @@ def sheet_to_json(sheet: ReadSheet) -> dict[str, Any]:
         "columns": sheet.columns,
         "scale": sheet.scale,
         "trimmed": sheet.trimmed,
+        "told": sheet.told,
         "commas": sheet.commas,
         "errors": [{"code": each.code, "message": each.message, "field": each.field} for each in sheet.faults],
         "marks": [{"row": int(each.field.split(".")[1]), "message": each.message} for each in sheet.marks],
@@ -246,6 +248,7 @@ def linted_to_json(linted: Linted, unreadable: Sequence[Fault] = ()) -> dict[str
     told = [each for each in linted.findings if not (each.severity == Severity.ERROR and each.row in marked)]
     return {
         "month": linted.month.words,
+        "used": bool(linted.month.usage),
         "problem": linted.month.problem,
         "findings": [
             {

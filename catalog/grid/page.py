@@ -7,6 +7,7 @@ from django.urls import reverse
 
 from catalog.charges.priceable import priceable
 from catalog.models import Charge, Plan
+from catalog.pricing.compact import EXAMPLES
 from catalog.pricing.price import Model
 
 PAGES = ("rows", "save", "read", "prices", "check", "preview", "file")
@@ -24,7 +25,10 @@ def grid_config(charge: Charge, *, may_change: bool) -> dict[str, Any]:
         "currencies": charge.version.currencies()[: 1 if in_credits else None],
         "inCredits": in_credits,
         "dimensions": [{"name": name, "only": known.only(name)} for name in known.dimensions],
-        "models": [{"value": each.value, "label": each.label, "short": short(each)} for each in Model],
+        "models": [
+            {"value": each.value, "label": each.label, "short": short(each), "example": EXAMPLES[each]}
+            for each in Model
+        ],
         "urls": {page: reverse(f"admin:catalog_charge_grid_{page}", args=[charge.pk]) for page in PAGES},
     }
 

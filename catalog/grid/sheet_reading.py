@@ -10,6 +10,7 @@ from difflib import get_close_matches
 from billing_site.foundation.errors import Fault
 from billing_site.foundation.shape_kinds import storable
 from catalog.grid.sheet_commas import commas_in, with_points
+from catalog.grid.sheet_signs import is_amount, without_signs
 from catalog.grid.sheets import ANY, MODEL, PRICE, unguarded
 from catalog.pricing.compact_reading import from_text
 from catalog.pricing.documents import Unreadable
@@ -48,7 +49,8 @@ class ReadSheet:
 
     `marks` are faults of single prices, whose text is kept. Fields are “rows.2.price” or the like, counted from the
     first line below the head, which `head` says is there. `columns`: what the cells of a line are. `scale`: prices were
-    taken for 10^scale units. `trimmed`: how many values had blanks around them, which are gone.
+    taken for 10^scale units. `trimmed`: how many values had blanks around them, which are gone. `told`: what was taken
+    for what, and how to say otherwise.
     """
 
     rows: tuple[ReadRow, ...] = ()
@@ -59,13 +61,15 @@ class ReadSheet:
     marks: tuple[Fault, ...] = ()
     scale: int = 0
     trimmed: int = 0
+    told: str = ""
 
 
 @dataclass(frozen=True)
 class Reading:
     """How to read: `start` is the column of the first cell when there is no head; `models`: of the rows beneath.
 
-    `comma`: “decimal” or “thousands”, None: refuse to guess. `scale`: prices are for 10^scale units.
+    `comma`: “decimal” or “thousands”, None: refuse to guess. `scale`: prices are for 10^scale units. `currency`: of the
+    prices; empty: credits.
     """
 
     names: tuple[str, ...]
@@ -73,6 +77,7 @@ class Reading:
     models: Sequence[Model] = ()
     comma: str | None = None
     scale: int = 0
+    currency: str = ""
     columns: tuple[str, ...] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -86,7 +91,7 @@ def read(text: str, how: Reading) -> ReadSheet:
     except csv.Error as error:
         return ReadSheet(faults=(Fault("sheet_unreadable", f"The text is no table: {error}.", "rows"),))
     head = bool(lines) and _is_head(lines[0], how)
-    columns, scale, faults = _columns(lines[0], how) if head else (_beneath(lines, how), how.scale, [])
+    columns, scale, faults = _columns(lines[0], how) if head else (_unnamed(lines, how), how.scale, [])
     body = [line for line in lines[1:] if any(line)] if head else lines
     faults += [*_too_wide(body, len(columns)), *_garbled(lines)]
     if faults:
@@ -105,13 +110,14 @@ def read(text: str, how: Reading) -> ReadSheet:
     for index, line in enumerate(body):
         beneath = how.models[index] if index < len(how.models) else Model.PER_UNIT
         try:
-            row, wrong = _row(line, columns, how.comma, beneath, scale, f"rows.{index}")
+            row, wrong = _row(line, columns, how, beneath, scale, f"rows.{index}")
         except Unreadable as error:
             faults += error.faults
             continue
         rows.append(row)
         marks += wrong
-    return ReadSheet(() if faults else tuple(rows), head, columns, (), tuple(faults), tuple(marks), scale, blanks)
+    told = "" if head or columns == _beneath(how, columns) else _taken_for_prices(columns)
+    return ReadSheet(() if faults else tuple(rows), head, columns, (), tuple(faults), tuple(marks), scale, blanks, told)
 
 
 def cells_of(text: str, how: Reading) -> list[list[str]]:
@@ -176,10 +182,27 @@ def _columns(line: Sequence[str], how: Reading) -> tuple[tuple[str, ...], int, l
     return tuple(found), scale, faults
 
 
-def _beneath(lines: Sequence[Sequence[str]], how: Reading) -> tuple[str, ...]:
-    """The columns that cells without a head are put over: those beside them stay as they are."""
-    width = max(map(len, lines), default=len(how.columns))
-    return how.columns[how.start : how.start + width]
+def _unnamed(lines: Sequence[Sequence[str]], how: Reading) -> tuple[str, ...]:
+    """What cells without a head are: those that they are put over. Numbers, where models would be last, are prices."""
+    columns = _beneath(how, max(lines, key=len, default=how.columns))
+    last = len(columns) - 1
+    if last < 1 or columns[last] != MODEL:
+        return columns
+    cells = [line[last].strip() for line in lines if len(line) > last and line[last].strip()]
+    return (*columns[:last], PRICE) if cells and all(map(is_amount, cells)) else columns
+
+
+def _beneath(how: Reading, line: Sequence[str]) -> tuple[str, ...]:
+    """The columns that a line is put over: those beside them stay as they are."""
+    return how.columns[how.start : how.start + len(line)]
+
+
+def _taken_for_prices(columns: Sequence[str]) -> str:
+    return f"The last column holds numbers, which were taken for prices: {_to_say_so(columns[:-1])}."
+
+
+def _to_say_so(names: Sequence[str]) -> str:
+    return f"to say what columns are, add a header row: {', '.join([*names, 'price'])}"
 
 
 def _too_wide(lines: Sequence[Sequence[str]], columns: int) -> list[Fault]:
@@ -207,23 +230,24 @@ def _garbled(lines: Sequence[Sequence[str]]) -> list[Fault]:
 
 
 def _row(
-    line: Sequence[str], columns: Sequence[str], comma: str | None, beneath: Model, scale: int, place: str
+    line: Sequence[str], columns: Sequence[str], how: Reading, beneath: Model, scale: int, place: str
 ) -> tuple[ReadRow, list[Fault]]:
     # A spreadsheet leaves empty cells at the end of a line away.
     given = dict(zip(columns, [*line, *[""] * (len(columns) - len(line))], strict=False))
     values = {name: cell.strip() or ANY for name, cell in given.items() if name not in (MODEL, PRICE, "")}
-    model = _model(given[MODEL], place) if given.get(MODEL, "").strip() else None
+    model = _model(given[MODEL], how, place) if given.get(MODEL, "").strip() else None
     text = given.get(PRICE, "").strip()
     if not text:
         return ReadRow(values, model), []
     try:
-        price = from_text(model or beneath, with_points(text, comma, f"{place}.price"), f"{place}.price", scale)
+        bare = without_signs(text, how.currency, f"{place}.price")
+        price = from_text(model or beneath, with_points(bare, how.comma, f"{place}.price"), f"{place}.price", scale)
     except Unreadable as error:
         return ReadRow(values, model, text=text), error.faults
     return ReadRow(values, model, price), []
 
 
-def _model(text: str, place: str) -> Model:
+def _model(text: str, how: Reading, place: str) -> Model:
     """By its name, however it is written, or by the first words of what it is called. Raises Unreadable."""
     said = text.strip().lower()
     for model in Model:
@@ -231,5 +255,6 @@ def _model(text: str, place: str) -> Model:
         if said in (model.value, model.value.replace("_", " "), model.label.lower(), short):
             return model
     known = ", ".join(each.value for each in Model)
-    message = f"“{text[:60]}” is no price model: write one of {known}."
+    mend = f"; if it is a price, {_to_say_so(how.names)}" if is_amount(text) else ""
+    message = f"“{text[:60]}” is no price model: write one of {known}{mend}."
     raise Unreadable([Fault("model_unknown", message, f"{place}.model")])

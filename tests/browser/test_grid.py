@@ -128,7 +128,7 @@ def test_a_refusal_stands_in_the_very_cell_and_nothing_is_saved(grid: Grid, char
     grid.page.keyboard.type("9")
     grid.keys("Enter")
     grid.do("save")
-    grid.said("Not saved: The meter “llm_tokens” never gives token_type “ouput”: did you mean “output”")
+    grid.said("Not saved: Row 2: The meter “llm_tokens” never gives token_type “ouput”: did you mean “output”")
     expect(grid.cell(2, TYPE)).to_have_class(_with("tb-mark-error"))
     expect(grid.cell(2, TYPE)).to_have_attribute("title", _with("did you mean “output”"))
     expect(grid.cell(3, PRICE)).to_have_class(_with("tb-mark-error"))
@@ -176,7 +176,7 @@ def test_keys_move_edit_fill_and_empty(grid: Grid, charge: Charge) -> None:
     grid.keys("Delete", "Alt+ArrowUp", "Alt+ArrowUp", "Alt+ArrowUp")
     assert grid.cells()[0] == ["1", "model-b", "*", "Per unit", ""]
     grid.keys("Control+s")
-    grid.said("Not saved: The unit price is missing")
+    grid.said("Not saved: Row 1: The unit price is missing")
     grid.page.keyboard.type("7")
     grid.keys("Escape", "Control+z", "Control+z", "Control+z", "Control+z")
     assert grid.cells()[3][1:3] == ["model-b", "*"]
@@ -214,6 +214,20 @@ def test_a_comma_is_asked_about(grid: Grid) -> None:
     grid.do("save")
     grid.said("Not saved")
     expect(grid.cell(3, PRICE)).to_have_class(_with("tb-mark-error"))
+
+
+def test_what_was_refused_names_its_row_and_is_over_when_that_is_mended(grid: Grid, charge: Charge) -> None:
+    said = grid.page.locator("[data-part=said]")
+    grid.type(2, PRICE, "abc")
+    grid.said("Row 2: “abc” is no price.")
+    grid.do("save")
+    grid.said("Not saved: Row 2: “abc” is no price.")
+    grid.type(1, PRICE, "5")
+    grid.said("Not saved: Row 2: “abc” is no price.")
+    grid.type(2, PRICE, "7")
+    expect(said).to_have_text("")
+    grid.save()
+    assert shown(stored(charge))[:2] == ["5", "7"]
 
 
 # What was just typed, and is not read yet
@@ -317,7 +331,7 @@ def test_a_text_that_could_not_be_read_for_want_of_an_answer_stays(package: Grid
     expect(package.cell(1, PRICE)).to_have_class(_with("tb-mark-error"))
     assert package.column(PRICE)[0] == "7 per 1000"
     package.do("save")
-    package.said("Not saved: “7 per 1000” is not read yet")
+    package.said("Not saved: Row 1: “7 per 1000” is not read yet")
     assert stored(charge)[0].price == Price(Model.PACKAGE, D(2), D(1000))
     package.page.unroute("**/grid/prices/")
     package.save()
@@ -380,6 +394,26 @@ def test_what_was_pasted_with_blanks_around_it_is_told(grid: Grid) -> None:
     grid.paste("TRUE \nmodel-b\n")
     grid.said("2 rows are pasted. A value had blanks around it, which are gone.")
     assert grid.column(NAME)[:2] == ["TRUE", "model-b"]
+
+
+def test_three_columns_without_a_head_are_pasted(grid: Grid, charge: Charge) -> None:
+    """As people have them: a name, a type and a price, with a sign or without one."""
+    grid.page.locator("[data-scale='6']").click()
+    grid.choose(1, NAME)
+    grid.paste("gpt-4o\tinput\t3.6\ngpt-4o\toutput\t$14.40\n")
+    grid.said("2 rows are pasted. Prices are taken per million. The last column holds numbers, which were taken for")
+    grid.said("to say what columns are, add a header row: model, token_type, price.")
+    assert [line[1:] for line in grid.cells()[:2]] == [
+        ["gpt-4o", "input", "Per unit", "3.6"],
+        ["gpt-4o", "output", "Per unit", "14.4"],
+    ]
+    grid.choose(3, NAME)
+    grid.paste("x\tinput\t1\ny\tinput\t€2\n")
+    grid.said("1 price could not be read. Row 4: “€2” has a sign of another currency, and prices here are in USD")
+    grid.type(4, PRICE, "2")
+    expect(grid.page.locator("[data-part=said]")).to_have_text("")
+    grid.save()
+    assert shown(stored(charge))[:4] == ["0.0000036", "0.0000144", "0.000001", "0.000002"]
 
 
 def test_a_file_in_another_encoding_is_refused(grid: Grid, tmp_path: Path) -> None:
@@ -460,6 +494,65 @@ def test_grid_to_csv_to_clipboard_and_back_changes_nothing(operator: Operator, c
     assert list(Cell.objects.filter(charge=charge).values()) == before
 
 
+def read_file(grid: Grid, file: Path) -> None:
+    with grid.page.expect_file_chooser() as chooser:
+        grid.do("upload")
+    chooser.value.set_files(file)
+
+
+@pytest.mark.parametrize(
+    ("title", "scale", "said", "stored_as"),
+    [
+        ("price", "6", "per million", "0.0000036"),
+        ("price", "3", "per 1,000", "0.0036"),
+        ("price", "0", "per unit", "3.6"),
+        ("price per unit", "6", "per unit", "3.6"),
+        ("price per 1000", "6", "per 1,000", "0.0036"),
+    ],
+)
+def test_a_file_and_the_clipboard_are_read_for_the_same_units(
+    grid: Grid, charge: Charge, tmp_path: Path, title: str, scale: str, said: str, stored_as: str
+) -> None:
+    """A head without a unit means the one that is shown."""
+    grid.page.locator(f"[data-scale='{scale}']").click()
+    file = tmp_path / "rows.csv"
+    file.write_text(f"model,token_type,{title}\ngpt-4o,input,3.6\n")
+    read_file(grid, file)
+    expect(grid.page.locator("dialog")).to_contain_text(f"rows.csv has 1 row, with prices {said}.")
+    grid.page.get_by_role("button", name="Replace the 4 rows here").click()
+    grid.said(f"1 row is read. Prices are taken {said}.")
+    grid.choose(1, NAME)
+    grid.paste(f"model\ttoken_type\t{title}\nother\tinput\t9\ngpt-4o\tinput\t3.6\n")
+    grid.said(f"2 rows are pasted. Prices are taken {said}.")
+    grid.keys("Control+z")
+    grid.choose(1, NAME)
+    grid.paste(f"model\ttoken_type\t{title}\ngpt-4o\tinput\t3.6\ncopy\tinput\t3.6\n")
+    grid.counts("2 rows")
+    grid.save()
+    assert shown(stored(charge)) == [stored_as, stored_as]
+
+
+@pytest.mark.parametrize("scale", ["3", "6"])
+def test_what_goes_out_as_a_file_comes_back_whatever_unit_is_shown(
+    operator: Operator, charge: Charge, tmp_path: Path, scale: str
+) -> None:
+    """The file's own head names its unit."""
+    set_rows(charge, None, MATRIX)
+    before = list(Cell.objects.filter(charge=charge).values())
+    grid = Grid(operator).open(charge)
+    grid.page.locator(f"[data-scale='{scale}']").click()
+    with grid.page.expect_download() as download:
+        grid.do("download")
+    file = tmp_path / "rows.csv"
+    download.value.save_as(file)
+    assert file.read_text("utf-8-sig").startswith("model,token_type,price model,price per unit\n")
+    read_file(grid, file)
+    grid.page.get_by_role("button", name="Replace the 8 rows here").click()
+    grid.said("8 rows are read. Prices are taken per unit.")
+    grid.save()
+    assert list(Cell.objects.filter(charge=charge).values()) == before
+
+
 def test_a_price_by_tiers_is_written_in_the_panel_and_priced_by_the_server(grid: Grid, charge: Charge) -> None:
     grid.choose(1, PRICE)
     panel = grid.page.locator("[data-part=panel]")
@@ -497,21 +590,59 @@ def test_a_tier_without_a_price_is_asked_for_it(grid: Grid, charge: Charge) -> N
     panel.get_by_text("Add a tier").click()
     grid.page.keyboard.type("1000000")
     grid.keys("Tab")
-    first = panel.locator("tbody tr").first.get_by_label("unit price")
-    expect(first).to_have_value("")
-    expect(grid.cell(1, PRICE)).to_have_text("1000000: ; : 0.00001")
-    expect(panel).to_contain_text("The price of tier 1 is missing: write 0 if it is free.")
-    expect(first).to_have_attribute("aria-invalid", "true")
+    last = panel.locator(".tb-grid-tiers tbody tr").last.get_by_label("unit price")
+    expect(last).to_have_value("")
+    expect(grid.cell(1, PRICE)).to_have_text("1000000: 0.00001; :")
+    expect(panel).to_contain_text("The price of tier 2 is missing: write 0 if it is free.")
+    expect(last).to_have_attribute("aria-invalid", "true")
     grid.do("save")
-    grid.said("Not saved: The price of tier 1 is missing: write 0 if it is free.")
+    grid.said("Not saved: Row 1: The price of tier 2 is missing: write 0 if it is free.")
     assert stored(charge) == before
-    first.fill("0")
-    first.blur()
+    last.fill("0")
+    last.blur()
     grid.save()
-    tiers = (Tier(D(1_000_000), D(0)), Tier(None, D("0.00001")))
+    tiers = (Tier(D(1_000_000), D("0.00001")), Tier(None, D(0)))
     assert stored(charge)[0].price == Price(Model.GRADUATED, tiers=tiers)
     grid.page.locator(".tb-found-hint summary").click()
-    grid.found("Tier 1 of row 1 (model = model-a, token_type = input) costs nothing.")
+    grid.found("Tier 2 of row 1 (model = model-a, token_type = input) costs nothing.")
+
+
+def test_a_new_tier_follows_those_that_are_there(grid: Grid) -> None:
+    grid.choose(1, PRICE)
+    panel = grid.page.locator("[data-part=panel]")
+    panel.get_by_label("Price model").select_option("volume")
+    for bound, price in (("10", "5"), ("20", "4")):
+        panel.get_by_text("Add a tier").click()
+        grid.page.keyboard.type(bound)
+        grid.keys("Tab")
+        grid.page.keyboard.type(price)
+        grid.keys("Tab")
+    panel.locator(".tb-grid-tiers tbody tr").last.get_by_label("unit price").fill("3")
+    grid.keys("Tab")
+    expect(grid.cell(1, PRICE)).to_have_text("10: 5; 20: 4; : 3")
+
+
+def test_a_fee_without_usage_is_asked_about_where_it_can_be_due(operator: Operator, charge: Charge) -> None:
+    """In a matrix it never is; what a price says of it stays as it was."""
+    tiers = (Tier(D(10), D(3), D(1)), Tier(None, D(2)))
+    price = Price(Model.VOLUME, tiers=tiers, flat_at_zero=False)
+    set_rows(charge, None, [DraftRow({}, price)])
+    plain_charge = making.usage(charge.version, making.calls(), [({}, D(1))], code="calls")
+    set_rows(plain_charge, None, [DraftRow({}, price)])
+    for each, offered in ((charge, 0), (plain_charge, 1)):
+        grid = Grid(operator).open(each)
+        grid.page.locator(".tabulator-cell.tb-grid-price").first.click()
+        panel = grid.page.locator("[data-part=panel]")
+        expect(panel.get_by_text("Add a tier")).to_be_visible()
+        tick = panel.get_by_label("The first tier's fee is due without usage, too")
+        expect(tick).to_have_count(offered)
+        if offered:
+            expect(tick).not_to_be_checked()
+        panel.locator(".tb-grid-tiers tbody tr").last.get_by_label("unit price").fill("1")
+        grid.keys("Tab")
+        grid.save()
+        changed = Price(Model.VOLUME, tiers=(tiers[0], Tier(None, D(1))), flat_at_zero=False)
+        assert stored(each) == [DraftRow({}, changed)]
 
 
 def test_no_model_makes_a_price_of_nothing(operator: Operator, charge: Charge) -> None:
@@ -526,7 +657,7 @@ def test_no_model_makes_a_price_of_nothing(operator: Operator, charge: Charge) -
     model.select_option("graduated")
     expect(grid.cell(2, PRICE)).to_have_text(":")
     grid.do("save")
-    grid.said("Not saved: The amount of tier 1 is missing: write 0 if it is free. (3 in all)")
+    grid.said("Not saved: Row 1: The amount of tier 1 is missing: write 0 if it is free. (3 in all)")
 
 
 def test_prices_are_copied_to_another_currency_by_a_factor(operator: Operator, charge: Charge) -> None:
@@ -553,6 +684,56 @@ def test_prices_are_copied_to_another_currency_by_a_factor(operator: Operator, c
         "0.0000092",
     ]
     assert stored(charge)[0].price == per_unit(D(3))
+
+
+def test_what_is_copied_is_rounded_as_it_is_shown(operator: Operator, charge: Charge) -> None:
+    tiers = (Tier(D(10), D("0.00000333"), D("0.335")), Tier(None, D("1.239"), D(0), D(100)))
+    prices_ = [per_unit(D("0.00000123")), Price(Model.GRADUATED, tiers=tiers), Price(Model.PACKAGE, D("2.222"), D(9))]
+    set_rows(charge, None, [DraftRow({"model": str(number)}, price) for number, price in enumerate(prices_)])
+    set_price_list(charge.version, "EUR")
+    grid = Grid(operator).open(charge)
+    grid.page.locator("[data-scale='6']").click()
+    grid.page.locator("[data-currency=EUR]").click()
+    grid.do("copyList")
+    dialog = grid.page.locator("dialog")
+    dialog.get_by_label("× factor").fill("0")
+    dialog.get_by_role("button", name="Copy").click()
+    expect(dialog).to_contain_text("“0” is no factor: write a number above 0")
+    dialog.get_by_label("× factor").fill("0.92")
+    decimals = dialog.get_by_label("Round to decimals per million")
+    decimals.fill("10")
+    dialog.get_by_role("button", name="Copy").click()
+    expect(dialog).to_contain_text("Decimals per million are a whole number up to 9, or nothing.")
+    decimals.fill("0")
+    dialog.get_by_role("button", name="Copy").click()
+    expect(dialog).to_contain_text("Row 2: 0.3082 would become 0, which is free: round to more decimals.")
+    decimals.fill("2")
+    dialog.get_by_role("button", name="Copy").click()
+    grid.said("The prices of USD × 0.92 stand here now, rounded to 2 decimals per million.")
+    # 1.23 × 0.92 = 1.1316, 3.33 × 0.92 = 3.0636 for a million; 0.335 × 0.92 = 0.3082, 1.239 × 0.92 = 1.13988,
+    # 2.222 × 0.92 = 2.04424 as they are.
+    assert grid.column(PRICE) == ["1.13", "10: 3.06 + 0.31; : 1.14 per 100", "2.04 per 9"]
+    grid.save()
+    assert shown(stored(charge, "EUR")) == ["0.00000113", "10: 0.00000306 + 0.31; : 1.14 per 100", "2.04 per 9"]
+
+
+def test_nothing_becomes_free_by_rounding(operator: Operator, charge: Charge) -> None:
+    set_rows(charge, None, [DraftRow({"model": "free"}, per_unit(D(0))), DraftRow({}, per_unit(D("0.000000004")))])
+    set_price_list(charge.version, "EUR")
+    grid = Grid(operator).open(charge)
+    grid.page.locator("[data-scale='6']").click()
+    grid.page.locator("[data-currency=EUR]").click()
+    grid.do("copyList")
+    dialog = grid.page.locator("dialog")
+    decimals = dialog.get_by_label("Round to decimals per million")
+    decimals.fill("2")
+    dialog.get_by_role("button", name="Copy").click()
+    expect(dialog).to_contain_text("Row 2: 0.004 per million would become 0, which is free: round to more decimals.")
+    grid.counts("0 rows")
+    decimals.fill("3")
+    dialog.get_by_role("button", name="Copy").click()
+    grid.counts("2 rows")
+    assert grid.column(PRICE) == ["0", "0.004"]
 
 
 def test_what_is_no_price_is_not_copied_to_another_currency(operator: Operator, charge: Charge) -> None:
@@ -600,7 +781,7 @@ def test_the_pages_own_save_saves_the_prices_first(grid: Grid, charge: Charge) -
     grid.type(1, PRICE, "-5")
     grid.operator.enter("name", "All tokens")
     grid.operator.save()
-    grid.said("Not saved: The unit price -5 is negative")
+    grid.said("Not saved: Row 1: The unit price -5 is negative")
     charge.refresh_from_db()
     assert charge.name == "Tokens"
     grid.type(1, PRICE, "5")
@@ -660,6 +841,30 @@ def test_rows_are_added_for_what_was_really_used(
         [HOSTILE["markup"], "input", "Per unit", ""],
         ["*", "*", "Per unit", "2"],
     ]
+
+
+def test_a_month_without_usage_is_no_month_that_is_priced(
+    operator: Operator, charge: Charge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clock, "now", lambda: datetime(2026, 3, 31, 23, tzinfo=UTC))
+    set_rows(charge, None, drafted([({}, D(2))]))
+    grid = Grid(operator).open(charge)
+    expect(grid.page.locator("[data-part=findings]")).to_contain_text("There was no usage in February 2026.")
+    dialog = grid.page.locator("dialog")
+    grid.do("addUsed")
+    expect(dialog).to_contain_text("There was no usage in February 2026.")
+    dialog.get_by_role("button", name="Look at this month so far").click()
+    expect(dialog).to_contain_text("There was no usage in March 2026 so far.")
+    dialog.get_by_role("button", name="Close").click()
+    expect(dialog).to_have_count(0)
+    send(event(properties={"model": "model-c", "input_tokens": 300}))
+    grid.do("addUsed")
+    dialog.get_by_role("button", name="Look at this month so far").click()
+    expect(dialog.locator("thead")).to_contain_text("of March 2026 so far")
+    expect(dialog.locator("tbody tr")).to_have_text(["model-cinput100 %default row"])
+    dialog.get_by_role("button", name="Add rows for these").click()
+    grid.counts("2 rows")
+    assert grid.cells()[0][1:] == ["model-c", "input", "Per unit", ""]
 
 
 def test_who_may_only_look_sees_and_copies_but_changes_nothing(browser: Browser, live_server: Any, db: None) -> None:

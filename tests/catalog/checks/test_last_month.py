@@ -74,6 +74,17 @@ def test_which_month_is_the_last_one(meter: Meter, monkeypatch: pytest.MonkeyPat
     assert used(meter) == []
 
 
+@pytest.mark.parametrize("now", [datetime(2026, 2, 1, tzinfo=UTC), datetime(2026, 2, 28, 23, tzinfo=UTC)])
+def test_what_this_month_has_had_so_far(meter: Meter, monkeypatch: pytest.MonkeyPatch, now: datetime) -> None:
+    monkeypatch.setattr(clock, "now", lambda: now)
+    begins, ends = datetime(2026, 2, 1, tzinfo=UTC), datetime(2026, 3, 1, tzinfo=UTC)
+    moments = [begins, ends - timedelta(seconds=1), begins - timedelta(seconds=1), ends]
+    send(*(at(str(tokens), moment, tokens=tokens) for tokens, moment in zip((1, 10, 100, 1000), moments, strict=True)))
+    found = last_month(meter, priceable(meter), so_far=True)
+    assert (found.words, found.period) == ("February 2026 so far", Period(begins, ends))
+    assert [each.quantity for each in found.usage] == [11]
+
+
 def test_more_customers_take_no_more_queries(meter: Meter) -> None:
     send(at("0", NOON))
     with CaptureQueriesContext(connection) as few:

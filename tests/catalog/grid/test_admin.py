@@ -13,11 +13,13 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from django.utils.html import escape
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from billing_site.foundation import clock
 from catalog.models import Cell, Charge
+from catalog.pricing.compact import EXAMPLES
 from catalog.versions.charging import drafted
 from catalog.versions.publishing import publish, set_price_list, set_rows
 from tests.catalog import making
@@ -184,6 +186,7 @@ def test_what_was_pasted_is_read(alice: Client, charge: Charge) -> None:
         "columns": ["price per unit"],
         "scale": 6,
         "trimmed": 0,
+        "told": "",
         "commas": [],
         "errors": [],
         "marks": [],
@@ -387,14 +390,15 @@ BODIES: dict[str, Any] = {
     "text": TEXTS,
     "start": NONSENSE,
     "models": NONSENSE,
+    "so_far": NONSENSE,
     "comma": NONSENSE,
     "scale": NONSENSE,
 }
 ASKED = {
     "save": ("lists", "form"),
-    "read": ("text", "start", "models", "comma", "scale"),
+    "read": ("text", "start", "models", "comma", "scale", "currency"),
     "prices": ("texts",),
-    "check": ("rows", "currency"),
+    "check": ("rows", "currency", "so_far"),
     "preview": ("price", "currency", "quantities", "events", "match"),
     "file": ("rows",),
 }
@@ -423,11 +427,27 @@ def test_rows_are_looked_at_without_being_saved(alice: Client, charge: Charge, m
         ("price_zero", 1, "warning"),
     ]
     assert answer["findings"][1]["message"] == "73 % of the usage of March 2026 hits the default row, 3."
-    assert answer["month"] == "March 2026"
+    assert (answer["month"], answer["used"]) == ("March 2026", True)
     assert answer["wanted"] == [
         {"match": {"model": "model-c", "token_type": "input"}, "share": "73 %", "by_default": True}
     ]
     assert lists(alice, charge) == before
+
+
+def test_a_month_without_usage_is_told_from_one_that_is_priced(
+    alice: Client, charge: Charge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Looked at in March, in which usage was, as was none in February."""
+    monkeypatch.setattr(clock, "now", lambda: datetime(2026, 3, 31, 23, 59, tzinfo=UTC))
+    send(event(properties={"model": "model-c", "input_tokens": 300}))
+    rows = [row("1")]
+    answer = ask(alice, charge, "check", currency="USD", rows=rows).json()
+    assert (answer["month"], answer["used"], answer["wanted"]) == ("February 2026", False, [])
+    answer = ask(alice, charge, "check", currency="USD", rows=rows, so_far=True).json()
+    assert (answer["month"], answer["used"]) == ("March 2026 so far", True)
+    assert answer["wanted"] == [
+        {"match": {"model": "model-c", "token_type": "input"}, "share": "100 %", "by_default": True}
+    ]
 
 
 def test_a_price_is_previewed_by_the_code_that_bills(alice: Client, charge: Charge) -> None:
@@ -576,6 +596,14 @@ def test_a_fee_has_no_grid(alice: Client, charge: Charge) -> None:
     for page in PAGES:
         assert ask(alice, fee, page).status_code == 404
     assert "charge-grid" not in alice.get(reverse("admin:catalog_charge_change", args=[fee.pk])).content.decode()
+
+
+def test_how_a_price_of_each_model_is_written_stands_on_the_page(alice: Client, charge: Charge) -> None:
+    page = alice.get(reverse("admin:catalog_charge_change", args=[charge.pk])).content.decode()
+    assert len(EXAMPLES) == 8
+    for model, example in EXAMPLES.items():
+        assert f"<dt>{escape(model.label)}</dt><dd><code>{escape(example)}</code></dd>" in page
+    assert "<code></code>" not in page
 
 
 def test_the_page_of_a_charge_does_not_read_its_rows(alice: Client, charge: Charge) -> None:

@@ -144,6 +144,63 @@ def test_a_price_that_cannot_be_read_is_kept_and_marked() -> None:
     assert [(mark.field, mark.code) for mark in sheet.marks] == [("rows.0.price", "price_unreadable")]
 
 
+def test_numbers_without_a_head_are_prices_where_models_would_be() -> None:
+    how = Reading(("model", "token_type"), scale=6)
+    sheet = read("gpt-4o\tinput\t3.6\nmini\t\t$0.15\nnone\tinput", Reading(how.names, scale=6, currency="USD"))
+    assert sheet.columns == ("model", "token_type", "price per unit")
+    assert sheet.rows == (
+        ReadRow({"model": "gpt-4o", "token_type": "input"}, None, per_unit(D("0.0000036"))),
+        ReadRow({"model": "mini", "token_type": "*"}, None, per_unit(D("0.00000015"))),
+        ReadRow({"model": "none", "token_type": "input"}),
+    )
+    assert sheet.told == (
+        "The last column holds numbers, which were taken for prices:"
+        " to say what columns are, add a header row: model, token_type, price."
+    )
+    assert read("input\t3", Reading(how.names, 1)).columns == ("token_type", "price per unit")
+    # What needs no guess, is none: models, cells of one column, and all columns.
+    for text, start in (("a\tb\tflat", 0), ("flat\t3", 2), ("a\tb", 0), ("a\tb\tflat\t3", 0)):
+        assert read(text, Reading(how.names, start)).told == ""
+    for text, start in (("3", 2), ("a\tb\t3\na\tb\tflat", 0)):
+        sheet = read(text, Reading(how.names, start))
+        assert (sheet.rows, sheet.told) == ((), "")
+        assert sheet.faults[0].message.endswith(
+            "cost_plus; if it is a price, to say what columns are, add a header row: model, token_type, price."
+        )
+
+
+@pytest.mark.parametrize(
+    ("text", "currency", "price"),
+    [
+        ("$3.60", "USD", "3.6"),
+        ("3.6 $", "CAD", "3.6"),
+        ("-$ 3", "USD", "-3"),
+        ("€\xa0.5", "EUR", "0.5"),
+        ("3.6\xa0€", "EUR", "3.6"),
+        ("¥3", "JPY", "3"),
+    ],
+)
+def test_the_sign_of_the_own_currency_is_taken_away(text: str, currency: str, price: str) -> None:
+    [row] = read(f"a\tb\t\t{text}", Reading(HOW.names, currency=currency)).rows
+    assert row.price == per_unit(D(price))
+
+
+def test_a_sign_beside_each_part_of_a_price_is_taken_away() -> None:
+    text = "a\tb\tgraduated\t1000: $0.02; : $0.01 + $5\nc\td\tpackage\t$2 per 1000"
+    prices_ = [row.price for row in read(text, Reading(HOW.names, currency="USD")).rows]
+    tiers = (Tier(D(1000), D("0.02")), Tier(None, D("0.01"), D(5)))
+    assert prices_ == [Price(Model.GRADUATED, tiers=tiers), Price(Model.PACKAGE, D(2), D(1000))]
+
+
+@pytest.mark.parametrize(("text", "currency", "what"), [("€3.6", "USD", "USD"), ("$3", "", "credits")])
+def test_a_sign_of_another_currency_is_no_price(text: str, currency: str, what: str) -> None:
+    sheet = read(f"a\tb\t{text}", Reading(HOW.names, currency=currency))
+    assert [row.text for row in sheet.rows] == [text]
+    assert sheet.marks[0].message == (
+        f"“{text}” has a sign of another currency, and prices here are in {what}: write the number alone."
+    )
+
+
 def test_columns_that_were_not_copied_are_left_alone() -> None:
     assert read("a\nb", HOW).rows == (ReadRow({"model": "a"}), ReadRow({"model": "b"}))
     models = read("package\n\nflat\n", Reading(("model", "token_type"), start=2))

@@ -3,7 +3,7 @@
 import { copyFrom } from "./copying.js";
 import { make } from "./dom.js";
 import { askWhere, put, putFile, readText } from "./pasting.js";
-import { tsv } from "./prices.js";
+import { PER, tsv } from "./prices.js";
 import { ANY, MODEL, PRICE, matching, sent } from "./sheet.js";
 
 // page: {config, sheet, view, server, findings, reader, saving, part, say, attempt, shown}; shown() waits until the table
@@ -11,6 +11,8 @@ import { ANY, MODEL, PRICE, matching, sent } from "./sheet.js";
 export function actionsOf(page) {
     const { config, sheet, view, server, findings, reader, saving, part, say, attempt, shown } = page;
     const names = sheet.names;
+    // Of what is in the rows; empty: credits.
+    const money = () => (config.inCredits ? "" : sheet.currency);
     const may = (action) => (...given) => (config.mayChange ? action(...given) : undefined);
 
     async function addRows(rows, at) {
@@ -24,20 +26,27 @@ export function actionsOf(page) {
         return range ? action(range) : say("Choose a cell first.");
     }
 
-    function tell(read, take, what) {
+    // first: where the first row that was read comes to stand.
+    function tell(read, take, what, first) {
         if (read.errors.length) return say(read.errors.map(({ message }) => message).join(" "), true);
         const count = take();
         const trimmed = read.trimmed ? ` ${read.trimmed === 1 ? "A value had blanks around it, which are" : `${read.trimmed} values had blanks around them, which are`} gone.` : "";
-        const wrong = read.marks.length ? ` ${read.marks.length} prices could not be read: ${read.marks[0].message}` : "";
-        say(`${count} ${count === 1 ? "row is" : "rows are"} ${what}.${trimmed}${wrong}`, Boolean(wrong));
+        const [mark] = read.marks;
+        const index = first + (mark?.row ?? 0);
+        const about = mark && { currency: sheet.currency, row: sheet.rows[index], index };
+        const unread = read.marks.length === 1 ? "1 price" : `${read.marks.length} prices`;
+        const wrong = mark ? ` ${unread} could not be read. ${sheet.named(about, mark.message)}` : "";
+        const taken = read.told && ` ${read.told}`;
+        const units = read.columns.includes("price per unit") ? ` Prices are taken ${PER[read.scale]}.` : "";
+        say(`${count} ${count === 1 ? "row is" : "rows are"} ${what}.${units}${taken}${trimmed}${wrong}`, Boolean(wrong), about);
     }
 
     part("file").addEventListener("change", async ({ target }) => {
         const [file] = target.files;
         if (file) await attempt(async () => {
-            const read = await readText(server, await file.text(), { scale: 0 });
+            const read = await readText(server, await file.text(), { scale: view.scale, currency: money() });
             const where = read && !read.errors.length && sheet.rows.length ? await askWhere(file.name, read, sheet) : "replace";
-            if (read && where) tell(read, () => putFile(sheet, read, where), "read");
+            if (read && where) tell(read, () => putFile(sheet, read, where), "read", where === "add" ? sheet.rows.length : 0);
         });
         target.value = "";
     });
@@ -55,13 +64,13 @@ export function actionsOf(page) {
             say(`Row ${at + 1} is the default row.`);
             return view.goTo(at, view.priceColumn);
         }),
-        addUsed: may(async () => {
+        addUsed: may(() => attempt(async () => {
             await findings.look();
             const chosen = await findings.choose();
             if (!chosen?.length) return;
             await addRows(chosen.map((match) => sheet.made({ match })), beforeDefault(sheet));
             say(`${chosen.length} rows are added: write their prices.`);
-        }),
+        })),
         duplicate: may(() => withRange(({ top, bottom }) => sheet.duplicate(top, bottom))),
         remove: may(() => withRange(({ top, bottom }) => sheet.remove(top, bottom))),
         move: may(async (by) => withRange(async ({ top, bottom, left, right }) => {
@@ -86,8 +95,8 @@ export function actionsOf(page) {
         paste: may((text, scale) => attempt(async () => {
             const range = view.range() ?? { top: 0, left: 0 };
             const models = sheet.rows.slice(range.top).map(({ model }) => model);
-            const read = await readText(server, text, { start: range.left, models, scale: scale ?? view.scale });
-            if (read) tell(read, () => put(sheet, read, range.top), "pasted");
+            const read = await readText(server, text, { start: range.left, models, scale: scale ?? view.scale, currency: money() });
+            if (read) tell(read, () => put(sheet, read, range.top), "pasted", range.top);
         })),
         save: may(() => saving.save()),
         copyAll: () => attempt(async () => {
@@ -110,7 +119,7 @@ export function actionsOf(page) {
             const others = config.currencies.filter((currency) => currency !== sheet.currency && sheet.lists[currency].length);
             if (!others.length) return say("There are no rows in another currency to copy.");
             await reader.finished();
-            const done = await copyFrom(sheet, others);
+            const done = await copyFrom(sheet, others, view.scale);
             if (done) say(done);
         }),
     };

@@ -4,6 +4,7 @@
 import { ask, button, make } from "./dom.js";
 
 const WAIT = 1500;
+const TITLE = "Values that were really used";
 const TITLES = { error: "Cannot be published", warning: "Is this meant?", hint: "Perhaps" };
 
 export class Findings {
@@ -11,8 +12,8 @@ export class Findings {
     #latest = 0;
     #refused = [];
     #unread = [];
-    wanted = [];
-    month = "";
+    // What the last month had: {wanted, month, used, problem}; used: whether it had anything.
+    usage = { wanted: [], month: "", used: false, problem: "" };
 
     constructor(element, sheet, view, server) {
         Object.assign(this, { element, sheet, view, server });
@@ -33,7 +34,7 @@ export class Findings {
         try {
             const answer = await this.server.check(rows);
             if (mine !== this.#latest || rows !== this.sheet.rows) return;
-            Object.assign(this, { wanted: answer.wanted, month: answer.month });
+            this.usage = answer;
             this.#found = answer.findings.map((each) => ({ ...each, key: rows[each.row]?.key ?? null, was: rows[each.row] }));
             this.#problem = answer.problem;
         } catch (error) {
@@ -77,7 +78,8 @@ export class Findings {
         const once = ({ key, message }) => !said.has(`${key} ${message}`) && said.add(`${key} ${message}`);
         const all = [...here, ...this.#unread, ...this.#found].filter(once);
         this.view.mark(this.#marks(all));
-        const usage = this.month ? `Usage of ${this.month}, all customers. ` : "";
+        const { month, used } = this.usage;
+        const usage = !month ? "" : used || this.#problem ? `Usage of ${month}, all customers. ` : `${unused(month)} `;
         this.state.textContent = usage + (this.#problem || (all.length ? "" : "Nothing found."));
         this.list.replaceChildren(...["error", "warning", "hint"].flatMap((severity) => {
             const some = all.filter((each) => each.severity === severity);
@@ -119,21 +121,40 @@ export class Findings {
         if (at >= 0) this.view.goTo(at, this.#columns(finding)[0] ?? this.view.priceColumn);
     }
 
-    // Which of the combinations that were really used should get a row. Null: none.
-    choose() {
-        return ask("Values that were really used", (close) => {
-            if (!this.wanted.length) {
-                const said = this.#problem || (this.month ? `All usage of ${this.month} has a row of its own.` : "No usage is known yet.");
-                return make("div", {}, make("p", {}, said), make("div", { class: "tb-actions" }, button("Close", () => close(null))));
-            }
-            const lines = this.wanted.map((each) => {
+    // Which of the combinations that were really used should get a row. Null: none. Where last month had no usage, those
+    // of this month so far are offered.
+    async choose() {
+        let from = { ...this.usage, problem: this.#problem };
+        if (from.month && !from.used && !from.problem) {
+            if (!await this.#askSoFar(from.month)) return null;
+            from = await this.server.check(this.sheet.rows, true);
+        }
+        return from.wanted.length ? this.#chooseOf(from) : this.#tellNone(from);
+    }
+
+    #askSoFar(month) {
+        return ask(TITLE, (close) => make("div", {},
+            make("p", {}, unused(month)),
+            make("div", { class: "tb-actions" },
+                button("Look at this month so far", () => close(true), "tb-button"),
+                button("Close", () => close(false)))));
+    }
+
+    #tellNone({ month, used, problem }) {
+        const said = problem || (!month ? "No usage is known yet." : used ? `All usage of ${month} has a row of its own.` : unused(month));
+        return ask(TITLE, (close) => make("div", {}, make("p", {}, said), make("div", { class: "tb-actions" }, button("Close", () => close(null)))));
+    }
+
+    #chooseOf({ wanted, month }) {
+        return ask(TITLE, (close) => {
+            const lines = wanted.map((each) => {
                 const box = make("input", { type: "checkbox", checked: true });
                 const values = this.view.columns.slice(0, -2).map((name) => make("td", {}, make("bdi", {}, each.match[name] ?? "– missing")));
                 return { each, box, line: make("tr", {}, make("td", {}, box), ...values, make("td", { class: "tb-number" }, each.share), make("td", {}, each.by_default ? "default row" : "no row")) };
             });
             const all = make("input", { type: "checkbox", checked: true, "aria-label": "All", onchange: () => { for (const { box } of lines) box.checked = all.checked; } });
             const heads = this.view.columns.slice(0, -2).map((name) => make("th", { scope: "col" }, name));
-            const head = make("tr", {}, make("th", {}, all), ...heads, make("th", { scope: "col", class: "tb-number" }, `of ${this.month}`), make("th", { scope: "col" }, "priced by"));
+            const head = make("tr", {}, make("th", {}, all), ...heads, make("th", { scope: "col", class: "tb-number" }, `of ${month}`), make("th", { scope: "col" }, "priced by"));
             const table = make("table", { class: "tb-table" }, make("thead", {}, head), make("tbody", {}, ...lines.map(({ line }) => line)));
             const chosen = () => close(lines.filter(({ box }) => box.checked).map(({ each }) => each.match));
             return make("div", {},
@@ -142,3 +163,5 @@ export class Findings {
         });
     }
 }
+
+const unused = (month) => `There was no usage in ${month}.`;

@@ -26,8 +26,8 @@ const names = config.dimensions.map(({ name }) => name);
 const sheet = new Sheet(names, config.currencies);
 root.hidden = false;
 const view = new View(part("table"), sheet, config, { typed, chosen: () => panel?.show() });
-const reader = new Reader(sheet, server, { told: (message) => say(message, true) });
-const findings = new Findings(part("findings"), sheet, view, { check: (rows) => server.check(rows.map(sent), sheet.currency) });
+const reader = new Reader(sheet, server, { told: (message, about) => say(message, true, about) });
+const findings = new Findings(part("findings"), sheet, view, { check: (rows, soFar) => server.check(rows.map(sent), sheet.currency, soFar) });
 const panel = new Panel(part("panel"), sheet, view, server, config, {
     priced: (key, model, price) => change(key, priced(model, price)),
     remodelled: (row, model) => change(row.key, remodelled(row, model)),
@@ -37,7 +37,11 @@ const saving = new Saving(form, sheet, reader, server, findings, { say, refresh,
 let shown = Promise.resolve();
 const actions = actionsOf({ config, sheet, view, server, findings, reader, saving, part, say, attempt, shown: () => shown });
 
-function say(message, wrong = false) {
+let about = null;
+
+// about: {currency, row, index}, what the message is about: with the next change of it, what was said is over.
+function say(message, wrong = false, of = null) {
+    about = of;
     part("said").textContent = message;
     part("said").classList.toggle("tb-grid-error", wrong);
 }
@@ -99,6 +103,7 @@ function setScale(scale) {
 
 sheet.onChange((what) => {
     refresh();
+    if (about && sheet.lists[about.currency][about.index] !== about.row) say("");
     if (what === "saved") return;
     reader.look();
     shown = view.show().then(() => panel.show());

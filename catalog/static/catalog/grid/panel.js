@@ -94,18 +94,21 @@ export class Panel {
         const many = this.#many();
         const heads = stairs ? ["Up to", "Amount", ""] : ["Up to", `Price per ${many || "unit"}`, "or per package of", "Fee", ""];
         this.body = make("tbody", {}, ...(row.price?.tiers ?? [{}]).map((tier) => this.#tier(tier, stairs)));
-        const atZero = make("input", { type: "checkbox", checked: row.price?.flat_at_zero !== false, onchange: () => this.#take(this.#typed()) });
-        this.atZero = atZero;
+        // Where there are dimensions nothing is due without usage: there is nothing to choose, and what was said stays.
+        this.atZero = make("input", { type: "checkbox", checked: row.price?.flat_at_zero !== false, onchange: () => this.#take(this.#typed()) });
+        const offered = this.sheet.names.length ? [] : [make("label", { class: "tb-grid-check" }, this.atZero, "The first tier's fee is due without usage, too")];
         const add = make("button", { type: "button", class: "tb-link", onclick: () => {
-            const open = this.body.lastElementChild;
-            this.body.insertBefore(this.#tier({}, stairs), open);
-            open?.previousElementSibling?.querySelector("input").focus();
+            const last = this.body.lastElementChild;
+            this.body.append(this.#tier({}, stairs));
+            // The one that was the last needs a bound from now on.
+            const bound = last?.querySelector("[data-name=up_to]");
+            (bound?.value.trim() === "" ? bound : this.body.lastElementChild.querySelectorAll("input")[1]).focus();
         } }, "Add a tier");
         return [
             make("table", { class: "tb-grid-tiers" }, make("thead", {}, make("tr", {}, ...heads.map((head) => make("th", { scope: "col" }, head)))), this.body),
             add,
             make("p", { class: "tb-quiet" }, "A tier reaches up to and including its bound; the last one has none."),
-            make("label", { class: "tb-grid-check" }, atZero, "The first tier's fee is due without usage, too"),
+            ...offered,
         ];
     }
 

@@ -1,6 +1,7 @@
 // What was pasted, or read from a file: the server reads it, and a comma that could mean two things is asked about.
 
 import { ask, button, make } from "./dom.js";
+import { PER } from "./prices.js";
 import { matching, remodelled, unread } from "./sheet.js";
 
 // The answer of the server; null when whoever was asked about commas thought better of it.
@@ -49,7 +50,7 @@ export function put(sheet, read, top) {
 // Whether the rows of a file stand in place of those that are there, or behind them. Null: neither.
 export function askWhere(name, read, sheet) {
     return ask("Rows from a file", (close) => make("div", {},
-        make("p", {}, `${name} has ${read.rows.length} rows.`),
+        make("p", {}, `${name} has ${read.rows.length} ${read.rows.length === 1 ? "row" : "rows"}${read.columns.includes("price per unit") ? `, with prices ${PER[read.scale]}` : ""}.`),
         make("div", { class: "tb-actions" },
             button(`Replace the ${sheet.rows.length} rows here`, () => close("replace"), "tb-button"),
             button("Add them at the end", () => close("add")),

@@ -5,6 +5,8 @@
 import { canonical, multiply, places, round, shift } from "./decimals.js";
 
 export const TIERED = ["graduated", "volume", "stairstep"];
+// What a price of one unit is shown for, by `scale`.
+export const PER = { 0: "per unit", 3: "per 1,000", 6: "per million" };
 const ZERO = "0";
 const MOST_PLACES = 15;
 
@@ -61,27 +63,30 @@ export function converted(price, model) {
 // A tier as a stair: its bound, and its fee where it has one.
 const stair = ({ up_to, flat_price }) => ({ ...(up_to != null && { up_to }), ...(given(flat_price) && { flat_price }) });
 
-// All money of a price × factor, exactly, or rounded to so many decimals when that is asked for. Throws the number that
-// would need more decimals than can be kept. Percentages and quantities are no money.
-export function multiplied(price, factor, to) {
-    const money = (number) => {
+// A price whose amounts may be shown for many units, and are rounded as they are shown: neither fees nor packages are.
+const ofUnits = (model, { package: size }) => model === "per_unit" || (["graduated", "volume"].includes(model) && size == null);
+
+// All money of a price × factor, exactly, or rounded to so many decimals as it is shown at `scale` when that is asked for.
+// Throws RangeError, which says of which number, when a product needs more decimals than can be kept, or when what costs
+// something would cost nothing. Percentages and quantities are no money.
+export function multiplied(price, factor, to, scale = 0) {
+    const money = (number, many) => {
         if (number == null) return number;
         const product = multiply(number, factor);
-        const kept = to === null ? product : round(product, to);
-        if (places(kept) > MOST_PLACES) throw new RangeError(product);
+        const kept = to === null ? product : round(product, to + many);
+        if (places(kept) > MOST_PLACES) throw new RangeError(`${product} has more than ${MOST_PLACES} decimals: say to how many to round.`);
+        if (kept === ZERO && given(product)) {
+            throw new RangeError(`${shift(product, many)} ${many ? `${PER[many]} ` : ""}would become 0, which is free: round to more decimals.`);
+        }
         return kept;
     };
+    const all = (part, names) => {
+        const many = { unit_price: ofUnits(price.model, part) ? scale : 0 };
+        return { ...part, ...Object.fromEntries(names.filter((name) => name in part).map((name) => [name, money(part[name], many[name] ?? 0)])) };
+    };
     if (!price) return price;
-    const found = { ...price };
-    for (const name of ["unit_price", "fixed"]) if (name in found) found[name] = money(found[name]);
-    if (found.tiers) {
-        found.tiers = found.tiers.map((tier) => {
-            const each = { ...tier };
-            for (const name of ["unit_price", "flat_price"]) if (name in each) each[name] = money(each[name]);
-            return each;
-        });
-    }
-    return found;
+    const found = all(price, ["unit_price", "fixed"]);
+    return price.tiers ? { ...found, tiers: price.tiers.map((tier) => all(tier, ["unit_price", "flat_price"])) } : found;
 }
 
 // A text that a spreadsheet would run as a formula begins with an apostrophe, as catalog/grid/sheets.py writes and reads it.

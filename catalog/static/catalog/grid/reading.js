@@ -7,7 +7,7 @@ import { again, asWritten, priced } from "./sheet.js";
 export class Reader {
     #asked = new Map();
 
-    // hooks: told(message), of a text that cannot be read.
+    // hooks: told(message, about), of a text that cannot be read; about: {currency, row, index}, where it stands.
     constructor(sheet, server, hooks) { Object.assign(this, { sheet, server, hooks }); }
 
     // Begins to read what nobody has begun to read. After each change of the sheet.
@@ -35,9 +35,10 @@ export class Reader {
             }
         }
         for (const [written] of texts) this.#asked.delete(written);
-        const standing = this.sheet.unread.find(({ row }) => changes.get(row.written)?.written);
+        const told = new Set([...changes.values()].map(({ written }) => written).filter(Boolean));
         this.sheet.settle(changes);
-        if (standing) this.hooks.told(changes.get(standing.row.written).written.wrong);
+        const standing = this.sheet.unread.find(({ row }) => told.has(row.written));
+        if (standing) this.hooks.told(this.sheet.named(standing, standing.row.written.wrong), standing);
     }
 
     // Waits until everything is read, asking once more for what was lost. Gives what is no price, as refusals have it.

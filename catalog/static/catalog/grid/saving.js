@@ -9,7 +9,7 @@ export class Saving {
     #submitting = false;
     #marked = [];
 
-    // hooks: say(message, wrong), refresh(), and bring(), which brings the grid into sight.
+    // hooks: say(message, wrong, about), refresh(), and bring(), which brings the grid into sight.
     constructor(form, sheet, reader, server, findings, hooks) {
         Object.assign(this, { form, sheet, reader, server, findings, hooks });
         form.addEventListener("submit", (event) => this.#submit(event));
@@ -74,7 +74,9 @@ export class Saving {
         if (placed && placed.currency !== sheet.currency) sheet.choose(placed.currency);
         findings.refuse(errors.filter(({ field = "" }) => field.split(".")[0] !== "form"));
         const more = errors.length > 1 ? ` (${errors.length} in all)` : "";
-        hooks.say(errors.length ? `Not saved: ${(placed ?? errors[0]).message}${more}` : `Not saved: ${message}`, true);
+        const about = placed && { currency: placed.currency, row: sheet.lists[placed.currency][placed.row], index: placed.row };
+        const said = about ? sheet.named(about, placed.message) : errors[0]?.message ?? message;
+        hooks.say(`Not saved: ${said}${more}`, true, about);
         const first = this.#mark(errors);
         if (first && !placed) {
             first.focus();

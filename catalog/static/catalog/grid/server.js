@@ -22,7 +22,8 @@ export class Server {
     save(lists, form = "") { return this.#post("save", { lists, form }); }
     prices(texts) { return this.#post("prices", { texts }); }
     read(text, how) { return this.#post("read", { text, ...how }); }
-    check(rows, currency) { return this.#post("check", { rows, currency }); }
+    // soFar: by the usage of this month so far, instead of the last one.
+    check(rows, currency, soFar = false) { return this.#post("check", { rows, currency, so_far: soFar }); }
     preview(asked) { return this.#post("preview", asked); }
 
     async file(rows) {

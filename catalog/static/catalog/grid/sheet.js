@@ -109,6 +109,12 @@ export class Sheet {
             .map((row, index) => ({ currency, row, index })).filter(({ row }) => row.written));
     }
 
+    // A message about a row, naming it, unless it does so itself.
+    named({ currency, index }, message) {
+        if (/\brows? \d/i.test(message)) return message;
+        return `Row ${index + 1}${currency === this.currency ? "" : ` in ${currency}`}: ${message}`;
+    }
+
     // changes: Map of key → what is new of that row. One step, whatever their number.
     update(changes) {
         if (!changes.size) return;
@@ -153,10 +159,16 @@ export class Sheet {
         this.update(changes);
     }
 
-    // A text that is no price yet stays behind: nothing would multiply what comes of it. Throws RangeError when a product
-    // needs more decimals than can be kept.
-    copied(currency, factor, places) {
-        return this.lists[currency].map((row) => this.made({ ...row, price: multiplied(row.price, factor, places), written: undefined }));
+    // A text that is no price yet stays behind: nothing would multiply what comes of it. Throws RangeError,
+    // naming the row, when a product cannot be kept, or would be nothing. places: decimals of prices of 10^scale units.
+    copied(currency, factor, places, scale) {
+        return this.lists[currency].map((row, index) => {
+            try {
+                return this.made({ ...row, price: multiplied(row.price, factor, places, scale), written: undefined });
+            } catch (error) {
+                throw error instanceof RangeError ? new RangeError(`Row ${index + 1}: ${error.message}`) : error;
+            }
+        });
     }
 }
 
