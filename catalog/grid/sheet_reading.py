@@ -11,7 +11,7 @@ from billing_site.foundation.errors import Fault
 from billing_site.foundation.shape_kinds import storable
 from catalog.grid.sheet_commas import commas_in, with_points
 from catalog.grid.sheet_signs import is_amount, without_signs
-from catalog.grid.sheets import ANY, MODEL, PRICE, unguarded
+from catalog.grid.sheets import ANY, MODEL, PRICE, is_guarded, unguarded
 from catalog.pricing.compact_reading import from_text
 from catalog.pricing.documents import Unreadable
 from catalog.pricing.price import Model, Price
@@ -100,7 +100,7 @@ def read(text: str, how: Reading) -> ReadSheet:
     if how.comma is None and (commas := commas_in(prices)):
         return ReadSheet(head=head, columns=columns, commas=commas)
     blanks = sum(
-        cell != cell.strip()
+        cell != _value(cell)
         for line in body
         for name, cell in zip(columns, line, strict=False)
         if name not in (MODEL, PRICE, "")
@@ -118,6 +118,16 @@ def read(text: str, how: Reading) -> ReadSheet:
         marks += wrong
     told = "" if head or columns == _beneath(how, columns) else _taken_for_prices(columns)
     return ReadSheet(() if faults else tuple(rows), head, columns, (), tuple(faults), tuple(marks), scale, blanks, told)
+
+
+class _Exact(str):
+    """A cell that was guarded: its blanks are its own."""
+
+    __slots__ = ()
+
+
+def _value(cell: str) -> str:
+    return cell if isinstance(cell, _Exact) else cell.strip()
 
 
 def cells_of(text: str, how: Reading) -> list[list[str]]:
@@ -138,7 +148,7 @@ def _first(text: str, delimiter: str) -> list[str]:
 def _split(text: str, delimiter: str) -> list[list[str]]:
     """An empty line is an empty cell of a column, but for those at the end."""
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    lines = [[unguarded(cell) for cell in line] for line in reader]
+    lines = [[_Exact(unguarded(cell)) if is_guarded(cell) else cell for cell in line] for line in reader]
     while lines and not any(lines[-1]):
         lines.pop()
     return lines
@@ -234,7 +244,7 @@ def _row(
 ) -> tuple[ReadRow, list[Fault]]:
     # A spreadsheet leaves empty cells at the end of a line away.
     given = dict(zip(columns, [*line, *[""] * (len(columns) - len(line))], strict=False))
-    values = {name: cell.strip() or ANY for name, cell in given.items() if name not in (MODEL, PRICE, "")}
+    values = {name: _value(cell) or ANY for name, cell in given.items() if name not in (MODEL, PRICE, "")}
     model = _model(given[MODEL], how, place) if given.get(MODEL, "").strip() else None
     text = given.get(PRICE, "").strip()
     if not text:

@@ -23,14 +23,19 @@ def write(names: Sequence[str], rows: Iterable[DraftRow]) -> Iterator[list[str]]
 
 
 def guarded(text: str) -> str:
-    """Harmless in a spreadsheet, so that `unguarded` gives it back as it was."""
-    return f"'{text}" if _is_guarded(text) else harmless(text)
+    """Harmless in a spreadsheet, and exact to the last blank, so that `unguarded` gives it back as it was."""
+    return f"'{text}" if _needs_guard(text) else text
 
 
 def unguarded(text: str) -> str:
-    return text[1:] if _is_guarded(text) else text
+    return text[1:] if is_guarded(text) else text
 
 
-def _is_guarded(text: str) -> bool:
+def is_guarded(text: str) -> bool:
+    return text.startswith("'") and _needs_guard(text)
+
+
+def _needs_guard(text: str) -> bool:
+    """With or without a guard: a formula, or blanks at its ends, which would be taken for a slip of the hand."""
     bare = text.lstrip("'")
-    return bare != text and harmless(bare) != bare
+    return harmless(bare) != bare or bare != bare.strip()

@@ -89,8 +89,9 @@ export function multiplied(price, factor, to, scale = 0) {
     return price.tiers ? { ...found, tiers: price.tiers.map((tier) => all(tier, ["unit_price", "flat_price"])) } : found;
 }
 
-// A text that a spreadsheet would run as a formula begins with an apostrophe, as catalog/grid/sheets.py writes and reads it.
-export const guarded = (text) => (/^'*[=+\-@\t\r]/.test(text) ? `'${text}` : text);
+// A text that a spreadsheet would run as a formula, or whose blanks at its ends would be taken for a slip, begins with an
+// apostrophe, as catalog/grid/sheets.py writes and reads it. \s is not all that Python strips, and one more.
+export const guarded = (text) => (/^'*([=+\-@]|[^\S\ufeff]|[\x1c-\x1f\x85])|([^\S\ufeff]|[\x1c-\x1f\x85])$/.test(text) ? `'${text}` : text);
 
 // Cells as a spreadsheet copies them.
 export function tsv(lines) {
