@@ -258,6 +258,37 @@ def test_one_amount_for_any_quantity_breaks_the_floor(tokens: Charge, price: Pri
     assert faults(tokens, price) == []
 
 
+MILLION = D(1_000_000)
+
+
+@pytest.mark.parametrize(
+    ("model", "prices", "within", "tier"),
+    [
+        (Model.GRADUATED, ("3", "4", "0.5"), "above 5,000,000", 2),
+        (Model.VOLUME, ("3", "0.5", "4"), "above 1,000,000 and up to 5,000,000", 1),
+        (Model.GRADUATED, ("0.5", "3", "0.5"), "up to 1,000,000", 0),
+    ],
+)
+def test_the_tier_that_sells_too_low_is_named(
+    tokens: Charge, model: Model, prices: tuple[str, ...], within: str, tier: int
+) -> None:
+    """0.5 USD a million, at a cost of 2, is the price of one tier alone."""
+    bounds = (MILLION, 5 * MILLION, None)
+    tiers = tuple(Tier(bound, D(price) / MILLION) for bound, price in zip(bounds, prices, strict=True))
+    [told] = faults(tokens, Price(model, tiers=tiers))
+    assert told == (
+        f"row 1 sells model = acme/gpt, token_type = input at 0.5 USD per 1,000,000 token {within}, which costs 2:"
+        " ask for 2.4 or more, the cost and 20 %."
+    )
+    [fault] = review(tokens.version).faults
+    assert fault.field == f"charges.tokens.rows.0.tiers.{tier}.unit_price"
+
+
+def test_a_tier_for_every_quantity_has_no_bounds(tokens: Charge) -> None:
+    [told] = faults(tokens, Price(Model.GRADUATED, tiers=(Tier(None, D("0.0000005")),)))
+    assert "at 0.5 USD per 1,000,000 token, which costs 2" in told
+
+
 def test_a_percentage_is_the_price_of_a_unit(tokens: Charge) -> None:
     assert len(faults(tokens, Price(Model.PERCENTAGE, percent=D(0)))) == 1
     assert len(faults(tokens, Price(Model.PERCENTAGE, percent=D("0.000239")))) == 1
@@ -374,14 +405,16 @@ def test_without_a_floor_nothing_is_asked(tokens: Charge) -> None:
 def test_what_the_floor_does_not_see_is_said(tokens: Charge) -> None:
     change_charge(tokens, rows=[row("1")])
     calls = making.usage(tokens.version, making.calls(), [({}, D(1))], code="calls")
+    more = making.usage(tokens.version, making.tokens("more"), [({}, D(1))], code="more")
     euro = set_price_list(tokens.version, "EUR")
-    for charge in (tokens, calls):
+    for charge in (tokens, calls, more):
         set_rows(charge, euro, [DraftRow({}, per_unit(D(1)))])
     why = "no usage so far is for 1 of them (everything (*))"
-    assert review(tokens.version).warnings[:3] == [
+    assert review(tokens.version).warnings[:4] == [
         "The margin floor does not see the prices of “Tokens” in EUR: costs are in USD.",
         f"The margin floor compares 1 of 1 rows of “Tokens” with nothing: {why}.",
-        "The margin floor does not see “Calls”: say which of its dimensions holds the model.",
+        "The margin floor does not see “Calls”: its meter tells no models apart, so no cost is known.",
+        "The margin floor does not see “More”: say which of its dimensions holds the model.",
     ]
 
 
