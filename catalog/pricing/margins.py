@@ -74,6 +74,20 @@ def tier_bounds(price: Price, index: int) -> str:
     return " and ".join([*bounds, *([f"up to {grouped(upper)}"] if upper is not None else [])])
 
 
+def comparable(one: Price, other: Price) -> tuple[Decimal, Decimal] | None:
+    """Two prices as two numbers of the same: the least of a unit, an amount, a factor of cost; None: they are not."""
+    if Model.COST_PLUS in (one.model, other.model):
+        return _both(one, other) if one.model == other.model else None
+    if one.model == other.model == Model.FLAT:
+        return None if one.unit_price is None or other.unit_price is None else (one.unit_price, other.unit_price)
+    return None if is_endless(one) or is_endless(other) else _both(one, other)
+
+
+def _both(one: Price, other: Price) -> tuple[Decimal, Decimal] | None:
+    mine, theirs = least_unit_price(one, ONE), least_unit_price(other, ONE)
+    return None if mine is None or theirs is None else (mine, theirs)
+
+
 def is_endless(price: Price) -> bool:
     """Whether one amount is for any quantity, however large."""
     return price.model in (Model.FLAT, Model.STAIRSTEP)

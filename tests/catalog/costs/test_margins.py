@@ -19,7 +19,7 @@ from catalog.costs import margin_places
 from catalog.costs.margins import margins_now, row_margins
 from catalog.costs.names import names
 from catalog.models import Charge
-from catalog.pricing.margins import RowMargin, least_unit_price
+from catalog.pricing.margins import RowMargin, comparable, least_unit_price
 from catalog.pricing.model_costs import Hours
 from catalog.pricing.price import Model, Price, per_unit
 from catalog.pricing.tiers import Tier
@@ -64,6 +64,25 @@ TIERS = (Tier(D(1000), D("0.02")), Tier(D(2000), D(30), package=D(1000)), Tier(N
 )
 def test_the_least_that_a_unit_can_cost(price: Price, least: str | None) -> None:
     assert least_unit_price(price, D("0.001")) == (None if least is None else D(least))
+
+
+FLAT, BY_COST = Price(Model.FLAT, unit_price=D(5)), Price(Model.COST_PLUS, percent=D(20))
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "numbers"),
+    [
+        (per_unit(D(2)), Price(Model.PACKAGE, unit_price=D(3), size=D(10)), ("2", "0.3")),
+        (FLAT, Price(Model.FLAT, unit_price=D(7)), ("5", "7")),
+        (FLAT, Price(Model.FLAT), None),
+        (FLAT, per_unit(D(2)), None),
+        (BY_COST, Price(Model.COST_PLUS, percent=D(900)), ("1.2", "10")),
+        (BY_COST, per_unit(D(2)), None),
+        (per_unit(D(2)), Price(Model.PERCENTAGE, percent=D(2), fixed=D(1)), None),
+    ],
+)
+def test_prices_that_are_of_the_same_compare(one: Price, other: Price, numbers: tuple[str, str] | None) -> None:
+    assert comparable(one, other) == (None if numbers is None else tuple(map(D, numbers)))
 
 
 def test_a_margin_is_told_in_percent_of_cost() -> None:

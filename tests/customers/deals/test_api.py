@@ -37,6 +37,8 @@ def test_a_price_is_negotiated_listed_and_ended(writer: Caller, subscription: Su
     made = writer.post(TERMS, {**PRICE, "match": {"model": "a"}, "price": tiers, "ends_on": "2024-06-01"})
     assert made.status_code == 201, made.json()
     answer = made.json()
+    [warning] = answer.pop("warnings")
+    assert "100 times less than the plan's, 1 USD per unit" in warning
     assert answer == {
         "id": Override.objects.get().pk,
         "what": "price",

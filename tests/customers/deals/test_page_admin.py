@@ -122,7 +122,9 @@ def test_another_row_with_tiers(operator: Client, subscription: Subscription) ->
     address = at(subscription, "negotiate/", what="price", charge="charge-1")
     tiers = "1000; 0.02\n; 0.01; 5"
     fields = {**FIELDS, "value_model": "b", "model": "graduated", "tiers": tiers}
-    assert operator.post(address, fields).status_code == 302
+    despite = operator.post(address, fields).context["despite"]
+    assert "100 times less than the plan's, 1 USD per token" in despite
+    assert operator.post(address, {**fields, "despite": despite}).status_code == 302
     made = Override.objects.get()
     assert (made.match, made.model) == ({"model": "b"}, Model.GRADUATED)
     assert [list(map(float, each)) for each in (made.bounds, made.unit_prices, made.flat_prices)] == [
