@@ -61,8 +61,8 @@ def test_terms_are_saved_in_every_currency_and_rows_stay(alice: Client, tokens: 
     [
         ({"minimum": "5.001"}, "The minimum 5.001 is finer than USD can be paid"),
         ({"minimum_in_EUR": "5.001"}, "The minimum 5.001 is finer than EUR can be paid"),
-        ({"minimum": "9", "cap": "8"}, "The minimum is above the cap."),
-        ({"minimum_in_EUR": "9", "cap_in_EUR": "8"}, "The minimum is above the cap."),
+        ({"minimum": "9", "cap": "8"}, "The minimum 9 is above the cap 8: write a minimum of 8 or less"),
+        ({"minimum_in_EUR": "9", "cap_in_EUR": "8"}, "The minimum 9 is above the cap 8: write a minimum of 8 or less"),
         ({"included": "-1"}, "is negative"),
         ({"included": "1,5"}, "“1,5” has a comma: write a point for decimals"),
         ({"minimum_in_EUR": "1.000,50"}, "“1.000,50” has a comma: write a point for decimals"),
