@@ -37,7 +37,7 @@ class VersionForm(forms.ModelForm):
         for name in _SUMS:
             if cleaned.get(name) is not None and cleaned.get("currency"):
                 show_faults(self, checks.fee_faults(cleaned[name], cleaned["currency"], name))
-        show_faults(self, bound_faults(*(self.cleaned_data.get(name) for name in _SUMS)))
+        show_faults(self, bound_faults(self.cleaned_data.get("minimum"), self.cleaned_data.get("cap")))
         return cleaned
 
 
@@ -54,7 +54,7 @@ class PriceListForm(forms.ModelForm):
         for name in _SUMS:
             if cleaned.get(name) is not None and cleaned.get("currency"):
                 show_faults(self, checks.fee_faults(cleaned[name], cleaned["currency"], name))
-        show_faults(self, bound_faults(*(self.cleaned_data.get(name) for name in _SUMS)))
+        show_faults(self, bound_faults(self.cleaned_data.get("minimum"), self.cleaned_data.get("cap")))
         return cleaned
 
 
