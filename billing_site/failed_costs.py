@@ -14,9 +14,9 @@ from billing_site.foundation.money import EXACT, ZERO
 from billing_site.foundation.periods import Period
 from catalog.charges.books import cost_dimensions
 from catalog.costs import books as costs
+from catalog.costs.unit_costs import token_type_of
 from catalog.models import Charge
 from catalog.pricing.book import CostDimensions
-from customers.rating.costing import token_type_of
 from meters.explorer.scanning import Scanned
 from meters.measuring.extraction import Definition, quantities
 

@@ -13,6 +13,7 @@ from unfold.widgets import UnfoldAdminSelect2Widget, UnfoldAdminSelectWidget, Un
 from billing_site.foundation.errors import Fault
 from billing_site.foundation.money import currencies, plain
 from billing_site.foundation.periods import Interval
+from billing_site.foundation.typed_numbers import unread
 from catalog.models import Plan, PlanVersion
 
 FIRST_CURRENCIES = ("USD", "EUR", "GBP", "JPY")
@@ -44,11 +45,31 @@ class PriceField(forms.DecimalField):
     def prepare_value(self, value: Any) -> Any:
         return plain(value) if isinstance(value, Decimal) else value
 
+    def to_python(self, value: Any) -> Any:
+        """What is no number is quoted, with what to write instead."""
+        try:
+            number = super().to_python(value.strip() if isinstance(value, str) else value)
+        except ValidationError:
+            number = Decimal("NaN")
+        if number is not None and not number.is_finite():
+            raise ValidationError(unread(value), code="invalid")
+        return number
+
     def has_changed(self, initial: Any, data: Any) -> bool:
         try:
             return bool(self.to_python(initial) != self.to_python(data))
         except ValidationError:
             return True
+
+
+class WholeField(forms.IntegerField):
+    """A whole number in plain digits; anything else is quoted, with what to write instead."""
+
+    def to_python(self, value: Any) -> Any:
+        try:
+            return super().to_python(value)
+        except ValidationError:
+            raise ValidationError(unread(value, whole=True), code="invalid") from None
 
 
 class NewPlanForm(forms.ModelForm):

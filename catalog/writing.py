@@ -11,6 +11,7 @@ from django.db import IntegrityError, models, transaction
 from billing_site.foundation.errors import Fault, Refused
 from billing_site.foundation.shapes import at
 from catalog.models import PlanVersion
+from catalog.pricing.commitment import bound_faults
 
 Saved = TypeVar("Saved", bound=models.Model)
 
@@ -92,12 +93,20 @@ def _faults(error: ValidationError, instance: models.Model) -> Iterator[Fault]:
     for name, errors in error.error_dict.items():
         for each in errors:
             field = None if name == NON_FIELD_ERRORS else instance._meta.get_field(name)
-            for message in each.messages:
+            bounds = _bounds(instance) if field is None and each.message == ABOVE_CAP else []
+            yield from bounds
+            for message in () if bounds else each.messages:
                 said = message if field is None else _in_words(each.code, message, instance, field)
                 yield Fault(_CODES.get(each.code or "", each.code or "invalid"), said, "" if field is None else name)
 
 
+# What constraints say, which name no values.
+ABOVE_CAP = "The minimum is above the cap."
 _CODES = {"unique": "code_taken"}
+
+
+def _bounds(instance: models.Model) -> list[Fault]:
+    return list(bound_faults(getattr(instance, "minimum", None), getattr(instance, "cap", None)))
 
 
 def _in_words(code: str | None, message: str, instance: models.Model, field: Any) -> str:

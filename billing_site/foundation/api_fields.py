@@ -9,6 +9,8 @@ from typing import Any, cast
 
 from rest_framework import serializers
 
+from billing_site.foundation.shapes import written
+
 
 class StrictSerializer(serializers.Serializer[Any]):
     """A name that is no field, or one that is only read, is refused: it would else be dropped without a word.
@@ -53,7 +55,8 @@ class Shown:
             return super().to_internal_value(data)  # type: ignore[misc]
         except serializers.ValidationError as error:
             code = getattr(error.detail[0], "code", "invalid") if isinstance(error.detail, list) else "invalid"
-            message = f"{json.dumps(data, ensure_ascii=False)[:60]} cannot be read here: {self.mend}."
+            sent = written(data) if isinstance(data, float) else json.dumps(data, ensure_ascii=False)
+            message = f"{sent[:60]} cannot be read here: {self.mend}."
             raise serializers.ValidationError(message, code=code) from None
 
 
@@ -77,8 +80,15 @@ class Text(serializers.CharField):
 
     def to_internal_value(self, data: Any) -> str:
         if not isinstance(data, str):
-            raise serializers.ValidationError("This is not a text; put it in quotes.", code="text_invalid")
+            raise serializers.ValidationError(self._no_text(data), code="text_invalid")
         return str(super().to_internal_value(data))
+
+    @staticmethod
+    def _no_text(data: Any) -> str:
+        """A number is shown as it has to be sent."""
+        if isinstance(data, int | float) and not isinstance(data, bool):
+            return f'This is not a text; put it in quotes: "{written(data)[:60]}".'
+        return "This is not a text; put it in quotes."
 
 
 class Exact(Text):

@@ -9,6 +9,7 @@ from django.forms.utils import pretty_name
 from django.utils.text import capfirst
 
 STOCK = forms.Field.default_error_messages["required"]
+_NO_NUMBER = forms.IntegerField.default_error_messages["invalid"]
 # The first kind that fits: some are kinds of those below them.
 _HOW: tuple[tuple[type[forms.Field], str], ...] = (
     (forms.MultipleChoiceField, "tick at least one"),
@@ -29,6 +30,9 @@ def name_fields(fields: Mapping[str, forms.Field]) -> None:
         if field.error_messages["required"] == STOCK:
             label = str(field.label or pretty_name(name)).strip("“”")
             field.error_messages["required"] = f"“{capfirst(label)}” is empty: {how(field)}."
+        if isinstance(field, forms.IntegerField) and field.error_messages["invalid"] == _NO_NUMBER:
+            label = str(field.label or pretty_name(name)).strip("“”")
+            field.error_messages["invalid"] = f"“{capfirst(label)}” is no whole number: write it in digits alone."
         if isinstance(field, SimpleArrayField):
             field.error_messages["item_invalid"] = _ITEM
             field.base_field.error_messages |= {

@@ -7,10 +7,13 @@ so that what is documented is what is read.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from difflib import get_close_matches
+from math import isfinite
 from typing import Any, Protocol
 
 from billing_site.foundation.errors import Fault
+from billing_site.foundation.money import plain
 
 
 class Unreadable(Exception):
@@ -165,4 +168,11 @@ def at(place: str, name: object) -> str:
 
 def shown(given: Any) -> str:
     """What was given, for a message."""
-    return f"“{str(given)[:60]}”"
+    return f"“{written(given)[:60]}”"
+
+
+def written(given: Any) -> str:
+    """As text; a number as people write it, not “1e-05”."""
+    if isinstance(given, float) and isfinite(given):
+        return plain(Decimal(repr(given)))
+    return str(given)

@@ -11,6 +11,7 @@ from catalog.charges.priceable import priceable
 from catalog.charges.priced_in import in_credits
 from catalog.charges.row_checks import DraftRow, row_faults
 from catalog.models import Charge, ChargeAmount, Plan, PlanVersion, PriceList
+from catalog.pricing.commitment import bound_faults
 from catalog.pricing.price import MAX_WHOLE_DIGITS, Model, quantity_faults
 from meters.definitions import drafts
 from meters.definitions.metering import adds_up, draft_of
@@ -54,6 +55,7 @@ def term_faults(charge: Charge, currency: str) -> Iterator[Fault]:
         amount = getattr(charge, name)
         if amount is not None:
             yield from fee_faults(amount, currency, name)
+    yield from bound_faults(charge.minimum, charge.cap)
     if charge.included is not None:
         yield from included_faults(charge.included, charge.meter)
     if charge.meter is not None:

@@ -9,7 +9,7 @@ from catalog.charges.priceable import priceable
 from catalog.charges.priced_in import in_credits
 from catalog.charges.row_checks import DraftRow
 from catalog.charges.seen_values import seen_values
-from catalog.checks.margin_floor import below
+from catalog.checks.margin_floor import below, breaks
 from catalog.checks.row_lint import Finding, Severity
 from catalog.costs import books as costs
 from catalog.costs.margins import row_margins
@@ -27,10 +27,8 @@ def below_cost(charge: Charge, currency: str, rows: Sequence[DraftRow]) -> Itera
         return
     unit = charge.meter.unit if charge.meter else "unit"
     for found in row_margins(charge, rows):
-        least = ZERO if floor is None else floor
-        # One amount for any quantity breaks a floor; without one it may well be what was meant.
-        if not found.keeps(least) and (floor is not None or not found.endless):
-            said = below(found, least, unit)
+        if breaks(found, floor):
+            said = below(found, ZERO if floor is None else floor, unit)
             severity = Severity.WARNING if floor is None else Severity.ERROR
             yield Finding(severity, "below_cost", f"{said[0].upper()}{said[1:]}", "", found.row, "price")
 

@@ -11,6 +11,7 @@ from catalog.charges.seen_values import seen_values
 from catalog.checks.cost_lint import below_cost, sizes_together
 from catalog.checks.last_month import LastMonth, last_month
 from catalog.checks.row_lint import Finding, Severity, of_rows
+from catalog.checks.unknown_costs import unknown_costs
 from catalog.checks.usage_lint import Wanted, hits, of_usage, of_values, wanted
 from catalog.models import Charge
 from meters.models import Meter
@@ -61,6 +62,7 @@ def lint(charge: Charge, currency: str, rows: Sequence[DraftRow], by: Used | Non
         *below_cost(charge, currency, rows),
         *of_values(rows, by.values),
         *sizes_together(charge, rows),
+        *unknown_costs(charge, currency, rows, found, month.words),
         *of_usage(rows, found, month.words, held=held),
         *of_rows(rows),
     ]

@@ -4,8 +4,9 @@ from collections.abc import Iterator, Sequence
 from decimal import Decimal
 
 from billing_site.foundation.errors import Fault
-from billing_site.foundation.money import grouped
+from billing_site.foundation.money import ZERO, grouped
 from catalog.charges.checks import COST_CURRENCY
+from catalog.charges.priceable import priceable
 from catalog.charges.priced_in import in_credits
 from catalog.charges.row_checks import DraftRow, words
 from catalog.costs.margins import Compared, compare, row_margins, rows_in_costs
@@ -26,12 +27,19 @@ def floor_faults(charge: Charge) -> Iterator[Fault]:
     for found in row_margins(charge, rows):
         if not found.keeps(floor):
             unit = charge.meter.unit if charge.meter else "unit"
-            field = rows[found.row].price.used()[0]
-            yield Fault("margin_below_floor", below(found, floor, unit), f"{place}rows.{found.row}.{field}")
+            yield Fault("margin_below_floor", below(found, floor, unit), f"{place}rows.{found.row}.{found.field}")
 
 
 def _is_seen(charge: Charge) -> bool:
     return bool(charge.cost_model) and not in_credits(charge) and COST_CURRENCY in charge.version.currencies()
+
+
+def _may_hold_model(charge: Charge) -> bool:
+    """Whether the meter has a dimension of events' own values; its labels and bands are no models."""
+    if charge.meter is None:
+        return False
+    known = priceable(charge.meter)
+    return any(known.only(name) is None for name in known.dimensions)
 
 
 def unchecked(charge: Charge) -> Iterator[str]:
@@ -42,6 +50,8 @@ def unchecked(charge: Charge) -> Iterator[str]:
     others = [each for each in charge.version.currencies() if each != COST_CURRENCY]
     if in_credits(charge):
         yield f"The margin floor does not see “{charge.name}”: it is priced in credits, and costs are in USD."
+    elif not charge.cost_model and not _may_hold_model(charge):
+        yield f"The margin floor does not see “{charge.name}”: its meter tells no models apart, so no cost is known."
     elif not charge.cost_model:
         yield f"The margin floor does not see “{charge.name}”: say which of its dimensions holds the model."
     elif others:
@@ -74,16 +84,29 @@ def _blind(name: str, rows: Sequence[DraftRow], found: Compared) -> Iterator[str
         yield f"The margin floor does not see all usage of “{name}”: {found.unread}."
 
 
-def below(found: RowMargin, floor: Decimal, unit: str) -> str:
-    """How far below the floor a row sells, and what to ask for; the middle of a sentence about its charge."""
+def breaks(found: RowMargin, floor: Decimal | None) -> bool:
+    """Whether a row earns less than the floor; without one, whether it sells below cost.
+
+    One amount for any quantity breaks a floor; without one it may well be what was meant.
+    """
+    return not found.keeps(ZERO if floor is None else floor) and (floor is not None or not found.endless)
+
+
+def below(found: RowMargin, floor: Decimal, unit: str, what: str = "") -> str:
+    """How far below the floor a row sells, and what to ask for; the middle of a sentence about its charge.
+
+    `what`: that it is, where it is no row.
+    """
+    what = what or f"row {found.row + 1}"
     price, cost, least = (grouped(each * MANY) for each in (found.unit_price, found.cost, found.least(floor)))
     when = f" {found.when}" if found.when else ""
+    within = f" {found.within}" if found.within else ""
     if found.endless:
         return (
-            f"row {found.row + 1} sells any quantity of {found.at} for one amount, and 1,000,000 {unit} cost {cost}"
+            f"{what} sells any quantity of {found.at} for one amount, and 1,000,000 {unit} cost {cost}"
             f" {COST_CURRENCY}{when}: whoever uses enough pays less than that. Give a unit a price."
         )
     return (
-        f"row {found.row + 1} sells {found.at} at {price} {COST_CURRENCY} per 1,000,000 {unit}, which costs"
+        f"{what} sells {found.at} at {price} {COST_CURRENCY} per 1,000,000 {unit}{within}, which costs"
         f" {cost}{when}: ask for {least} or more{f', the cost and {grouped(floor)} %' if floor else ''}."
     )

@@ -16,6 +16,7 @@ from catalog.checks import linting
 from catalog.checks.margin_floor import floor_faults, unchecked
 from catalog.features import checks as feature_checks
 from catalog.models import Charge, Plan, PlanVersion, PriceList
+from catalog.pricing.commitment import bound_faults
 
 __all__ = ["charge_code_faults", "currency_faults", "faults", "fee_faults", "term_faults", "warnings"]
 
@@ -119,6 +120,7 @@ def terms_faults(version: PlanVersion) -> Iterator[Fault]:
         amount = getattr(version, name)
         if amount is not None:
             yield from fee_faults(amount, version.currency, name)
+    yield from bound_faults(version.minimum, version.cap)
 
 
 def _list_faults(version: PlanVersion, price_list: PriceList) -> Iterator[Fault]:

@@ -11,7 +11,7 @@ from unfold.widgets import INPUT_CLASSES, UnfoldAdminSelectWidget, UnfoldAdminTe
 from billing_site.foundation.money import EXACT
 from catalog.costs.models import MAX_MODEL, MAX_PROVIDER
 from catalog.costs.own_costs import MAX_ABOVE, MAX_NOTE, Entry, faults
-from catalog.forms import PriceField, show_faults
+from catalog.forms import PriceField, WholeField, show_faults
 from catalog.models import ProviderModel
 from catalog.pricing.model_costs import Hours
 from catalog.pricing.model_names import MAX_NAME
@@ -69,7 +69,7 @@ class CostForm(forms.Form):
         empty_value=None,
         widget=UnfoldAdminSelectWidget,
     )
-    above = forms.IntegerField(
+    above = WholeField(
         label="Above input tokens",
         min_value=0,
         max_value=MAX_ABOVE,

@@ -14,6 +14,7 @@ from catalog.charges.priceable import Priceable, priceable
 from catalog.charges.row_checks import DraftRow, words
 from catalog.charges.seen_values import USED_AT_MOST, used_values
 from catalog.costs.names import names
+from catalog.costs.unit_costs import UNSAID_TYPE
 from catalog.models import Charge
 from catalog.pricing.book import CostDimensions, Row, Unmatched, UsageCharge
 from catalog.pricing.matrix import Matrix
@@ -22,8 +23,6 @@ from catalog.pricing.token_types import TOKEN_TYPES
 from meters.explorer.scanning import TooMuch
 from meters.models import Meter
 
-# What a unit is when a charge does not say which dimension holds the token type.
-UNSAID_TYPE = "input"
 Values = Mapping[str, str]
 Used = Callable[[Meter, str], tuple[list[str], str]]
 

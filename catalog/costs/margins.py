@@ -4,7 +4,8 @@ Prices in another currency than that of costs are not compared: who asks sees to
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from dataclasses import field as with_default
 from datetime import datetime
 from decimal import Decimal
 from functools import cache
@@ -19,7 +20,7 @@ from catalog.costs import books as costs
 from catalog.costs.margin_places import Place, Places, places_of
 from catalog.models import Charge
 from catalog.pricing.dearest import Dearest, Met, always, dearest
-from catalog.pricing.margins import RowMargin, is_endless, least_unit_price
+from catalog.pricing.margins import RowMargin, is_endless, least_place, least_unit_price
 from catalog.pricing.model_costs import HOUR, ModelCosts
 from catalog.pricing.price import Model, Price
 from catalog.pricing.token_types import TOKEN_TYPES
@@ -35,10 +36,10 @@ class Compared:
     could be looked at.
     """
 
-    margins: list[RowMargin] = field(default_factory=list)
+    margins: list[RowMargin] = with_default(default_factory=list)
     unused: tuple[int, ...] = ()
-    unknown: Mapping[int, str] = field(default_factory=dict)
-    partly: Mapping[int, str] = field(default_factory=dict)
+    unknown: Mapping[int, str] = with_default(default_factory=dict)
+    partly: Mapping[int, str] = with_default(default_factory=dict)
     unbounded: tuple[int, ...] = ()
     unread: str = ""
 
@@ -115,8 +116,18 @@ def _margin(place: Place, price: Price, met: Met) -> RowMargin | None:
     least = least_unit_price(price, billed)
     if least is None:
         return None
+    within, field = least_place(price)
     return RowMargin(
-        place.row, place.model, place.token_type, place.at, least, met.cost, met.when, endless=is_endless(price)
+        place.row,
+        place.model,
+        place.token_type,
+        place.at,
+        least,
+        met.cost,
+        met.when,
+        endless=is_endless(price),
+        within=within,
+        field=field,
     )
 
 

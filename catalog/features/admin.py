@@ -43,6 +43,7 @@ class FeatureAdmin(NamedPage):
 
     class Media:
         css = {"all": ["catalog/features.css"]}
+        js = ("catalog/feature_kinds.js",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Feature]:
         rows: QuerySet[Feature] = super().get_queryset(request)

@@ -1,6 +1,7 @@
 """The forms in which operators write features, and values of them. What is wrong is said by the checks of the verbs."""
 
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 from django import forms
@@ -11,10 +12,11 @@ from unfold.widgets import (
     UnfoldAdminTextInputWidget,
 )
 
-from billing_site.foundation.money import grouped
+from billing_site.foundation.money import plain
+from billing_site.foundation.typed_numbers import unread
 from catalog.features import checks
 from catalog.features.models import Feature
-from catalog.features.values import ALL_OF, UNLIMITED, Kind, Value, written
+from catalog.features.values import ALL_OF, Kind, Value, written
 from catalog.forms import show_faults
 from meters.models import Meter
 
@@ -122,10 +124,12 @@ class FeatureForm(forms.ModelForm):
 
 
 class NumberField(forms.CharField):
-    """A number as people write it, with its thousands set apart or not; or “unlimited”."""
+    """A number in plain digits, or “unlimited”; what it may be is said by the verbs."""
 
     def to_python(self, value: Any) -> Any:
-        text = str(value or "").strip().replace(",", "")
+        text = str(value or "").strip()
+        if "," in text:
+            raise forms.ValidationError(unread(text), code="invalid")
         return text.lower() if text.lower() == ALL_OF[Kind.NUMBER] else text or None
 
 
@@ -167,6 +171,6 @@ def shown(feature: Feature, value: Value) -> Any:
     if isinstance(value, bool):
         return "on" if value else "off"
     if feature.kind == Kind.NUMBER:
-        return grouped(value) if value is not UNLIMITED else ALL_OF[Kind.NUMBER]  # type: ignore[arg-type]
+        return plain(value) if isinstance(value, Decimal) else ALL_OF[Kind.NUMBER]
     texts = written(Kind.LIST, value)
     return [texts] if isinstance(texts, str) else texts

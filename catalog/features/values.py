@@ -13,6 +13,7 @@ from typing import Final, Literal
 
 from billing_site.foundation.errors import Fault, Refused
 from billing_site.foundation.money import EXACT, ZERO, grouped, plain
+from billing_site.foundation.shapes import written as as_written
 from meters.events.values import Unfit, as_number, check_quantity
 
 
@@ -142,7 +143,7 @@ def _choose(given: str, known: Sequence[str]) -> str:
 
 
 def _shown(given: object) -> str:
-    return f"“{str(given)[:60]}”"
+    return f"“{as_written(given)[:60]}”"
 
 
 def _refusal(code: str, message: str) -> Refused:

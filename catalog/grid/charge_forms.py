@@ -6,7 +6,6 @@ from decimal import Decimal
 from typing import Any
 
 from django import forms
-from django.core.exceptions import ValidationError
 from unfold.widgets import UnfoldAdminSelectWidget
 
 from catalog.charges.checks import SUMS
@@ -14,6 +13,7 @@ from catalog.charges.priceable import Priceable, priceable
 from catalog.checks import versions as checks
 from catalog.forms import PRICE_HELP, PriceField, show_faults
 from catalog.models import Charge, PlanVersion
+from catalog.pricing.commitment import bound_faults
 from catalog.pricing.price import number_faults
 
 Kind = Charge.Kind
@@ -82,9 +82,7 @@ class ChargeForm(forms.ModelForm):
             if amount is not None:
                 faults = checks.fee_faults(amount, currency, name)
                 show_faults(self, (replace(fault, field=f"{name}_in_{currency}") for fault in faults))
-        minimum, cap = amounts.get("minimum"), amounts.get("cap")
-        if minimum is not None and cap is not None and minimum > cap:
-            self.add_error(f"minimum_in_{currency}", ValidationError("The minimum is above the cap."))
+        show_faults(self, bound_faults(amounts.get("minimum"), amounts.get("cap"), f"minimum_in_{currency}"))
 
 
 class NewUsageChargeForm(ChargeForm):

@@ -13,7 +13,7 @@ from catalog.charges.cell_prices import price_of
 from catalog.charges.priceable import Priceable, priceable
 from catalog.charges.row_checks import VALUE_AT_MOST, DraftRow, row_faults
 from catalog.charges.seen_values import seen_values
-from catalog.forms import show_faults
+from catalog.forms import WholeField, show_faults
 from catalog.models import Cell, Charge
 from catalog.pricing.compact import EXAMPLES, to_text
 from catalog.pricing.compact_reading import TEXT_AT_MOST, from_text
@@ -42,7 +42,7 @@ class RowForm(forms.ModelForm):
         model = Cell
         fields: tuple[str, ...] = ()
 
-    position = forms.IntegerField(
+    position = WholeField(
         required=False,
         min_value=1,
         label="Order",

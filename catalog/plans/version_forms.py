@@ -10,6 +10,7 @@ from billing_site.foundation.errors import Fault
 from catalog.checks import versions as checks
 from catalog.forms import PriceField, currency_choices, show_faults
 from catalog.models import PlanVersion, PriceList
+from catalog.pricing.commitment import bound_faults
 from catalog.versions import publishing
 
 _SUMS = ("minimum", "cap")
@@ -36,6 +37,7 @@ class VersionForm(forms.ModelForm):
         for name in _SUMS:
             if cleaned.get(name) is not None and cleaned.get("currency"):
                 show_faults(self, checks.fee_faults(cleaned[name], cleaned["currency"], name))
+        show_faults(self, bound_faults(self.cleaned_data.get("minimum"), self.cleaned_data.get("cap")))
         return cleaned
 
 
@@ -52,6 +54,7 @@ class PriceListForm(forms.ModelForm):
         for name in _SUMS:
             if cleaned.get(name) is not None and cleaned.get("currency"):
                 show_faults(self, checks.fee_faults(cleaned[name], cleaned["currency"], name))
+        show_faults(self, bound_faults(self.cleaned_data.get("minimum"), self.cleaned_data.get("cap")))
         return cleaned
 
 

@@ -5,13 +5,15 @@ part of a period is prorated by its days first: `prorate`, not rounded. Whoever 
 lines are rounded already, so they and the true-up come to the rounded minimum.
 """
 
+from collections.abc import Iterator
 from decimal import Decimal
 
-from billing_site.foundation.money import EXACT, ZERO
+from billing_site.foundation.errors import Fault
+from billing_site.foundation.money import EXACT, ZERO, plain
 from catalog.pricing.book import Priced, Step, Steps, shown
 from catalog.pricing.proration import prorate
 
-__all__ = ["cap_credit", "prorate", "true_up"]
+__all__ = ["bound_faults", "cap_credit", "prorate", "true_up"]
 
 
 def true_up(minimum: Decimal, charged: Decimal) -> Priced:
@@ -32,3 +34,13 @@ def _steps(name: str, bound: Decimal, charged: Decimal, amount: Decimal, *, reac
         return (Step(f"{name} {shown(bound)} − usage {shown(charged)}", None, None, amount),)
     state = "reached" if reached else "not reached"
     return (Step(f"{name} {shown(bound)}, {state} by usage of {shown(charged)}", None, None, amount),)
+
+
+def bound_faults(minimum: Decimal | None, cap: Decimal | None, field: str = "minimum") -> Iterator[Fault]:
+    """A minimum above its cap contradicts it: no sum keeps both."""
+    if minimum is not None and cap is not None and minimum > cap:
+        message = (
+            f"The minimum {plain(minimum)} is above the cap {plain(cap)}: write a minimum of {plain(cap)} or less, or a"
+            " higher cap."
+        )
+        yield Fault("minimum_above_cap", message, field)

@@ -9,6 +9,7 @@ from billing_site.foundation.errors import Fault
 from billing_site.foundation.money import EXACT, ZERO
 from billing_site.foundation.shape_kinds import MAX_DIGITS, number
 from billing_site.foundation.shapes import Unreadable
+from billing_site.foundation.typed_numbers import HAS_COMMA
 from catalog.pricing.compact import EXAMPLES, NOTHING_AT_ZERO
 from catalog.pricing.price import TIERED, Model, Price
 from catalog.pricing.tiers import Tier
@@ -36,7 +37,7 @@ class _Written(NamedTuple):
         """Raises Unreadable, and says so when a comma is what makes it no number."""
         text = text.strip()
         if "," in text:
-            raise self.unreadable(text, "has a comma: write a point for decimals, and nothing between thousands", place)
+            raise self.unreadable(text, HAS_COMMA, place)
         if text and (text.lstrip("+-").replace(".", "", 1).isdecimal() or _EXPONENT.match(text)) and text.isascii():
             return number(text, f"{self.field}{place}")
         raise self.unreadable(text, f"is no {what}", place)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 
-from billing_site.foundation.money import EXACT, ZERO
+from billing_site.foundation.money import EXACT, ZERO, grouped
 from catalog.pricing.price import Model, Price
 
 HUNDRED, ONE = Decimal(100), Decimal(1)
@@ -16,6 +16,7 @@ class RowMargin:
 
     `row`: counted from 0. `model` as usage names it. `at`: all the values for which it is, for people. `when` it costs
     that, in words; empty: always. `endless`: one amount is for any quantity, so that further units cost nothing.
+    `within`: of which quantities the least price is, in words; empty: of all. `field`: where in the price it stands.
     """
 
     row: int
@@ -26,6 +27,8 @@ class RowMargin:
     cost: Decimal
     when: str = ""
     endless: bool = False
+    within: str = ""
+    field: str = ""
 
     @property
     def percent(self) -> Decimal | None:
@@ -52,6 +55,37 @@ def least_unit_price(price: Price, cost: Decimal) -> Decimal | None:
     if price.model == Model.COST_PLUS and price.percent is not None:
         return EXACT.multiply(cost, EXACT.add(ONE, EXACT.divide(price.percent, HUNDRED)))
     return min(_unit_prices(price), default=None)
+
+
+def least_place(price: Price) -> tuple[str, str]:
+    """Of which quantities the least price of a unit is, in words (“above 1,000”; empty: of all), and its field."""
+    if price.model not in (Model.GRADUATED, Model.VOLUME) or not price.tiers:
+        return "", price.used()[0]
+    prices = list(_unit_prices(price))
+    cheapest = prices.index(min(prices))
+    return tier_bounds(price, cheapest), f"tiers.{cheapest}.unit_price"
+
+
+def tier_bounds(price: Price, index: int) -> str:
+    """The quantities of a tier in words: “up to 10”, “above 10 and up to 20”, “above 20”; empty: it is the only one."""
+    lower = price.tiers[index - 1].up_to if index else None
+    upper = price.tiers[index].up_to
+    bounds = [f"above {grouped(lower)}"] if lower is not None else []
+    return " and ".join([*bounds, *([f"up to {grouped(upper)}"] if upper is not None else [])])
+
+
+def comparable(one: Price, other: Price) -> tuple[Decimal, Decimal] | None:
+    """Two prices as two numbers of the same: the least of a unit, an amount, a factor of cost; None: they are not."""
+    if Model.COST_PLUS in (one.model, other.model):
+        return _both(one, other) if one.model == other.model else None
+    if one.model == other.model == Model.FLAT:
+        return None if one.unit_price is None or other.unit_price is None else (one.unit_price, other.unit_price)
+    return None if is_endless(one) or is_endless(other) else _both(one, other)
+
+
+def _both(one: Price, other: Price) -> tuple[Decimal, Decimal] | None:
+    mine, theirs = least_unit_price(one, ONE), least_unit_price(other, ONE)
+    return None if mine is None or theirs is None else (mine, theirs)
 
 
 def is_endless(price: Price) -> bool:

@@ -13,10 +13,11 @@ from rest_framework.response import Response
 from billing_site.foundation.idempotency import IdempotentWrites
 from billing_site.foundation.pagination import KeysetPagination
 from billing_site.foundation.parameters import PAGE
-from customers.deals import overriding, redeeming
+from customers.deals import overriding, price_warnings, redeeming
 from customers.deals.serializers import (
     OverrideAnswerSerializer,
     OverrideEndSerializer,
+    OverrideMadeSerializer,
     OverrideSerializer,
     RedeemSerializer,
     RedemptionSerializer,
@@ -60,15 +61,18 @@ class Overrides(View):
     @extend_schema(
         operation_id="create_override",
         summary="Negotiate a term",
-        description="The same term that holds by then ends where the new one begins.",
-        responses={201: OverrideAnswerSerializer},
+        description="The same term that holds by then ends where the new one begins. `warnings` says what of a price is"
+        " worth a second look: it is below cost or the plan's margin floor, or far from the plan's price.",
+        responses={201: OverrideMadeSerializer},
     )
     def post(self, request: Request, reference: str) -> Response:
         subscription = find_subscription(reference)
         body = OverrideSerializer(data=request.data)
         body.is_valid(raise_exception=True)
-        made = overriding.override(subscription, body.wanted())
-        return Response(OverrideAnswerSerializer(made).data, status=status.HTTP_201_CREATED)
+        wanted = body.wanted()
+        made = overriding.override(subscription, wanted)
+        answer = OverrideMadeSerializer(made, context={"warnings": price_warnings.warnings(subscription, wanted)})
+        return Response(answer.data, status=status.HTTP_201_CREATED)
 
 
 class EndOverride(View):

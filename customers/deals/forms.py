@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from datetime import date
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
 from django import forms
@@ -17,7 +17,7 @@ from unfold.widgets import (
 from billing_site.foundation.errors import Fault
 from billing_site.foundation.money import plain
 from catalog.coupons.issuing import as_code
-from catalog.forms import PriceField
+from catalog.forms import PriceField, WholeField
 from catalog.models import Coupon
 from catalog.pricing.price import USED, Model, Price
 from catalog.pricing.tiers import Tier
@@ -26,6 +26,7 @@ from customers.deals.days import Wanted, earliest
 from customers.models import Subscription
 from customers.rating.negotiated import What
 
+_FIGURE = PriceField()
 FIGURES = ("unit_price", "size", "free", "percent", "fixed", "free_events")
 COLUMNS = ("up_to", "unit_price", "flat_price", "package")
 TIERS_HELP = (
@@ -156,9 +157,9 @@ def _tier(line: str, number: int) -> Tier:
     if len(texts) > len(COLUMNS):
         raise ValidationError(f"Tier {number}, “{line}”, has more than {len(COLUMNS)} figures: {', '.join(COLUMNS)}.")
     try:
-        figures = {name: Decimal(text) for name, text in zip(COLUMNS, texts, strict=False) if text}
-    except InvalidOperation:
-        raise ValidationError(f"Tier {number}, “{line}”, holds what is not a number: write figures and “;”.") from None
+        figures = {name: _FIGURE.to_python(text) for name, text in zip(COLUMNS, texts, strict=False) if text}
+    except ValidationError as error:
+        raise ValidationError(f"Tier {number}: {error.messages[0]} Between figures stands “;”.") from None
     return Tier(figures.pop("up_to", None), **figures)
 
 
@@ -174,9 +175,7 @@ def _price_fields() -> dict[str, forms.Field]:
         "free": PriceField(required=False, label="Free units", help_text="Of each period, in this row."),
         "percent": PriceField(required=False, label="Percent", help_text="Of the quantity; or the margin on cost."),
         "fixed": PriceField(required=False, label="Fixed fee of each event"),
-        "free_events": forms.IntegerField(
-            required=False, min_value=0, label="Free events", widget=UnfoldAdminTextInputWidget
-        ),
+        "free_events": WholeField(required=False, min_value=0, label="Free events", widget=UnfoldAdminTextInputWidget),
         "tiers": TiersField(required=False, help_text=TIERS_HELP),
     }
 

@@ -19,7 +19,7 @@ from billing_site.foundation.periods import local_date
 from catalog.charges.priceable import priceable
 from catalog.charges.row_checks import words
 from catalog.coupons.words import takes_off
-from customers.deals import overriding, previewing, redeeming, standard
+from customers.deals import overriding, previewing, price_warnings, redeeming, standard
 from customers.deals.checks import charge_of
 from customers.deals.days import span
 from customers.deals.forms import EndTermForm, NegotiateForm, RedeemForm
@@ -112,6 +112,7 @@ def negotiate(request: HttpRequest, number: int) -> HttpResponse:
         lambda: overriding.override(subscription, form.wanted()),
         "It is negotiated. The next draft has it.",
         context,
+        lambda: price_warnings.warnings(subscription, form.wanted()),
     )
 
 
@@ -192,18 +193,26 @@ def _answer(
     do: Callable[[], object],
     said: str,
     context: dict[str, Any],
+    warn: Callable[[], list[str]] = list,
 ) -> HttpResponse:
-    """Show the form; asked for by POST: what would come of it, or do it and go back to the subscription."""
+    """Show the form; asked for by POST: what would come of it, or do it and go back to the subscription.
+
+    What `warn` tells is shown before anything is done: it is done once somebody has ticked that very text.
+    """
     back = reverse("admin:customers_subscription_change", args=[subscription.pk])
     preview: previewing.Comparison | None = None
     previewed = request.method == "POST" and "preview" in request.POST
     if request.method == "POST" and form.is_valid():
+        warnings = warn()
+        told = _one_line(warnings)
+        unread = bool(warnings) and _one_line([request.POST.get("despite", "")]) != told
+        context = {**context, "warnings": warnings, "despite": told, "unread": unread and not previewed}
         try:
-            if not previewed:
+            if not (previewed or unread):
                 do()
                 messages.success(request, said)
                 return HttpResponseRedirect(f"{back}#terms")
-            preview = previewing.preview(subscription, do)
+            preview, previewed = previewing.preview(subscription, do), True
         except Refused as refused:
             for fault in refused.faults:
                 messages.error(request, fault.message)
@@ -214,6 +223,11 @@ def _answer(
     if preview is not None:
         shown["preview"] = _shown(preview, subscription)
     return TemplateResponse(request, PAGE, shown)
+
+
+def _one_line(texts: list[str]) -> str:
+    """As a form sends it back: a browser rewrites what ends a line."""
+    return " ".join(" ".join(texts).split())
 
 
 def _shown(preview: previewing.Comparison, subscription: Subscription) -> dict[str, Any]:

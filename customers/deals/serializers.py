@@ -120,6 +120,16 @@ class OverrideAnswerSerializer(serializers.Serializer[Override]):
         return _day(override.ends_at, override)
 
 
+class OverrideMadeSerializer(OverrideAnswerSerializer):
+    """One that was just negotiated. `warnings` come in the context: they are of the costs and prices of now."""
+
+    warnings = serializers.SerializerMethodField(help_text="What of it is worth a second look; it holds nevertheless.")
+
+    @extend_schema_field(serializers.ListField(child=serializers.CharField()))
+    def get_warnings(self, override: Override) -> list[str]:
+        return list(self.context["warnings"])
+
+
 def _text(number: Decimal | None) -> str | None:
     return None if number is None else plain(number)
 

@@ -14,16 +14,13 @@ from itertools import pairwise
 from billing_site.foundation.periods import Period
 from catalog.costs import books as costs
 from catalog.costs.books import CostBook
+from catalog.costs.unit_costs import token_type_of, unit_cost
 from catalog.pricing.book import CostDimensions, UsageCharge
 from catalog.pricing.cost_plus import CostPlus
 from catalog.pricing.matrix import Matrix
-from catalog.pricing.token_types import TOKEN_TYPES
 from customers.rating.segments import WHEN, Segment, name_of
 from customers.rating.terms import Terms
 from meters.usage.reading import Usage
-
-# What a unit is when a charge does not say which dimension holds the token type.
-UNSAID_TYPE = "input"
 
 Measured = Mapping[int, Mapping[tuple[int, int], Sequence[Usage]]]
 """By request, then by charge and the number of its segment."""
@@ -41,31 +38,8 @@ class CostsOf:
     start: datetime
 
     def __call__(self, values: Mapping[str, str]) -> Decimal | None:
-        name = values.get(self.dimensions.model)
-        token_type = token_type_of(self.dimensions, values)
-        if name is None or name not in self.book or token_type is None:
-            return None
-        at, costs = self.starts.get(values.get(WHEN, ""), self.start), self.book[name]
-        above = self._above(values)
-        if above is None:
-            if costs.steps_at(at, token_type):
-                return None
-            above = 0
-        found = costs.cost_at(at, token_type, above)
-        return None if found is None else found.amount
-
-    def _above(self, values: Mapping[str, str]) -> int | None:
-        """More input tokens than this a request had. None: the charge asks for a band, and the usage has none of it."""
-        context = self.dimensions.context
-        return self.dimensions.above.get(values.get(context, "")) if context else 0
-
-
-def token_type_of(dimensions: CostDimensions, values: Mapping[str, str]) -> str | None:
-    """None: it is missing, or one of which no costs are kept."""
-    if not dimensions.token_type:
-        return UNSAID_TYPE
-    token_type = values.get(dimensions.token_type)
-    return token_type if token_type in TOKEN_TYPES else None
+        at = self.starts.get(values.get(WHEN, ""), self.start)
+        return unit_cost(self.book.models, self.dimensions, values, at)
 
 
 def bind(terms: Sequence[Terms], measured: Measured) -> tuple[list[Terms], datetime | None]:

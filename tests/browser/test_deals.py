@@ -1,8 +1,10 @@
 """Terms are negotiated and coupons redeemed in a real browser, on a desk and on a phone, under hostile names."""
 
+import json
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from playwright.sync_api import expect
@@ -67,6 +69,28 @@ def test_a_price_is_negotiated_after_a_look_at_what_it_comes_to(
     page.get_by_role("button", name="Negotiate").click()
     expect(page.locator("tr", has_text="Framework contract 7")).to_contain_text("−23.1 %")
     assert Override.objects.count() == 2
+
+
+@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desk", "phone"])
+def test_a_price_that_looks_wrong_is_saved_once_somebody_says_it_is_meant(
+    signed_in: Callable[..., Operator], live_server: Any, subscription: Subscription, size: tuple[int, int]
+) -> None:
+    operator = signed_in(live_server.url, size)
+    page = operator.page
+    row = json.dumps({"model": HOSTILE[:200]})
+    query = urlencode({"what": "price", "charge": "charge-1", "row": row})
+    operator.go(f"/admin/customers/subscription/{subscription.pk}/negotiate/?{query}")
+    page.get_by_label("Price", exact=True).fill("0.0000001")
+    page.get_by_label("Reason").fill("Framework contract 8")
+    page.get_by_role("button", name="Negotiate").click()
+    expect(page.get_by_role("heading", name="Is this meant?")).to_be_visible()
+    expect(page.get_by_text("100 times less than the plan's")).to_be_visible()
+    assert operator.widths()[0] <= operator.widths()[1]
+    assert Override.objects.count() == 0
+    page.get_by_label("Yes, it is meant").check()
+    page.get_by_role("button", name="Negotiate").click()
+    expect(page.get_by_text("It is negotiated.")).to_be_visible()
+    assert Override.objects.count() == 1
 
 
 @pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desk", "phone"])

@@ -111,8 +111,16 @@ def test_a_feature_is_made_and_given(
 
     operator.go("/admin/catalog/feature/add/")
     looks(operator, "feature-add")
+    # What was typed before the kind was chosen is still there, and nobody was asked whether to leave.
+    asked: list[str] = []
+    operator.page.on("dialog", lambda dialog: asked.append(f"{dialog.type} {dialog.message}"))
+    operator.page.get_by_label("Name").press_sequentially("Tokens")
+    operator.page.get_by_label("Description").press_sequentially("A & B = 5 %")
     operator.page.locator(".ft-kinds a", has_text="Number").click()
-    operator.fill(name="Tokens", meter="Llm_Tokens", window="Month")
+    expect(operator.page.get_by_label("Name")).to_have_value("Tokens")
+    expect(operator.page.get_by_label("Description")).to_have_value("A & B = 5 %")
+    assert asked == []
+    operator.fill(meter="Llm_Tokens", window="Month")
     looks(operator, "feature-add-number")
     operator.save()
     operator.go("/admin/catalog/feature/add/?kind=list")
@@ -126,7 +134,7 @@ def test_a_feature_is_made_and_given(
     operator.save()
     operator.sees("Nothing is saved yet", "“lots” is not a number")
     looks(operator, "given-refused")
-    operator.page.get_by_label("Tokens").fill("1,000,000")
+    operator.page.get_by_label("Tokens").fill("1000000")
     operator.page.get_by_label("small", exact=True).check()
     operator.save()
     operator.sees("1,000,000 token in each month", "small")

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from billing_site.foundation.shape_kinds import NUMBER, TEXT, YES_OR_NO, by_name, choice, list_of, number, whole_number
-from billing_site.foundation.shapes import Field, Shape, Unreadable
+from billing_site.foundation.shapes import Field, Shape, Unreadable, shown
 
 INNER = Shape("A part", {"size": Field(whole_number(1, 5), "How large.")})
 SHAPE = Shape(
@@ -100,6 +100,11 @@ def test_words_say_how_to_mend() -> None:
 def test_what_is_no_number(given: Any) -> None:
     with pytest.raises(Unreadable):
         number(given, "x")
+
+
+def test_a_number_that_came_as_one_is_quoted_as_people_write_it() -> None:
+    for given_number, quoted in ((0.00001, "“0.00001”"), (1.5, "“1.5”"), (float("inf"), "“inf”"), (7, "“7”")):
+        assert shown(given_number) == quoted
 
 
 @given(st.decimals(allow_nan=False, allow_infinity=False, min_value=-(10**30), max_value=10**30, places=12))

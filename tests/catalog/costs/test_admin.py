@@ -325,6 +325,20 @@ def test_what_is_wrong_stands_at_its_field(
     assert list(answer.context["form"].errors) == [field]
 
 
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"cost": "2,5"}, "“2,5” has a comma: write a point for decimals, and nothing between thousands."),
+        ({"above": "200,000"}, "“200,000” has a comma: write a whole number in digits alone."),
+    ],
+)
+def test_a_comma_is_refused_with_what_to_write(
+    alice: Client, acme: ProviderModel, changed: dict[str, str], said: str
+) -> None:
+    answer: Any = alice.post(page("add"), {**entry(**changed), "record": "1"})
+    assert (rows("own"), [each for errors in answer.context["form"].errors.values() for each in errors]) == ([], [said])
+
+
 def test_the_form_begins_with_the_model_one_comes_from(alice: Client, acme: ProviderModel) -> None:
     answer: Any = alice.get(page("add"), {"model": acme.pk, "token_type": "output"})
     found = answer.context["form"].initial

@@ -19,7 +19,7 @@ from catalog.costs import margin_places
 from catalog.costs.margins import margins_now, row_margins
 from catalog.costs.names import names
 from catalog.models import Charge
-from catalog.pricing.margins import RowMargin, least_unit_price
+from catalog.pricing.margins import RowMargin, comparable, least_unit_price
 from catalog.pricing.model_costs import Hours
 from catalog.pricing.price import Model, Price, per_unit
 from catalog.pricing.tiers import Tier
@@ -64,6 +64,25 @@ TIERS = (Tier(D(1000), D("0.02")), Tier(D(2000), D(30), package=D(1000)), Tier(N
 )
 def test_the_least_that_a_unit_can_cost(price: Price, least: str | None) -> None:
     assert least_unit_price(price, D("0.001")) == (None if least is None else D(least))
+
+
+FLAT, BY_COST = Price(Model.FLAT, unit_price=D(5)), Price(Model.COST_PLUS, percent=D(20))
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "numbers"),
+    [
+        (per_unit(D(2)), Price(Model.PACKAGE, unit_price=D(3), size=D(10)), ("2", "0.3")),
+        (FLAT, Price(Model.FLAT, unit_price=D(7)), ("5", "7")),
+        (FLAT, Price(Model.FLAT), None),
+        (FLAT, per_unit(D(2)), None),
+        (BY_COST, Price(Model.COST_PLUS, percent=D(900)), ("1.2", "10")),
+        (BY_COST, per_unit(D(2)), None),
+        (per_unit(D(2)), Price(Model.PERCENTAGE, percent=D(2), fixed=D(1)), None),
+    ],
+)
+def test_prices_that_are_of_the_same_compare(one: Price, other: Price, numbers: tuple[str, str] | None) -> None:
+    assert comparable(one, other) == (None if numbers is None else tuple(map(D, numbers)))
 
 
 def test_a_margin_is_told_in_percent_of_cost() -> None:
@@ -258,6 +277,37 @@ def test_one_amount_for_any_quantity_breaks_the_floor(tokens: Charge, price: Pri
     assert faults(tokens, price) == []
 
 
+MILLION = D(1_000_000)
+
+
+@pytest.mark.parametrize(
+    ("model", "prices", "within", "tier"),
+    [
+        (Model.GRADUATED, ("3", "4", "0.5"), "above 5,000,000", 2),
+        (Model.VOLUME, ("3", "0.5", "4"), "above 1,000,000 and up to 5,000,000", 1),
+        (Model.GRADUATED, ("0.5", "3", "0.5"), "up to 1,000,000", 0),
+    ],
+)
+def test_the_tier_that_sells_too_low_is_named(
+    tokens: Charge, model: Model, prices: tuple[str, ...], within: str, tier: int
+) -> None:
+    """0.5 USD a million, at a cost of 2, is the price of one tier alone."""
+    bounds = (MILLION, 5 * MILLION, None)
+    tiers = tuple(Tier(bound, D(price) / MILLION) for bound, price in zip(bounds, prices, strict=True))
+    [told] = faults(tokens, Price(model, tiers=tiers))
+    assert told == (
+        f"row 1 sells model = acme/gpt, token_type = input at 0.5 USD per 1,000,000 token {within}, which costs 2:"
+        " ask for 2.4 or more, the cost and 20 %."
+    )
+    [fault] = review(tokens.version).faults
+    assert fault.field == f"charges.tokens.rows.0.tiers.{tier}.unit_price"
+
+
+def test_a_tier_for_every_quantity_has_no_bounds(tokens: Charge) -> None:
+    [told] = faults(tokens, Price(Model.GRADUATED, tiers=(Tier(None, D("0.0000005")),)))
+    assert "at 0.5 USD per 1,000,000 token, which costs 2" in told
+
+
 def test_a_percentage_is_the_price_of_a_unit(tokens: Charge) -> None:
     assert len(faults(tokens, Price(Model.PERCENTAGE, percent=D(0)))) == 1
     assert len(faults(tokens, Price(Model.PERCENTAGE, percent=D("0.000239")))) == 1
@@ -374,14 +424,16 @@ def test_without_a_floor_nothing_is_asked(tokens: Charge) -> None:
 def test_what_the_floor_does_not_see_is_said(tokens: Charge) -> None:
     change_charge(tokens, rows=[row("1")])
     calls = making.usage(tokens.version, making.calls(), [({}, D(1))], code="calls")
+    more = making.usage(tokens.version, making.tokens("more"), [({}, D(1))], code="more")
     euro = set_price_list(tokens.version, "EUR")
-    for charge in (tokens, calls):
+    for charge in (tokens, calls, more):
         set_rows(charge, euro, [DraftRow({}, per_unit(D(1)))])
     why = "no usage so far is for 1 of them (everything (*))"
-    assert review(tokens.version).warnings[:3] == [
+    assert review(tokens.version).warnings[:4] == [
         "The margin floor does not see the prices of “Tokens” in EUR: costs are in USD.",
         f"The margin floor compares 1 of 1 rows of “Tokens” with nothing: {why}.",
-        "The margin floor does not see “Calls”: say which of its dimensions holds the model.",
+        "The margin floor does not see “Calls”: its meter tells no models apart, so no cost is known.",
+        "The margin floor does not see “More”: say which of its dimensions holds the model.",
     ]
 
 

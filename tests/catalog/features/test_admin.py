@@ -121,12 +121,12 @@ def test_a_draft_says_in_one_form_what_it_gives(alice: Client) -> None:
     address = page("planversion_features", version.pk)
     assert "Change what it gives" in text(alice.get(page("planversion_change", version.pk)))
 
-    form = {"feature-sso": "on", "feature-t": "1,000,000", "feature-models": ["small", "large"]}
+    form = {"feature-sso": "on", "feature-t": "1000000", "feature-models": ["small", "large"]}
     answer = alice.post(address, form, follow=True)
     assert given(version) == {"sso": True, "t": 1_000_000, "models": ("small", "large")}
     assert "1,000,000 token in each day" in text(answer)
     shown = alice.get(address).context["form"]
-    assert [shown[code].value() for code in ("sso", "t", "models")] == ["on", "1,000,000", ["small", "large"]]
+    assert [shown[code].value() for code in ("sso", "t", "models")] == ["on", "1000000", ["small", "large"]]
 
     alice.post(address, {"feature-sso": "off", "feature-t": "Unlimited", "feature-models": ["any", "small"]})
     assert given(version) == {"sso": False, "t": UNLIMITED, "models": UNLIMITED}
@@ -144,6 +144,9 @@ def test_a_value_that_cannot_be_is_said_at_its_field_and_nothing_is_saved(alice:
 
     assert answer.status_code == 200
     assert "“many” is not a number" in text(answer)
+    for typed in ("1,5", "1,000,000"):
+        answer = alice.post(page("planversion_features", version.pk), {"feature-seats": typed})
+        assert f"“{typed}” has a comma: write a point for decimals, and nothing between thousands." in text(answer)
     assert not FeatureValue.objects.exists()
 
 

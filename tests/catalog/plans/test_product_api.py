@@ -54,6 +54,10 @@ def test_what_is_wrong_is_named(writer: Caller, body: Any, status: int, expected
     assert Product.objects.count() == 1
 
 
+def test_a_number_where_a_text_is_asked_is_quoted_as_people_write_it(writer: Caller) -> None:
+    assert message(writer.post(PATH, {"code": "a", "name": 0.00001})) == "“0.00001” is not a text: put it in quotes."
+
+
 def test_words_name_the_value_and_the_mend(writer: Caller) -> None:
     create_product(code="taken", name="Taken")
     assert message(writer.post(PATH, {"code": "taken", "name": "A"})) == (

@@ -120,7 +120,7 @@ def test_what_a_draft_cannot_be_is_named(writer: Caller) -> None:
     assert faults(writer.patch(V1, {"currency": "EUX", "minimum": "2", "cap": "1.001"})) == [
         ("currency", "currency_unknown"),
         ("cap", "amount_too_precise"),
-        ("", "invalid"),
+        ("minimum", "minimum_above_cap"),
         ("", "invalid"),
     ]
     assert faults(writer.patch(V1, {"commitment_product": "apo"})) == [("commitment_product", "product_unknown")]

@@ -188,5 +188,5 @@ def test_terms_are_refused_where_they_are_written() -> None:
         change_version(version, minimum=D("0.001"))
     with pytest.raises(Refused, match="Say which product"):
         change_version(version, minimum=D(1))
-    with pytest.raises(Refused, match="minimum is above the cap"):
+    with pytest.raises(Refused, match="The minimum 2 is above the cap 1: write a minimum of 1 or less"):
         change_version(version, minimum=D(2), cap=D(1), commitment_product=making.product())

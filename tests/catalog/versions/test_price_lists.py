@@ -202,8 +202,17 @@ def test_further_charges_can_be_listed_too() -> None:
         version, meter=making.calls(), code="calls", name="Calls", product=making.product(), minimum=D(1), cap=D(2)
     )
     assert (once.timing, usage.minimum, usage.cap) == ("once", D(1), D(2))
-    with pytest.raises(Refused, match="minimum is above the cap"):
-        change_charge(usage, minimum=D(3))
+    euro = set_price_list(version, "EUR")
+    for write in (
+        lambda: change_charge(usage, minimum=D(3)),
+        lambda: set_price_list(version, "GBP", minimum=D(3), cap=D(2)),
+        lambda: set_amounts(usage, euro, minimum=D(3), cap=D(2)),
+    ):
+        with pytest.raises(Refused) as refused:
+            write()
+        [fault] = refused.value.faults
+        assert (fault.code, fault.field) == ("minimum_above_cap", "minimum")
+        assert fault.message == "The minimum 3 is above the cap 2: write a minimum of 2 or less, or a higher cap."
 
 
 def test_a_gap_in_a_further_currency_is_told() -> None:

@@ -37,6 +37,8 @@ def test_a_price_is_negotiated_listed_and_ended(writer: Caller, subscription: Su
     made = writer.post(TERMS, {**PRICE, "match": {"model": "a"}, "price": tiers, "ends_on": "2024-06-01"})
     assert made.status_code == 201, made.json()
     answer = made.json()
+    [warning] = answer.pop("warnings")
+    assert "100 times less than the plan's, 1 USD per unit" in warning
     assert answer == {
         "id": Override.objects.get().pk,
         "what": "price",
@@ -123,3 +125,9 @@ def test_a_key_needs_the_scope(caller: Any, subscription: Subscription) -> None:
 def test_a_reference_does_not_end_like_an_address(ending: str) -> None:
     with pytest.raises(Refused, match="ends in a word that the API's addresses end in"):
         checks.refuse_if(list(checks.reference_faults(f"main{ending}", "subscription")))
+
+
+def test_a_number_that_is_no_text_is_quoted_as_it_has_to_be_sent(writer: Caller, subscription: Subscription) -> None:
+    body = {**PRICE, "what": "minimum", "charge": "", "amount": 0.00001}
+    [error] = writer.post(TERMS, body).json()["errors"]
+    assert (error["field"], error["message"]) == ("amount", 'This is not a text; put it in quotes: "0.00001".')

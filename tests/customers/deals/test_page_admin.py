@@ -122,7 +122,9 @@ def test_another_row_with_tiers(operator: Client, subscription: Subscription) ->
     address = at(subscription, "negotiate/", what="price", charge="charge-1")
     tiers = "1000; 0.02\n; 0.01; 5"
     fields = {**FIELDS, "value_model": "b", "model": "graduated", "tiers": tiers}
-    assert operator.post(address, fields).status_code == 302
+    despite = operator.post(address, fields).context["despite"]
+    assert "100 times less than the plan's, 1 USD per token" in despite
+    assert operator.post(address, {**fields, "despite": despite}).status_code == 302
     made = Override.objects.get()
     assert (made.match, made.model) == ({"model": "b"}, Model.GRADUATED)
     assert [list(map(float, each)) for each in (made.bounds, made.unit_prices, made.flat_prices)] == [
@@ -134,7 +136,11 @@ def test_another_row_with_tiers(operator: Client, subscription: Subscription) ->
         at(subscription, "negotiate/", what="price", charge="charge-1", row=json.dumps({"model": "b"}))
     )
     assert again.context["standard"] == "–"
-    for wrong, said in (("1000; much", "holds what is not a number"), ("1;2;3;4;5", "has more than 4 figures")):
+    for wrong, said in (
+        ("1000; much", "Tier 1: “much” is no number"),
+        ("1000; 0,5", "Tier 1: “0,5” has a comma"),
+        ("1;2;3;4;5", "has more than 4 figures"),
+    ):
         answer = operator.post(address, {**fields, "tiers": wrong})
         assert said in str(answer.context["form"].errors["tiers"])
 
@@ -167,6 +173,13 @@ def test_what_is_wrong_is_said_at_its_field(operator: Client, subscription: Subs
     errors = answer.context["form"].errors
     assert "is too early" in str(errors["starts_on"])
     assert "is negative" in str(errors["unit_price"])
+    answer = operator.post(
+        at(subscription, "negotiate/", **PRICE),
+        {**FIELDS, "model": "percentage", "percent": "1,5", "free_events": "2,5"},
+    )
+    errors = answer.context["form"].errors
+    assert "“1,5” has a comma: write a point for decimals" in str(errors["percent"])
+    assert "“2,5” has a comma: write a whole number" in str(errors["free_events"])
     assert not Override.objects.exists()
 
 
