@@ -528,7 +528,7 @@ def test_when_a_field_is_refused_no_row_is_stored(alice: Client, charge: Charge)
     answer = save_all(alice, charge, "7", code="calls", minimum="5", cap="1")
     assert answer.status_code in (409, 422)
     found = {each["field"]: each["message"] for each in answer.json()["errors"]}
-    assert found.keys() == {"form.code", "form"}
+    assert found.keys() == {"form.code", "form.minimum"}
     assert "calls" in found["form.code"]
     assert lists(alice, charge) == before
     assert not LogEntry.objects.exists()
