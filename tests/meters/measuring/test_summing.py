@@ -155,6 +155,19 @@ def test_calls_that_failed_add_nothing() -> None:
     assert not prepared.added.series()
 
 
+def test_of_two_with_one_reference_the_first_that_is_fit_is_taken() -> None:
+    too_large = {"in": 10**18, "out": 1, "model": "a"}
+    several = [
+        call(0, properties=too_large),
+        call(1),
+        call(2, reference="r0"),
+        call(3, reference="r1", properties=too_large),
+    ]
+    prepared = prepare(Batch([*several, call(4, reference="r0")]), {"call": (meter(),)})
+    assert [event.index for event in prepared.received] == [1, 2]
+    assert ([each.index for each in prepared.rejected], prepared.repeated) == ([0, 3], 1)
+
+
 def test_batches_are_merged_after_they_were_read() -> None:
     one, other = ([call(number) for number in range(start, start + 9)] for start in (0, 9))
     by_type = {"call": (meter(),)}
