@@ -20,6 +20,7 @@ from django.db import DatabaseError, InterfaceError, OperationalError
 from django.http import Http404
 from django.http.request import RawPostDataException, UnreadablePostError
 from rest_framework import exceptions, status
+from rest_framework.fields import CharField, Field
 from rest_framework.response import Response
 from rest_framework.settings import api_settings
 from rest_framework.views import set_rollback
@@ -31,6 +32,12 @@ logger = structlog.get_logger(__name__)
 RETRY_AFTER_SECONDS = 5
 # SQLSTATE classes in which the database is fine but somebody else was in the way: deadlock, lock or statement timeout.
 BUSY = ("40", "55P03", "57014")
+
+_STOCK = {
+    str(Field.default_error_messages["required"]): "is missing: send it.",
+    str(Field.default_error_messages["null"]): "is null: send a value.",
+    str(CharField.default_error_messages["blank"]): "is empty: write something.",
+}
 
 DATABASE_AWAY = Fault(
     "database_unavailable",
@@ -138,7 +145,13 @@ def _flatten(detail: Any, field: str) -> Iterator[Fault]:
         for index, inner in enumerate(detail):
             yield from _flatten(inner, f"{field}.{index}".lstrip(".") if nested else field)
     else:
-        yield Fault(getattr(detail, "code", None) or "invalid", str(detail), field)
+        yield Fault(getattr(detail, "code", None) or "invalid", _in_words(str(detail), field), field)
+
+
+def _in_words(message: str, field: str) -> str:
+    """DRF's words for a field that was left out or left empty name neither it nor what to do."""
+    mend = _STOCK.get(message)
+    return f"“{field.rpartition('.')[2]}” {mend}" if mend and field else message
 
 
 def _headers(error: exceptions.APIException) -> dict[str, str]:

@@ -120,10 +120,12 @@ def _lines(book: PriceBook, lines: Sequence[RatedLine], taken: Taken, offer: Off
     charges = taken.discount.charges
     code = next(iter(charges)) if len(charges) == 1 else None
     for product, keys in by_product.items():
-        amount = round_amount(-add_up(taken.by_line[key] for key in keys), book.currency)
+        amount = round_amount(add_up(taken.by_line[key] for key in keys).copy_negate(), book.currency)
         explanation = explain(book, code, None, taken.priced, taken.amount)
-        if amount != -taken.amount:
-            explanation["share"] = f"{-amount:,f} of {taken.amount:,f}, by what is left of each line, largest remainder"
+        if amount != taken.amount.copy_negate():
+            explanation["share"] = (
+                f"{amount.copy_negate():,f} of {taken.amount:,f}, by what is left of each line, largest remainder"
+            )
         touched = {lines[key].charge for key in keys}
         yield RatedLine(
             kind=LineKind.DISCOUNT,

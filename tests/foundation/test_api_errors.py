@@ -46,6 +46,20 @@ def test_nested_fields_are_named_with_dots(caller: APIClient) -> None:
     assert errors(answer) == [("required", "name"), ("invalid", "rows.1.price"), ("required", "rows.2.price")]
 
 
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ({"rows": []}, "“name” is missing: send it."),
+        ({"name": None, "rows": []}, "“name” is null: send a value."),
+        ({"name": "", "rows": []}, "“name” is empty: write something."),
+        ({"name": "n", "rows": [{}]}, "“price” is missing: send it."),
+    ],
+)
+def test_what_was_left_out_is_named_and_how_to_mend_it(caller: APIClient, body: dict[str, Any], said: str) -> None:
+    [error] = caller.post("/v1/validate", body, format="json").json()["errors"]
+    assert error["message"] == said
+
+
 def test_a_body_of_the_wrong_kind(caller: APIClient) -> None:
     assert errors(caller.post("/v1/validate", [1], format="json")) == [("invalid", "")]
 

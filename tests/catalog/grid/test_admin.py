@@ -161,7 +161,7 @@ def test_who_comes_second_is_told(alice: Client, charge: Charge) -> None:
         {"lists": [{"currency": "USD", "rows": ["x"]}]},
         {"lists": [{"currency": "USD", "rows": [{"match": {"model": 1}}]}]},
         {"lists": [{"currency": "USD", "rows": [{"match": {"model": "a\0b"}, "price": {"unit_price": "1"}}]}]},
-        {"lists": [{"currency": "XXX", "rows": []}]},
+        {"lists": [{"currency": "ZZZ", "rows": []}]},
         {"lists": [{"currency": None, "rows": []}]},
     ],
 )
