@@ -1,5 +1,6 @@
 """What every test may use. See `tests/servers.py` for the servers and `tests/processes.py` for real processes."""
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,16 +14,25 @@ from billing_site import embedded
 from meters.usage import interning
 from tests.processes import Processes
 
+SLOW = ("test_supervisor", "test_api_conformance")
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files that start processes or a browser come first: at the end, one would keep all other workers waiting."""
+    """Every test is told apart; and files that take long come first, lest one keep the others waiting at the end."""
+    for item in items:
+        # schemathesis writes the operation into the name alone; pytest 9.2 leaves it out of the id that xdist goes by.
+        if not item.nodeid.endswith(item.name) and item.parent is not None:
+            item._id = item.parent.id.child(item.name)
+    same = [name for name, count in Counter(item.nodeid for item in items).items() if count > 1]
+    if same:
+        raise pytest.UsageError(f"Of tests of one name only one would run: {', '.join(same[:5])}.")
     slow = {item.path for item in items if _takes_long(item)}
     items.sort(key=lambda item: item.path not in slow)
 
 
 def _takes_long(item: pytest.Item) -> bool:
     marked = any(item.get_closest_marker(name) for name in ("browser", "faults", "scenarios"))
-    return marked or "processes" in getattr(item, "fixturenames", ()) or item.path.stem == "test_supervisor"
+    return marked or "processes" in getattr(item, "fixturenames", ()) or item.path.stem in SLOW
 
 
 @pytest.fixture(scope="session", autouse=True)
