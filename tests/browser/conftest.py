@@ -14,7 +14,10 @@ from django.contrib.auth.models import User
 from django.test import Client
 from playwright.sync_api import Browser, sync_playwright
 
+from catalog.models import Charge
+from tests.browser.grid import Grid
 from tests.browser.visiting import DESKTOP, Operator, tab
+from tests.catalog import making
 
 # As root there is no sandbox, and /dev/shm is small in containers. The browser asks nobody anything by itself.
 ARGUMENTS = [
@@ -87,3 +90,13 @@ def signed_in(
 def operator(signed_in: Callable[..., Operator], live_server: Any) -> Operator:
     """Signed in to a site in this process: for what needs neither worker nor beat."""
     return signed_in(live_server.url)
+
+
+@pytest.fixture
+def charge(operator: Operator) -> Charge:
+    return making.usage(making.draft(), making.tokens())
+
+
+@pytest.fixture
+def grid(operator: Operator, charge: Charge) -> Grid:
+    return Grid(operator).open(charge)

@@ -2,12 +2,25 @@
 
 import re
 from dataclasses import dataclass
+from typing import Any
 
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
-from catalog.models import Charge
+from catalog.charges.cell_prices import price_of
+from catalog.charges.row_checks import DraftRow
+from catalog.models import Cell, Charge
+from catalog.pricing.compact import to_text
 from tests.browser.visiting import Operator
 
+NAME, TYPE, MODEL, PRICE = 1, 2, 3, 4
+HOSTILE = {
+    "markup": "<script>alert(1)</script>",
+    "hebrew": "חברת הבדיקות",
+    "chinese": "株式会社テスト",
+    "formula": "=HYPERLINK(1)",
+    "long": "W" * 200,
+    "quotes": """a "b" 'c' & <b>""",
+}
 READY = "#charge-grid[data-ready]"
 
 
@@ -86,3 +99,43 @@ class Grid:
             "rows => rows.map(row => [...row.querySelectorAll('.tabulator-cell')].map(cell => cell.textContent))"
         )
         return rows
+
+
+def shown(rows: list[DraftRow]) -> list[str]:
+    """Prices of one unit."""
+    return [to_text(row.price) for row in rows]
+
+
+def stored(charge: Charge, currency: str = "USD") -> list[DraftRow]:
+    cells = Cell.objects.filter(charge=charge)
+    cells = cells.filter(price_list=None) if currency == "USD" else cells.filter(price_list__currency=currency)
+    return [DraftRow(cell.match, price_of(cell)) for cell in cells]
+
+
+def pasted(rows: int) -> str:
+    """What Excel copies: tabs, CRLF, a head."""
+    lines = [f"model-{number:03d}\tinput\t0.{number + 1:06d}" for number in range(rows)]
+    return "\r\n".join(["model\ttoken_type\tprice", *lines]) + "\r\n"
+
+
+def containing(text: str) -> Any:
+    return re.compile(re.escape(text))
+
+
+def held_back(grid: Grid) -> list[Route]:
+    """Requests to read prices: each waits until it is continued."""
+    waiting: list[Route] = []
+
+    def hold(route: Route) -> None:
+        waiting.append(route)
+
+    grid.page.route("**/grid/prices/", hold)
+    return waiting
+
+
+def arrived(grid: Grid, waiting: list[Route], count: int) -> None:
+    for _ in range(100):
+        if len(waiting) >= count:
+            return
+        grid.page.wait_for_timeout(50)
+    raise AssertionError(f"{len(waiting)} of {count} requests came")
