@@ -39,7 +39,7 @@ OUTDATED = ~Q(version=F("subscription__version")) & ~(
 def apply_due(limit: int) -> int:
     """Move those whose time has come, `limit` at most; how many were. Each is a transaction of its own.
 
-    One that cannot be done for a reason that nobody foresaw stops no other: their invoices wait for them.
+    One that cannot be done for a reason that nobody foresaw stops no other: it says so, and its invoice waits for it.
     """
     return sum(_apply(item) for item in list(plan_moves.due().values_list("pk", flat=True)[:limit]))
 
@@ -47,8 +47,9 @@ def apply_due(limit: int) -> int:
 def _apply(item: int) -> bool:
     try:
         return plan_moves.apply(item)
-    except Exception:
+    except Exception as error:
         log.exception("subscription_not_moved", item=item)
+        plan_moves.failed(item, error)
         return False
 
 

@@ -89,7 +89,8 @@ def due() -> "QuerySet[PlanMoveItem]":
     """The items whose subscription has come to the period with which it is to be moved, in the order of moves."""
     waiting = PlanMoveItem.objects.filter(status=Item.WAITING, move__status=Status.MOVING)
     come = Q(not_before=None) | Q(subscription__due_from__gte=F("not_before")) | Q(subscription__due_at=None)
-    return waiting.filter(come).order_by("move_id", "id")
+    # One that has failed comes after those that have not been tried: it keeps nobody waiting.
+    return waiting.filter(come).order_by("message", "move_id", "id")
 
 
 def apply(item: int) -> bool:
@@ -104,6 +105,12 @@ def apply(item: int) -> bool:
         row.save()
         _finish(row.move_id)
     return True
+
+
+def failed(item: int, error: Exception) -> None:
+    """Say of one that still waits that nobody foresaw why it cannot be moved. It is tried again."""
+    message = f"It could not be moved ({type(error).__name__}) and is tried again; the log says why. Its invoice waits."
+    PlanMoveItem.objects.filter(pk=item, status=Item.WAITING).update(message=message)
 
 
 def _moved(item: PlanMoveItem) -> tuple[str, str]:
