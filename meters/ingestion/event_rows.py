@@ -4,7 +4,7 @@ The format is PostgreSQL's: https://www.postgresql.org/docs/current/sql-copy.htm
 type's receive function reads it.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Sequence
 from decimal import Decimal
 from struct import Struct
 
@@ -26,12 +26,13 @@ _length_and_version = Struct(">iB").pack
 _JSONB_VERSION = 1
 
 
-def rows(events: Iterable[SentEvent], ids: Mapping[tuple[str, str], int] | None = None) -> bytes:
-    """All of a COPY of the events with COLUMNS; with `ids`, by (customer, reference), the id is the first column."""
+def rows(events: Sequence[SentEvent], ids: Sequence[int] | None = None) -> bytes:
+    """All of a COPY of the events with COLUMNS; with the `ids` of each, they are the first column."""
+    begins = [_FIELDS(8)] * len(events) if ids is None else [_FIELDS(9) + _long(8, each) for each in ids]
     customers: dict[str, bytes] = {}
     kinds: dict[tuple[str, str, str], bytes] = {}
     parts = [_HEADER]
-    for event in events:
+    for event, begin in zip(events, begins, strict=True):
         customer, kind = event.customer, (event.type, event.status, event.subscription)
         head = customers.get(customer)
         if head is None:
@@ -42,7 +43,7 @@ def rows(events: Iterable[SentEvent], ids: Mapping[tuple[str, str], int] | None 
         reference, properties = event.reference.encode(), to_json(event.properties)
         parts.extend(
             (
-                _FIELDS(8) if ids is None else _FIELDS(9) + _long(8, ids[event.customer, event.reference]),
+                begin,
                 head,
                 rest,
                 _length(len(reference)),

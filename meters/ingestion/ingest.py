@@ -1,11 +1,12 @@
 """Events in: stored, deduplicated and counted in one transaction. The only writer of events.
 
-A batch is first stored as if all of it were new, which it nearly always is: by COPY, and counted before. The unique
-index refuses it as a whole when an event is there already; then it is stored again with care, event by event, as a few
-events are at once.
+A batch is first stored as if all of it were new, which it nearly always is: by COPY in the order received, and counted
+before. The unique index refuses it as a whole when an event is there already; then it is stored again with care, event
+by event, as a few events are at once.
 
-Locks are taken in one order by everybody: the definitions (shared), events by (customer, reference), then, at the end,
-buckets by (customer, series, hour), the totals of closed days by (customer, series, day), and the different values.
+Locks are taken in one order by everybody: the definitions (shared), events, with care by (customer, reference), then,
+at the end, buckets by (customer, series, hour), the totals of closed days by (customer, series, day), and the different
+values. Only a COPY that meets another batch with the same events in another order may have to be tried again.
 """
 
 import os
@@ -34,7 +35,7 @@ FEW = 5
 # merging what they count costs as much as it saves, and side by side they keep the server busy.
 SMALL = 50
 MOST_TOGETHER = 500
-_LOCKED_OUT = ("40P01", "40001")  # a deadlock, a serialization failure
+_DEADLOCK, _SERIALIZATION = "40P01", "40001"
 _FOREIGN_KEY = "23503"  # a meter and its series were deleted meanwhile
 _UNIQUE = "23505"
 
@@ -127,14 +128,11 @@ def _store(ready: _Ready, note: Note | None, *, carefully: bool) -> Stored:
 
 
 def _lay_out_all(ready: _Ready) -> tuple[bytes | None, Additions | None]:
-    """All events as rows, and what they add; either is None when it takes the ids of the events."""
+    """All events as rows, and what they add; None when that takes the ids of the events."""
     prepared = ready.prepared
-    points = prepared.added.keeps_points()
-    in_order = points or prepared.needs_order()
-    return (
-        None if in_order else event_rows.rows(prepared.events),
-        None if points else lay_out(prepared.added.counted(ready.ids, {})),
-    )
+    if prepared.added.keeps_points():
+        return None, None
+    return event_rows.rows(prepared.events), lay_out(prepared.added.counted(ready.ids, {}))
 
 
 def _outcome(prepared: Prepared, stored: Stored, others: int = 0) -> Outcome:
@@ -190,11 +188,12 @@ def _try_again(error: OperationalError | IntegrityError, attempt: int, *, carefu
         interning.forget()
         registry.load()
     taken = sqlstate == _UNIQUE and not carefully
-    if attempt == ATTEMPTS or not (taken or sqlstate in (*_LOCKED_OUT, _FOREIGN_KEY)):
+    crossed = sqlstate == _DEADLOCK
+    if attempt == ATTEMPTS or not (taken or crossed or sqlstate in (_SERIALIZATION, _FOREIGN_KEY)):
         raise error
     if not taken:
         time.sleep(random.uniform(0, 0.01 * 2**attempt))  # noqa: S311
-    return carefully or taken
+    return carefully or taken or crossed
 
 
 def _sqlstate(error: OperationalError | IntegrityError) -> str | None:

@@ -11,7 +11,7 @@ from meters.measuring import registry
 from meters.measuring.preparing import Prepared
 
 _COPY_EVENTS = f"COPY meters_event ({event_rows.COLUMNS}) FROM STDIN (FORMAT BINARY)"
-_COPY_EVENTS_IN_ORDER = f"COPY meters_event (id, {event_rows.COLUMNS}) FROM STDIN (FORMAT BINARY)"
+_COPY_EVENTS_WITH_IDS = f"COPY meters_event (id, {event_rows.COLUMNS}) FROM STDIN (FORMAT BINARY)"
 # The name is looked up once: in the list of columns it would be again for each row, which costs five times the number.
 _NEXT_ID = "nextval((SELECT pg_get_serial_sequence('meters_event', 'id')::regclass))"
 _IDS = f"SELECT array_agg(id) FROM (SELECT {_NEXT_ID} AS id FROM generate_series(1, %b)) AS given"  # noqa: S608 - likewise
@@ -26,8 +26,8 @@ _INSERT_EVENTS = """
     ON CONFLICT (customer, reference) WHERE replaces IS NULL DO NOTHING
     RETURNING customer, reference, id
 """
-# Likewise, when events at one instant must be told apart: ids are given in the order of the body, which is the order in
-# which events were received, and rows are locked in the order of references.
+# Likewise, when events were received in another order than that of their references, in which rows are locked: ids are
+# given as they were received.
 _INSERT_EVENTS_IN_ORDER = f"""
     INSERT INTO meters_event (id, customer, reference, type, timestamp, value, status, subscription, properties)
     SELECT id, customer, reference, type, timestamp, value, status, subscription, properties::jsonb
@@ -53,8 +53,11 @@ Stored = Mapping[tuple[str, str], int] | None
 def store_all(prepared: Prepared, laid_out: bytes | None, revision: UUID | None) -> tuple[Stored, datetime | None]:
     """Store all events, or raise IntegrityError when one is there already; and until when days are closed.
 
-    `laid_out`: their rows; None where their ids matter. Raises DefinitionsChanged when `revision`, by which the events
-    were read, is no longer in force.
+    Their ids follow the order in which they were received, which tells apart events at one instant. Two batches that
+    share events in another order, and come at the same time, are a deadlock: the database ends one of them.
+
+    `laid_out`: their rows; None where it must be known which id is whose. Raises DefinitionsChanged when `revision`, by
+    which the events were read, is no longer in force.
     """
     with pipeline():
         in_force = registry.send_shared_lock()
@@ -64,16 +67,17 @@ def store_all(prepared: Prepared, laid_out: bytes | None, revision: UUID | None)
         assert laid_out is not None
         copy(_COPY_EVENTS, laid_out)
         return None, closed_until
-    # Ids tell events at one instant apart: they are given in the order of the body, in which events were received.
     [(numbers,)] = rows(given)
-    received = ((event.customer, event.reference) for event in prepared.received)
-    ids = dict(zip(received, sorted(numbers), strict=True))
-    copy(_COPY_EVENTS_IN_ORDER, event_rows.rows(prepared.events, ids))
-    return ids, closed_until
+    ids = sorted(numbers)
+    copy(_COPY_EVENTS_WITH_IDS, event_rows.rows(prepared.events, ids))
+    keys = ((event.customer, event.reference) for event in prepared.events)
+    return dict(zip(keys, ids, strict=True)), closed_until
 
 
 def store_new(prepared: Prepared, revision: UUID | None) -> tuple[Stored, datetime | None]:
-    """Store the events that are not there; and until when days are closed. Raises as `_store_all` does."""
+    """Store the events that are not there; and until when days are closed. Raises as `store_all` does."""
+    in_order = sorted(enumerate(prepared.events), key=lambda each: (each[1].customer, each[1].reference))
+    places = [place for place, _ in in_order]
     table = [
         (
             event.customer,
@@ -85,14 +89,13 @@ def store_new(prepared: Prepared, revision: UUID | None) -> tuple[Stored, dateti
             event.subscription,
             to_text(event.properties),
         )
-        for event in prepared.events
+        for _, event in in_order
     ]
     with pipeline():
         in_force = registry.send_shared_lock()
-        in_order = prepared.needs_order()
-        places = [prepared.places()] if in_order else []
-        stored = send(
-            _INSERT_EVENTS_IN_ORDER if in_order else _INSERT_EVENTS, *columns(table, 8), *places, prepare=True
-        )
+        if places == sorted(places):
+            stored = send(_INSERT_EVENTS, *columns(table, 8), prepare=True)
+        else:
+            stored = send(_INSERT_EVENTS_IN_ORDER, *columns(table, 8), places, prepare=True)
     closed_until = registry.check(in_force, revision)
     return {(customer, reference): key for customer, reference, key in rows(stored)}, closed_until

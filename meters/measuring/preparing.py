@@ -1,8 +1,7 @@
-"""A batch made ready to be stored: each event once, in the order of locks, and what all of them add. Pure."""
+"""A batch made ready to be stored: each event once, in the order received, and what all of them add. Pure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from operator import attrgetter
 
 from meters.events.decoding import Batch, Rejected, SentEvent, reject
@@ -13,39 +12,15 @@ from meters.measuring.extraction import Definition
 
 @dataclass
 class Prepared:
-    """A batch ready to be stored: each reference once, in the order in which everybody locks; what all of them add.
+    """A batch ready to be stored: each reference once, in the order in which they came; what all of them add.
 
-    `received`: the same events in the order in which they came. `repeated`: how many events of the batch named a
-    reference that an earlier one had. `several`: it was made of several batches.
+    `repeated`: how many events of the batch named a reference that an earlier one had.
     """
 
     events: list[SentEvent]
-    received: list[SentEvent]
     added: Added
     rejected: list[Rejected]
     repeated: int
-    several: bool = False
-
-    def needs_order(self) -> bool:
-        """Whether two events of a type at one instant were sent in another order than that of their references.
-
-        Which of them came later matters to the latest value, and also to a meter that is made after them. Several
-        batches are always said to: they have no indexes in common.
-        """
-        if self.several:
-            return True
-        places: dict[tuple[str, datetime], int] = {}
-        for event in self.events:
-            instant = event.type, event.timestamp
-            if places.get(instant, -1) > event.index:
-                return True
-            places[instant] = event.index
-        return False
-
-    def places(self) -> list[int]:
-        """The place of each of `events` among those received."""
-        found = {(event.customer, event.reference): place for place, event in enumerate(self.received)}
-        return [found[event.customer, event.reference] for event in self.events]
 
     def streams(self) -> set[tuple[str, str]]:
         return {(event.customer, event.type) for event in self.events}
@@ -70,7 +45,7 @@ def prepare(batch: Batch, by_type: Mapping[str, Sequence[Definition]]) -> Prepar
             repeated += 1
     rejected.sort(key=lambda each: each.index)
     received = sorted(kept.values(), key=attrgetter("index")) if again else list(kept.values())
-    return Prepared([kept[key] for key in sorted(kept)], received, added, rejected, repeated)
+    return Prepared(received, added, rejected, repeated)
 
 
 def _each_once(events: Sequence[SentEvent]) -> tuple[dict[tuple[str, str], SentEvent], list[SentEvent]]:
@@ -89,6 +64,4 @@ def merge(several: Sequence[Prepared]) -> Prepared:
     added = Added()
     for each in several:
         added.include(each.added)
-    received = [event for each in several for event in each.received]
-    events = sorted(received, key=attrgetter("customer", "reference"))
-    return Prepared(events, received, added, [], 0, several=True)
+    return Prepared([event for each in several for event in each.events], added, [], 0)

@@ -49,7 +49,7 @@ def said(prepared: Prepared) -> Any:
     ids = {key: number for number, key in enumerate(sorted(prepared.added.series()), start=1)}
     stored = {(event.customer, event.reference): event.index for event in prepared.events}
     counted = prepared.added.counted(prepared.added.located(ids), stored)
-    batch = prepared.events, prepared.received, prepared.rejected, prepared.repeated
+    batch = prepared.events, prepared.rejected, prepared.repeated
     return ids, batch, counted.tallies, counted.changes, sorted(counted.points), counted.values
 
 
@@ -164,7 +164,7 @@ def test_of_two_with_one_reference_the_first_that_is_fit_is_taken() -> None:
         call(3, reference="r1", properties=too_large),
     ]
     prepared = prepare(Batch([*several, call(4, reference="r0")]), {"call": (meter(),)})
-    assert [event.index for event in prepared.received] == [1, 2]
+    assert [event.index for event in prepared.events] == [1, 2]
     assert ([each.index for each in prepared.rejected], prepared.repeated) == ([0, 3], 1)
 
 
