@@ -101,5 +101,7 @@ def logging_config(form: str, level: str) -> dict[str, Any]:
             "celery.worker.strategy": {"level": "WARNING"},
             "celery.app.trace": {"level": "CRITICAL"},
             "celery.beat": {"level": "WARNING"},
+            # What fails in a pipeline is raised; that nothing after it was done either is no news.
+            "psycopg": {"level": "ERROR"},
         },
     }

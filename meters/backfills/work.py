@@ -83,11 +83,12 @@ def _step(job: Backfill) -> bool:
 
 def _chunk(job: Backfill) -> bool:
     definitions = registry.cached()
-    closed_until = registry.check(registry.send_shared_lock(), definitions.revision)
+    with registry.held(definitions):
+        pass
     held = leases.lock(job)
     if held.status == Backfill.Status.CLEARING:
         return clearing.clear(held)
-    return _count(held, definitions.by_id[held.meter_id], closed_until)
+    return _count(held, definitions.by_id[held.meter_id], definitions.closed_until)
 
 
 def _count(held: Backfill, definition: Definition, closed_until: datetime | None) -> bool:
@@ -95,8 +96,7 @@ def _count(held: Backfill, definition: Definition, closed_until: datetime | None
     events, received, cursor = _read(held, definition)
     added = add_up(events, {definition.event_type: [definition]}, strict=False)
     counted = added.counted(added.located(interning.make(added.series(), ())), received)
-    if counted.tallies:
-        additions.add(additions.lay_out(counted), closed_until)
+    additions.add(additions.lay_out(counted), closed_until)
     leases.counted(held, cursor, len(events))
     return cursor < held.boundary or held.generation > 1
 

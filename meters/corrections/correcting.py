@@ -130,7 +130,7 @@ def _locked(event: int, work: Callable[[Sequence[Event]], Answer]) -> Answer:
     for attempt in range(1, ATTEMPTS + 1):
         try:
             with transaction.atomic():
-                registry.send_shared_lock()
+                registry.lock_shared()
                 fetch(_LOCK, _CORRECTIONS, Event.objects.values_list("customer", flat=True).get(pk=event))
                 return work(forms_of(event))
         except OperationalError as error:

@@ -45,13 +45,20 @@ def lay_out(counted: Counted) -> Additions:
 def add(additions: Additions, closed_until: datetime | None, *, commit: bool = False) -> None:
     """Write what some events add, in the transaction that stores them or notes that they are counted; and commit it.
 
-    The caller holds the definitions' lock, under which it read until when days are closed.
+    The caller holds the definitions, which say until when days are closed.
     """
-    slot = connection.connection.info.backend_pid % SLOTS
-    with pipeline():
+    if additions.tallies:
+        with pipeline():
+            send_additions(additions, closed_until)
+            if commit:
+                send_commit()
+
+
+def send_additions(additions: Additions, closed_until: datetime | None) -> None:
+    """The same in the caller's pipeline, which may have begun with holding the definitions."""
+    if additions.tallies:
+        slot = connection.connection.info.backend_pid % SLOTS
         send(_INSERT_CHANGES, *additions.changes, prepare=True)
         buckets.send_points(additions.points)
         buckets.send_rows(additions.tallies, slot, closed_until)
         buckets.send_values(additions.values)
-        if commit:
-            send_commit()

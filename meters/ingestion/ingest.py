@@ -1,12 +1,13 @@
 """Events in: stored, deduplicated and counted in one transaction. The only writer of events.
 
-A batch is first stored as if all of it were new, which it nearly always is: by COPY in the order received, and counted
-before. The unique index refuses it as a whole when an event is there already; then it is stored again with care, event
-by event, as a few events are at once.
+A batch is first stored as if all of it were new, which it nearly always is: in the order received, and counted before.
+The unique index refuses it as a whole when an event is there already; then it is stored again with care, event by
+event.
 
 Locks are taken in one order by everybody: the definitions (shared), events, with care by (customer, reference), then,
 at the end, buckets by (customer, series, hour), the totals of closed days by (customer, series, day), and the different
-values. Only a COPY that meets another batch with the same events in another order may have to be tried again.
+values. Only a batch stored as new that meets another one with the same events in another order may have to be tried
+again.
 """
 
 import os
@@ -17,10 +18,11 @@ from dataclasses import dataclass
 
 from django.db import IntegrityError, OperationalError, transaction
 
+from meters.database import send_commit
 from meters.events.decoding import Batch, Rejected
 from meters.ingestion import combining, event_rows
-from meters.ingestion.additions import Additions, add, lay_out
-from meters.ingestion.storing import Stored, store_all, store_new
+from meters.ingestion.additions import add, lay_out, send_additions
+from meters.ingestion.storing import copy_all, send_all, store_all, store_new
 from meters.measuring import registry
 from meters.measuring.counting import Added, Ids, add_up
 from meters.measuring.preparing import Prepared, merge, prepare
@@ -29,10 +31,9 @@ from meters.measuring.summing import Where
 from meters.usage import interning
 
 ATTEMPTS = 8
-# A COPY is a round trip more, which fewer events than these do not win back.
-FEW = 5
 # Batches of at most so many events share a transaction, of at most so many together. Larger ones win nothing by it:
-# merging what they count costs as much as it saves, and side by side they keep the server busy.
+# merging what they count costs as much as it saves, and side by side they keep the server busy. So many events are also
+# stored and counted in one round trip: COPY, which takes less for each, is one more.
 SMALL = 50
 MOST_TOGETHER = 500
 _DEADLOCK, _SERIALIZATION = "40P01", "40001"
@@ -50,6 +51,8 @@ class Outcome:
 
 
 Note = Callable[[Outcome], None]
+Stored = Mapping[tuple[str, str], int] | None
+"""The (customer, reference) of events that were not there, with their ids; None: all, whose ids do not matter."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +76,7 @@ def accept(batch: Batch, note: Note | None = None) -> Outcome:
     """
     if not batch.events:
         return _nothing(batch, note)
-    carefully = _few(len(batch.events))
+    carefully = False
     together = note is None and len(batch.events) <= SMALL
     for attempt in range(1, ATTEMPTS + 1):
         try:
@@ -99,40 +102,45 @@ def _nothing(batch: Batch, note: Note | None) -> Outcome:
     return outcome
 
 
-def _few(events: int) -> bool:
-    return events < FEW
-
-
 def _read(batch: Batch, definitions: Registry) -> _Ready:
     prepared = prepare(batch, definitions.by_type)
-    ids = interning.intern(prepared.added, prepared.streams(), definitions.revision)
+    ids = interning.intern(prepared.added, prepared.streams(), definitions)
     return _Ready(prepared, ids, definitions)
 
 
 def _store(ready: _Ready, note: Note | None, *, carefully: bool) -> Stored:
-    """Store, and count what was new, in one transaction. What can be made before it is: locks are held for less."""
+    """Store, and count what was new, in one transaction."""
     prepared, definitions = ready.prepared, ready.definitions
-    rows_of_all, additions = (None, None) if carefully else _lay_out_all(ready)
+    if not carefully and not prepared.added.keeps_points():
+        _store_as_laid_out(ready, note)
+        return None
     with transaction.atomic(durable=True):
-        if carefully:
-            stored, closed_until = store_new(prepared, definitions.revision)
-        else:
-            stored, closed_until = store_all(prepared, rows_of_all, definitions.revision)
+        stored = (store_new if carefully else store_all)(prepared.events, definitions)
         if note is not None:
             note(_outcome(prepared, stored))
-        if additions is None:
-            additions = lay_out(_of_stored(prepared, stored, definitions).counted(ready.ids, stored or {}))
-        if additions.tallies:
-            add(additions, closed_until, commit=note is None)
+        counted = _of_stored(prepared, stored, definitions).counted(ready.ids, stored)
+        add(lay_out(counted), definitions.closed_until, commit=note is None)
     return stored
 
 
-def _lay_out_all(ready: _Ready) -> tuple[bytes | None, Additions | None]:
-    """All events as rows, and what they add; None when that takes the ids of the events."""
-    prepared = ready.prepared
-    if prepared.added.keeps_points():
-        return None, None
-    return event_rows.rows(prepared.events), lay_out(prepared.added.counted(ready.ids, {}))
+def _store_as_laid_out(ready: _Ready, note: Note | None) -> None:
+    """All events are taken to be new, so what they are and add is made beforehand: locks are held for less."""
+    events, definitions = ready.prepared.events, ready.definitions
+    additions = lay_out(ready.prepared.added.counted(ready.ids, {}))
+    if note is None and len(events) <= SMALL:
+        with transaction.atomic(durable=True), registry.held(definitions):
+            send_all(events)
+            send_additions(additions, definitions.closed_until)
+            send_commit()
+        return
+    rows = event_rows.rows(events)
+    with transaction.atomic(durable=True):
+        with registry.held(definitions):
+            pass
+        copy_all(rows)
+        if note is not None:
+            note(_outcome(ready.prepared, None))
+        add(additions, definitions.closed_until, commit=note is None)
 
 
 def _outcome(prepared: Prepared, stored: Stored, others: int = 0) -> Outcome:
@@ -147,14 +155,19 @@ def _store_several(several: list[_Ready]) -> list[Outcome]:
     """Store what threads have brought at the same time. Raises Apart where that would not be as if each came alone."""
     if len(several) == 1:
         [ready] = several
-        return [_outcome(ready.prepared, _store(ready, None, carefully=_few(len(ready.prepared.events))))]
+        return [_outcome(ready.prepared, _store(ready, None, carefully=False))]
     first = several[0].definitions
     keys = {(event.customer, event.reference) for ready in several for event in ready.prepared.events}
     events = sum(len(ready.prepared.events) for ready in several)
     if len(keys) < events or any(ready.definitions.revision != first.revision for ready in several):
         raise combining.Apart
-    merged = merge([ready.prepared for ready in several])
-    stored = _store(_Ready(merged, _ids(several), first), None, carefully=_few(len(keys)))
+    merged = _Ready(merge([ready.prepared for ready in several]), _ids(several), first)
+    try:
+        stored = _store(merged, None, carefully=False)
+    except IntegrityError as error:
+        if _sqlstate(error) != _UNIQUE:
+            raise
+        stored = _store(merged, None, carefully=True)
     return [_outcome(ready.prepared, stored, len(keys) - len(ready.prepared.events)) for ready in several]
 
 
@@ -174,8 +187,8 @@ _together = combining.Together(_store_several, MOST_TOGETHER)
 os.register_at_fork(after_in_child=lambda: _together.__init__(_store_several, MOST_TOGETHER))  # type: ignore[misc]
 
 
-def _of_stored(prepared: Prepared, stored: Stored, definitions: Registry) -> Added:
-    if stored is None or len(stored) == len(prepared.events):
+def _of_stored(prepared: Prepared, stored: Mapping[tuple[str, str], int], definitions: Registry) -> Added:
+    if len(stored) == len(prepared.events):
         return prepared.added
     new = [event for event in prepared.events if (event.customer, event.reference) in stored]
     return add_up(new, definitions.by_type)

@@ -1,34 +1,42 @@
-"""Events into their table: all at once by COPY, or, with care, those that are not there."""
+"""Events into their table: all at once, as new ones; or, with care, those that are not there.
 
-from collections.abc import Mapping
-from datetime import datetime
-from uuid import UUID
+The caller holds the definitions. Ids follow the order in which events were received, which tells apart those at one
+instant.
+"""
 
-from meters.database import columns, copy, pipeline, rows, send
+from collections.abc import Mapping, Sequence
+
+from meters import arrays
+from meters.database import copy, rows, send
 from meters.events.exact_json import to_text
+from meters.events.sent import SentEvent
 from meters.ingestion import event_rows
 from meters.measuring import registry
-from meters.measuring.preparing import Prepared
+from meters.measuring.registry import Registry
 
-_COPY_EVENTS = f"COPY meters_event ({event_rows.COLUMNS}) FROM STDIN (FORMAT BINARY)"
-_COPY_EVENTS_WITH_IDS = f"COPY meters_event (id, {event_rows.COLUMNS}) FROM STDIN (FORMAT BINARY)"
+_COPY = f"COPY meters_event ({event_rows.COLUMNS}) FROM STDIN (FORMAT BINARY)"
+_COPY_WITH_IDS = f"COPY meters_event (id, {event_rows.COLUMNS}) FROM STDIN (FORMAT BINARY)"
 # The name is looked up once: in the list of columns it would be again for each row, which costs five times the number.
 _NEXT_ID = "nextval((SELECT pg_get_serial_sequence('meters_event', 'id')::regclass))"
 _IDS = f"SELECT array_agg(id) FROM (SELECT {_NEXT_ID} AS id FROM generate_series(1, %b)) AS given"  # noqa: S608 - likewise
 
-# Uses the unique index event_once.
-_INSERT_EVENTS = """
+# Without a value in any event its array is NULL, which `unnest` goes on with as long as the others.
+_INSERT = """
     INSERT INTO meters_event (customer, reference, type, timestamp, value, status, subscription, properties)
     SELECT customer, reference, type, timestamp, value, status, subscription, properties::jsonb
     FROM unnest(
         %b::text[], %b::text[], %b::text[], %b::timestamptz[], %b::numeric[], %b::text[], %b::text[], %b::text[]
     ) AS new (customer, reference, type, timestamp, value, status, subscription, properties)
+"""
+# Uses the unique index event_once.
+_INSERT_NEW = f"""
+    {_INSERT}
     ON CONFLICT (customer, reference) WHERE replaces IS NULL DO NOTHING
     RETURNING customer, reference, id
 """
 # Likewise, when events were received in another order than that of their references, in which rows are locked: ids are
 # given as they were received.
-_INSERT_EVENTS_IN_ORDER = f"""
+_INSERT_NEW_IN_ORDER = f"""
     INSERT INTO meters_event (id, customer, reference, type, timestamp, value, status, subscription, properties)
     SELECT id, customer, reference, type, timestamp, value, status, subscription, properties::jsonb
     FROM (
@@ -36,7 +44,7 @@ _INSERT_EVENTS_IN_ORDER = f"""
         FROM (
             SELECT * FROM unnest(
                 %b::text[], %b::text[], %b::text[], %b::timestamptz[], %b::numeric[], %b::text[], %b::text[],
-                %b::text[], %b::int[]
+                %b::text[], %b::bigint[]
             ) AS sent (customer, reference, type, timestamp, value, status, subscription, properties, place)
             ORDER BY place
         ) AS sent
@@ -46,56 +54,52 @@ _INSERT_EVENTS_IN_ORDER = f"""
     RETURNING customer, reference, id
 """  # noqa: S608 - made of the constant above
 
-Stored = Mapping[tuple[str, str], int] | None
-"""The (customer, reference) of events that were not there, with their ids; None: all, whose ids do not matter."""
+Ids = Mapping[tuple[str, str], int]
+"""The ids of events, by (customer, reference)."""
 
 
-def store_all(prepared: Prepared, laid_out: bytes | None, revision: UUID | None) -> tuple[Stored, datetime | None]:
-    """Store all events, or raise IntegrityError when one is there already; and until when days are closed.
+def send_all(events: Sequence[SentEvent]) -> None:
+    """Store events in the caller's pipeline; it fails when one is there already. As fast as COPY for some fifty."""
+    send(_INSERT, *_arrays(events), prepare=True)
 
-    Their ids follow the order in which they were received, which tells apart events at one instant. Two batches that
-    share events in another order, and come at the same time, are a deadlock: the database ends one of them.
 
-    `laid_out`: their rows; None where it must be known which id is whose. Raises DefinitionsChanged when `revision`, by
-    which the events were read, is no longer in force.
-    """
-    with pipeline():
-        in_force = registry.send_shared_lock()
-        given = send(_IDS, len(prepared.events), prepare=True) if laid_out is None else None
-    closed_until = registry.check(in_force, revision)
-    if given is None:
-        assert laid_out is not None
-        copy(_COPY_EVENTS, laid_out)
-        return None, closed_until
+def copy_all(laid_out: bytes) -> None:
+    """Store events as `event_rows` lays them out, or raise IntegrityError when one is there already."""
+    copy(_COPY, laid_out)
+
+
+def store_all(events: Sequence[SentEvent], definitions: Registry) -> Ids:
+    """Hold the definitions and store events, or raise IntegrityError when one is there already; their ids."""
+    with registry.held(definitions):
+        given = send(_IDS, len(events), prepare=True)
     [(numbers,)] = rows(given)
     ids = sorted(numbers)
-    copy(_COPY_EVENTS_WITH_IDS, event_rows.rows(prepared.events, ids))
-    keys = ((event.customer, event.reference) for event in prepared.events)
-    return dict(zip(keys, ids, strict=True)), closed_until
+    copy(_COPY_WITH_IDS, event_rows.rows(events, ids))
+    return dict(zip(((event.customer, event.reference) for event in events), ids, strict=True))
 
 
-def store_new(prepared: Prepared, revision: UUID | None) -> tuple[Stored, datetime | None]:
-    """Store the events that are not there; and until when days are closed. Raises as `store_all` does."""
-    in_order = sorted(enumerate(prepared.events), key=lambda each: (each[1].customer, each[1].reference))
+def store_new(events: Sequence[SentEvent], definitions: Registry) -> Ids:
+    """Hold the definitions and store the events that are not there; the ids of those."""
+    in_order = sorted(enumerate(events), key=lambda each: (each[1].customer, each[1].reference))
     places = [place for place, _ in in_order]
-    table = [
-        (
-            event.customer,
-            event.reference,
-            event.type,
-            event.timestamp,
-            event.value,
-            event.status,
-            event.subscription,
-            to_text(event.properties),
-        )
-        for _, event in in_order
-    ]
-    with pipeline():
-        in_force = registry.send_shared_lock()
+    sent = _arrays([event for _, event in in_order])
+    with registry.held(definitions):
         if places == sorted(places):
-            stored = send(_INSERT_EVENTS, *columns(table, 8), prepare=True)
+            stored = send(_INSERT_NEW, *sent, prepare=True)
         else:
-            stored = send(_INSERT_EVENTS_IN_ORDER, *columns(table, 8), places, prepare=True)
-    closed_until = registry.check(in_force, revision)
-    return {(customer, reference): key for customer, reference, key in rows(stored)}, closed_until
+            stored = send(_INSERT_NEW_IN_ORDER, *sent, arrays.longs(places), prepare=True)
+    return {(customer, reference): key for customer, reference, key in rows(stored)}
+
+
+def _arrays(events: Sequence[SentEvent]) -> tuple[object, ...]:
+    values = [event.value for event in events]
+    return (
+        arrays.texts([event.customer for event in events]),
+        arrays.texts([event.reference for event in events]),
+        arrays.texts([event.type for event in events]),
+        arrays.instants([event.timestamp for event in events]),
+        values if any(value is not None for value in values) else None,
+        arrays.texts([event.status for event in events]),
+        arrays.texts([event.subscription for event in events]),
+        arrays.texts([to_text(event.properties) for event in events]),
+    )

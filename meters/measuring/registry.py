@@ -1,16 +1,16 @@
 """The definitions in force, cached per process and checked against the database's revision."""
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
-import psycopg
+from django.db import DatabaseError
 from django.db.models import QuerySet
 
-from meters.database import fetch, rows, send
+from meters.database import fetch, pipeline, send
 from meters.measuring.aggregation import Rounding, RoundingMode, aggregation_for
 from meters.measuring.bands import Band
 from meters.measuring.extraction import Condition, Definition, DimensionSource, Operator, Value
@@ -18,7 +18,7 @@ from meters.models import Dimension, Meter
 from meters.triggers import DEFINITIONS_LOCK
 
 REVISION = "SELECT revision FROM meters_definitionrevision"
-_IN_FORCE = "SELECT revision, (SELECT closed_until FROM meters_dayclosing) FROM meters_definitionrevision"
+_CLOSED_UNTIL = "SELECT closed_until FROM meters_dayclosing"
 # By the unique index backfill_at_work_once.
 STANDING = f"""
     ({REVISION}), ARRAY(
@@ -26,6 +26,9 @@ STANDING = f"""
     )
 """  # noqa: S608 - made of the constant above
 _LOCK_SHARED = "SELECT pg_advisory_xact_lock_shared({}, {})".format(*DEFINITIONS_LOCK)
+# Takes the shared lock, too; what it raises when anything has changed is CHANGED.
+_HOLD = "SELECT meters_hold_definitions(%b::uuid, %b::timestamptz)"
+CHANGED = "TB001"
 _LOCK = "SELECT pg_advisory_xact_lock({}, {})".format(*DEFINITIONS_LOCK)
 
 
@@ -33,6 +36,7 @@ _LOCK = "SELECT pg_advisory_xact_lock({}, {})".format(*DEFINITIONS_LOCK)
 class Registry:
     """Every meter as values, by id and by the event type that it reads. `revision` None: no meter was ever made.
 
+    `closed_until`: which UTC days were closed when it was read; None: none. Only who holds it may rely on that.
     `counting`: meters whose stored events are still being counted, so that what is kept of them is not all; only known
     when it comes from `current`.
     """
@@ -41,6 +45,7 @@ class Registry:
     by_id: Mapping[int, Definition] = field(default_factory=dict)
     by_type: Mapping[str, tuple[Definition, ...]] = field(default_factory=dict)
     counting: frozenset[int] = frozenset()
+    closed_until: datetime | None = None
 
 
 class _Cache:
@@ -48,7 +53,7 @@ class _Cache:
 
 
 def cached() -> Registry:
-    """What this process read last: who counts by it must check the revision under the shared lock."""
+    """What this process read last: who counts by it must hold it."""
     return _Cache.registry
 
 
@@ -70,7 +75,8 @@ def load() -> Registry:
     """Read all meters. The revision is read before and after, so that what it names is what was read."""
     while True:
         before = revision()
-        registry = _of(before, [_definition(meter) for meter in _meters()])
+        closed_until = next((row[0] for row in fetch(_CLOSED_UNTIL)), None)
+        registry = _of(before, closed_until, [_definition(meter) for meter in _meters()])
         if revision() == before:
             _Cache.registry = registry
             return registry
@@ -86,22 +92,28 @@ def revision() -> UUID | None:
 
 
 class DefinitionsChanged(Exception):
-    """A meter was changed between reading the events by it and locking the definitions: read them again."""
+    """A meter was changed, or days closed, between reading by the definitions and holding them: load them again."""
 
 
-def send_shared_lock() -> psycopg.Cursor[tuple[Any, ...]]:
-    """Until the end of the transaction no meter changes. What comes back is for `check`."""
+@contextmanager
+def held(definitions: Registry) -> Iterator[None]:
+    """A `pipeline` at whose beginning the definitions are held: until the transaction ends nobody changes them.
+
+    Raises DefinitionsChanged, having done nothing of what was sent, when they are no longer those in force.
+    """
+    try:
+        with pipeline():
+            send(_HOLD, definitions.revision, definitions.closed_until, prepare=True)
+            yield
+    except DatabaseError as error:
+        if getattr(error.__cause__, "sqlstate", None) == CHANGED:
+            raise DefinitionsChanged from error
+        raise
+
+
+def lock_shared() -> None:
+    """Until the end of the transaction no meter changes, whichever they are."""
     send(_LOCK_SHARED, prepare=True)
-    return send(_IN_FORCE, prepare=True)
-
-
-def check(in_force: psycopg.Cursor[tuple[Any, ...]], expected: UUID | None) -> datetime | None:
-    """Until when days are closed. Raises DefinitionsChanged when another revision than `expected` is in force."""
-    found: list[tuple[UUID | None, datetime | None]] = rows(in_force)
-    revision, closed_until = found[0] if found else (None, None)
-    if revision != expected:
-        raise DefinitionsChanged
-    return closed_until
 
 
 def lock() -> None:
@@ -118,7 +130,7 @@ def _meters() -> QuerySet[Meter]:
     return Meter.objects.order_by("id").prefetch_related("values", "filters", "dimensions", "bands")
 
 
-def _of(revision: UUID | None, definitions: list[Definition]) -> Registry:
+def _of(revision: UUID | None, closed_until: datetime | None, definitions: list[Definition]) -> Registry:
     by_type = defaultdict(list)
     for each in definitions:
         by_type[each.event_type].append(each)
@@ -126,6 +138,7 @@ def _of(revision: UUID | None, definitions: list[Definition]) -> Registry:
         revision,
         {each.id: each for each in definitions},
         {event_type: tuple(readers) for event_type, readers in by_type.items()},
+        closed_until=closed_until,
     )
 
 

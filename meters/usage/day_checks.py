@@ -70,7 +70,7 @@ def differences(meter: Meter) -> list[DayDifference]:
 def mark_differences(meter: Meter) -> list[DayDifference]:
     """Have those days read by their buckets at once, and added up anew; what was wrong is returned."""
     with transaction.atomic():
-        registry.send_shared_lock()
+        registry.lock_shared()
         found = differences(meter)
         stale_days.mark((each.series.customer, each.series_id, each.day) for each in found)
     return found

@@ -178,6 +178,6 @@ def _held() -> Iterator[Closing | None]:
 
 def _hourly_of_meters() -> tuple[list[int], list[str]]:
     """What every meter's buckets keep; none changes it until the transaction ends."""
-    registry.send_shared_lock()
+    registry.lock_shared()
     by_id = registry.current().by_id
     return list(by_id), [definition.aggregation.hourly.value for definition in by_id.values()]

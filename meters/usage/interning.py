@@ -5,9 +5,10 @@ from uuid import UUID
 
 from django.db import transaction
 
-from meters.database import columns, pipeline, send
+from meters.database import columns, send
 from meters.measuring import registry
 from meters.measuring.counting import Added, Ids, SeriesKey
+from meters.measuring.registry import Registry
 from meters.measuring.summing import Where
 from meters.usage import placing
 
@@ -31,14 +32,14 @@ _INSERT_STREAMS = """
 """
 
 
-def intern(added: Added, streams: Collection[tuple[str, str]], revision: UUID | None) -> Ids:
+def intern(added: Added, streams: Collection[tuple[str, str]], definitions: Registry) -> Ids:
     """The id of every series, made if need be; streams are noted. No query when this process knows them already.
 
-    Raises DefinitionsChanged when `revision`, by which the events were read, is no longer in force.
+    Raises DefinitionsChanged when `definitions`, by which the events were read, are no longer in force.
     """
-    if revision != _Known.revision:
+    if definitions.revision != _Known.revision:
         forget()
-        _Known.revision = revision
+        _Known.revision = definitions.revision
     found: dict[Where, dict[str, int]] = {}
     unknown: list[tuple[Where, str]] = []
     for where, labels in added.labels():
@@ -49,9 +50,8 @@ def intern(added: Added, streams: Collection[tuple[str, str]], revision: UUID | 
     if not unknown and not unseen:
         return found
     with transaction.atomic(durable=True):
-        with pipeline():
-            in_force = registry.send_shared_lock()
-        registry.check(in_force, revision)
+        with registry.held(definitions):
+            pass
         keys = {each: added.key(*each) for each in unknown}
         made = make(set(keys.values()), unseen)
     for (where, label), key in keys.items():

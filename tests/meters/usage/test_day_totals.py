@@ -182,9 +182,10 @@ def test_a_batch_of_open_days_costs_no_query_more() -> None:
 
     nothing_closed = queries(81, "first")
     total_until(2)
+    send(at(81, "c"))  # it notices that days were closed
     assert queries(81, "open") == nothing_closed
     assert queries(1, "closed") == nothing_closed + 1
-    assert (usage(meter, 0, 48), usage(meter, 48, 96)) == ([(51, 51)], [(101, 101)])
+    assert (usage(meter, 0, 48), usage(meter, 48, 96)) == ([(51, 51)], [(102, 102)])
 
 
 def test_what_is_counted_otherwise_is_added_up_otherwise() -> None:

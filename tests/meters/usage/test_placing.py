@@ -179,7 +179,7 @@ def test_a_raised_limit_and_a_retired_dimension_find_every_place_again() -> None
 def _know_by_heart(sent: dict[str, Any]) -> None:
     """This process remembers the series of an event."""
     definitions = registry.current()
-    interning.intern(prepare(read_batch(sent), definitions.by_type).added, [], definitions.revision)
+    interning.intern(prepare(read_batch(sent), definitions.by_type).added, [], definitions)
 
 
 @pytest.mark.django_db(transaction=True)
