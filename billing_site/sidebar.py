@@ -34,7 +34,7 @@ GROUPS: dict[str, list[Item]] = {
         Item("Attribution", "sell", "attribution", "meters.event", own=True),
         Item("Failed calls", "error", "calls", "meters.event", own=True),
         Item("Uploads", "upload_file", "meters_upload_changelist", "meters.upload"),
-        Item("Usage buckets", "bar_chart", "meters_bucket_changelist", "meters.bucket"),
+        Item("Usage by hour", "bar_chart", "meters_usagehour_changelist", "meters.usagehour"),
         Item("Series", "stacked_line_chart", "meters_series_changelist", "meters.series"),
         Item(
             "Unknown types",

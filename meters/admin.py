@@ -5,14 +5,14 @@ from meters.definitions.admin import MeterAdmin
 from meters.explorer.admin import EventAdmin
 from meters.explorer.unknown_admin import UnknownTypeAdmin
 from meters.uploads.admin import UploadAdmin
-from meters.usage.admin import BucketAdmin, SeriesAdmin
+from meters.usage.admin import SeriesAdmin, UsageHourAdmin
 
 __all__ = [
-    "BucketAdmin",
     "CorrectionAdmin",
     "EventAdmin",
     "MeterAdmin",
     "SeriesAdmin",
     "UnknownTypeAdmin",
     "UploadAdmin",
+    "UsageHourAdmin",
 ]

@@ -19,11 +19,22 @@ from meters.measuring import folding
 from meters.measuring.aggregation import AGGREGATIONS, MAX_ROUNDING_PLACES, VALUE_KINDS
 from meters.uploads.models import Upload, UploadKey, UploadPart, UploadResult
 from meters.usage.day_models import DayClosing, DayTotal
+from meters.usage.hour_models import UsageHour
 
 if TYPE_CHECKING:
     from meters.explorer.unknown import Seen
 
-__all__ = ["Backfill", "Correction", "DayClosing", "DayTotal", "Upload", "UploadKey", "UploadPart", "UploadResult"]
+__all__ = [
+    "Backfill",
+    "Correction",
+    "DayClosing",
+    "DayTotal",
+    "Upload",
+    "UploadKey",
+    "UploadPart",
+    "UploadResult",
+    "UsageHour",
+]
 
 CODE = RegexValidator(
     r"^[a-z0-9][a-z0-9_.-]*$", "Use lower-case letters, digits, “_”, “.” and “-”, beginning with a letter or digit."
@@ -442,18 +453,20 @@ class Bucket(models.Model):
 
     `quantity` is the sum, the greatest or the smallest of the hour's values, as the meter aggregates; NULL when an hour
     by itself says nothing: then points or values are kept beside it.
+
+    Whose usage it is, the series says. The primary key, meters_bucket_pkey, is the only index: two of these rows are
+    written for each event.
     """
 
-    customer = models.CharField(max_length=255, db_collation="C")
+    pk = models.CompositePrimaryKey("series_id", "hour", "slot")
     series = models.ForeignKey(Series, on_delete=models.PROTECT, related_name="buckets", db_index=False)
     hour = models.DateTimeField()
+    events = models.BigIntegerField()
     slot = models.PositiveSmallIntegerField()
     quantity = models.DecimalField(max_digits=38, decimal_places=12, null=True)
-    events = models.BigIntegerField()
 
     class Meta:
         triggers = [triggers.DAYS_OF_DELETED_BUCKETS, triggers.NO_TRUNCATE]
-        constraints = [models.UniqueConstraint(fields=["customer", "series", "hour", "slot"], name="bucket_once")]
 
     def __str__(self) -> str:
         return f"{self.series_id} · {self.hour:%Y-%m-%d %H}h"

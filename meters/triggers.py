@@ -158,9 +158,9 @@ PART_CHANGES = definition_changes(pgtrigger.Insert | pgtrigger.Update | pgtrigge
 # the way of every event, and `meters.usage.stale_days` tells the few that come late from all others.
 _MARK_DAYS = """
     INSERT INTO meters_daytotal AS total (customer, series_id, day, quantity, events, stale)
-    SELECT DISTINCT customer, series_id, date_trunc('day', hour, 'UTC'), NULL::numeric, 0, true
-    FROM gone
-    WHERE hour < (SELECT closed_until FROM meters_dayclosing)
+    SELECT DISTINCT series.customer, series.id, date_trunc('day', gone.hour, 'UTC'), NULL::numeric, 0, true
+    FROM gone JOIN meters_series AS series ON series.id = gone.series_id
+    WHERE gone.hour < (SELECT closed_until FROM meters_dayclosing)
     ORDER BY 1, 2, 3
     ON CONFLICT (customer, series_id, day) DO UPDATE SET stale = true WHERE NOT total.stale;
     RETURN NULL;

@@ -45,14 +45,14 @@ _EVENTS = """
     ) AS event
     WHERE stream.customer = ANY(%s) AND stream.type = %s
 """
-# By the index series_once (customer, meter, generation), then each one's by bucket_once, point_once or value_once. An
-# hour whose events were all voided may keep buckets that come to nothing.
+# By the index series_once (customer, meter, generation), then each one's by the primary key of buckets, point_once or
+# value_once. An hour whose events were all voided may keep buckets that come to nothing.
 _BUCKETS = """
     SELECT series.customer, series.subscription, series.dimensions::text, bucket.hour, bucket.quantity, bucket.events
     FROM meters_series AS series
     CROSS JOIN LATERAL (
         SELECT hour, {merged}(quantity) AS quantity, sum(events)::bigint AS events
-        FROM meters_bucket AS slot WHERE slot.customer = series.customer AND slot.series_id = series.id
+        FROM meters_bucket AS slot WHERE slot.series_id = series.id
         GROUP BY hour
     ) AS bucket
     WHERE series.customer = ANY(%b::text[]) AND series.meter_id = %b AND series.generation = %b

@@ -1,5 +1,6 @@
 """The operator's pages of what events were counted as: read-only, and quick however much there is."""
 
+import re
 from datetime import UTC
 from typing import Any
 
@@ -12,7 +13,10 @@ from unfold.utils import parse_datetime_str
 
 from billing_site.foundation.admin_base import BigTableAdmin
 from billing_site.foundation.money import grouped
-from meters.models import Bucket, Meter, Series
+from meters.models import Meter, Series, UsageHour
+
+# Of an hour: the id of its series, and when it was.
+_ID = re.compile(r"([0-9]{1,18})-[0-9]{10}")
 
 
 class UtcRangeFilter(RangeDateTimeFilter):
@@ -40,18 +44,13 @@ class CustomerFilter(TextFilter):
 class MeterFilter(admin.SimpleListFilter):
     title = "meter"
     parameter_name = "meter"
-    path = "meter"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         return [(str(meter.pk), meter.name) for meter in Meter.objects.order_by("name")]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         value = self.value()
-        return queryset.filter(**{self.path: int(value)}) if value and value.isdigit() else queryset
-
-
-class BucketMeterFilter(MeterFilter):
-    path = "series__meter"
+        return queryset.filter(meter=int(value)) if value and value.isdigit() else queryset
 
 
 class ExactSearch(BigTableAdmin):
@@ -86,33 +85,42 @@ class SeriesAdmin(ExactSearch):
         return _dimensions(series)
 
 
-@admin.register(Bucket)
-class BucketAdmin(ExactSearch):
+@admin.register(UsageHour)
+class UsageHourAdmin(ExactSearch):
+    """A page over a view: it has no index by its id, so an hour is looked up by what the id is made of."""
+
     empty_text = "As soon as a meter counts events, their quantity stands here by the hour."
     list_display = ("customer", "meter", "shown_dimensions", "hour", "shown_quantity", "shown_events")
     list_display_links = None
-    list_filter = (CustomerFilter, BucketMeterFilter, ("hour", UtcRangeFilter))
+    list_filter = (CustomerFilter, MeterFilter, ("hour", UtcRangeFilter))
     list_filter_submit = True
-    list_select_related = ("series__meter",)
-    list_before_template = "admin/meters/bucket/_about.html"
-    ordering = ("-id",)
+    list_select_related = ("meter",)
+    list_before_template = "admin/meters/usagehour/_about.html"
+    ordering = ("-series_id", "-hour")
+    fields = ("customer", "meter", "subscription", "shown_dimensions", "hour", "shown_quantity", "shown_events")
 
-    @display(description="Meter")
-    def meter(self, bucket: Bucket) -> str:
-        return str(bucket.series.meter)
+    def has_view_permission(self, request: HttpRequest, obj: UsageHour | None = None) -> bool:
+        return bool(request.user.has_perm("meters.view_bucket"))
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> UsageHour | None:
+        wanted = _ID.fullmatch(object_id)
+        if wanted is None:
+            return None
+        found: UsageHour | None = self.get_queryset(request).filter(series_id=int(wanted[1]), id=object_id).first()
+        return found
 
     @display(description="Dimensions")
-    def shown_dimensions(self, bucket: Bucket) -> str:
-        return _dimensions(bucket.series)
+    def shown_dimensions(self, hour: UsageHour) -> str:
+        return _dimensions(hour)
 
     @display(description="Quantity")
-    def shown_quantity(self, bucket: Bucket) -> str:
-        return "–" if bucket.quantity is None else grouped(bucket.quantity)
+    def shown_quantity(self, hour: UsageHour) -> str:
+        return "–" if hour.quantity is None else grouped(hour.quantity)
 
     @display(description="Values")
-    def shown_events(self, bucket: Bucket) -> str:
-        return f"{bucket.events:,}"
+    def shown_events(self, hour: UsageHour) -> str:
+        return f"{hour.events:,}"
 
 
-def _dimensions(series: Series) -> str:
-    return ", ".join(f"{name} = {value}" for name, value in sorted(series.dimensions.items())) or "–"
+def _dimensions(counted: Series | UsageHour) -> str:
+    return ", ".join(f"{name} = {value}" for name, value in sorted(counted.dimensions.items())) or "–"

@@ -19,13 +19,12 @@ from meters.usage import stale_days
 # What fits into 64 bits.
 _MOST = 2**63
 
-# Uses the unique index bucket_once. A bucket that keeps nothing of the values has no quantity, and stays without one.
+# Uses the primary key. A bucket that keeps nothing of the values has no quantity, and stays without one.
 _ADD = """
-    INSERT INTO meters_bucket AS bucket (customer, series_id, hour, slot, quantity, events)
-    SELECT customer, series, hour, %b::smallint, quantity, events
-    FROM unnest(%b::text[], %b::bigint[], %b::timestamptz[], (%b)::numeric[], %b::bigint[])
-        AS new (customer, series, hour, quantity, events)
-    ON CONFLICT (customer, series_id, hour, slot) DO UPDATE
+    INSERT INTO meters_bucket AS bucket (series_id, hour, slot, quantity, events)
+    SELECT series, hour, %b::smallint, quantity, events
+    FROM unnest(%b::bigint[], %b::timestamptz[], (%b)::numeric[], %b::bigint[]) AS new (series, hour, quantity, events)
+    ON CONFLICT (series_id, hour, slot) DO UPDATE
     SET quantity = {merged}, events = bucket.events + excluded.events
 """
 _MERGED = {
@@ -44,23 +43,26 @@ _INSERT_VALUES = """
     INSERT INTO meters_uniquevalue (customer, series_id, hour, value)
     SELECT * FROM unnest(%b::text[], %b::bigint[], %b::timestamptz[], %b::text[]) ON CONFLICT DO NOTHING
 """
-# Uses the unique index bucket_once; a slot that is not there is made, so that nobody else can make it.
+# Uses the primary key; a slot that is not there is made, so that nobody else can make it.
 _HOLD = """
-    INSERT INTO meters_bucket AS bucket (customer, series_id, hour, slot, quantity, events)
-    SELECT held.customer, held.series, held.hour, slot, NULL, 0
-    FROM unnest(%b::text[], %b::bigint[], %b::timestamptz[])
-        WITH ORDINALITY AS held (customer, series, hour, place)
+    INSERT INTO meters_bucket AS bucket (series_id, hour, slot, quantity, events)
+    SELECT held.series, held.hour, slot, NULL, 0
+    FROM unnest(%b::bigint[], %b::timestamptz[]) WITH ORDINALITY AS held (series, hour, place)
     CROSS JOIN generate_series(0, %b::int - 1) AS slot
     ORDER BY held.place, slot
-    ON CONFLICT (customer, series_id, hour, slot) DO UPDATE SET events = bucket.events
+    ON CONFLICT (series_id, hour, slot) DO UPDATE SET events = bucket.events
 """
-# They use the unique indexes bucket_once, value_once and point_once.
-_REMOVE_HOURS = """
-    DELETE FROM {table} AS kept
+# They use the primary key of buckets, and the unique indexes value_once and point_once.
+_REMOVE_BUCKETS = """
+    DELETE FROM meters_bucket AS kept
+    USING unnest(%b::bigint[], %b::timestamptz[]) AS gone (series, hour)
+    WHERE kept.series_id = gone.series AND kept.hour = gone.hour
+"""
+_REMOVE_VALUES = """
+    DELETE FROM meters_uniquevalue AS kept
     USING unnest(%b::text[], %b::bigint[], %b::timestamptz[]) AS gone (customer, series, hour)
     WHERE kept.customer = gone.customer AND kept.series_id = gone.series AND kept.hour = gone.hour
 """
-_REMOVE = (_REMOVE_HOURS.format(table="meters_bucket"), _REMOVE_HOURS.format(table="meters_uniquevalue"))
 _REMOVE_POINTS = """
     DELETE FROM meters_point AS kept
     USING unnest(%b::text[], %b::bigint[], %b::timestamptz[], %b::bigint[]) AS gone (customer, series, timestamp, event)
@@ -81,14 +83,16 @@ def send_changes(changes: Sequence[tuple[str, int, datetime]]) -> None:
 def send_hold(hours: Sequence[SeriesHour], slots: int) -> None:
     """Wait for who counts into these hours, and let nobody else until the transaction ends."""
     if hours:
-        send(_HOLD, *columns(hours, 3), slots)
+        _, series, instants = columns(hours, 3)
+        send(_HOLD, series, instants, slots)
 
 
 def send_removal(hours: Sequence[SeriesHour]) -> None:
     """Remove the buckets and values of these hours, all slots."""
     if hours:
-        for statement in _REMOVE:
-            send(statement, *columns(hours, 3))
+        customers, series, instants = columns(hours, 3)
+        send(_REMOVE_BUCKETS, series, instants)
+        send(_REMOVE_VALUES, customers, series, instants)
 
 
 def send_points_removal(points: Iterable[tuple[str, int, datetime, int]]) -> None:
@@ -120,13 +124,13 @@ def lay_out(tallies: Mapping[Hourly, Mapping[SeriesHour, Tally]]) -> list[Rows]:
     """What `send_rows` sends, made beforehand. They and their kinds come in the order in which to lock."""
     found = []
     for kind, of_kind in tallies.items():
-        customers, series, hours = columns(list(of_kind), 3)
+        _, series, hours = columns(list(of_kind), 3)
         kept, events = columns(list(of_kind.values()), 2)
         # A sum of whole numbers is made numeric by the server: so it takes a third of the time.
         whole = set(map(type, kept)) == {int} and -_MOST < min(kept) <= max(kept) < _MOST
         quantities = arrays.longs(kept) if whole else [None if each is None else Decimal(each) for each in kept]
-        keys = arrays.texts(customers), arrays.longs(series), arrays.instants(hours)
-        found.append(Rows(kind, of_kind.keys(), (*keys, quantities, arrays.longs(events))))
+        laid_out = arrays.longs(series), arrays.instants(hours), quantities, arrays.longs(events)
+        found.append(Rows(kind, of_kind.keys(), laid_out))
     return found
 
 

@@ -49,7 +49,8 @@ def largest(limit: int) -> list[Cardinality]:
     return [Cardinality(*row) for row in fetch(_LARGEST, COUNTED_UP_TO, limit)]
 
 
-# The series that are folded by the index series_once (customer, meter, generation), then their hours by bucket_once.
+# The series that are folded by the index series_once (customer, meter, generation), then their buckets by the primary
+# key.
 _OVER = """
     SELECT over.meter_id, meter.name, over.customer, over.since, over.allowed, over.names, over.step,
         over.example::text, counted.events, counted.buckets
@@ -60,7 +61,7 @@ _OVER = """
         FROM (
             SELECT bucket.events
             FROM meters_series AS series
-            JOIN meters_bucket AS bucket ON bucket.customer = series.customer AND bucket.series_id = series.id
+            JOIN meters_bucket AS bucket ON bucket.series_id = series.id
             WHERE series.customer = over.customer AND series.meter_id = over.meter_id
                 AND series.generation = meter.generation AND series.dimensions @? '$.* ? (@ == "__other__")'
             LIMIT %b

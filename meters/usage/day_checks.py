@@ -13,15 +13,15 @@ from meters.measuring.counting import SeriesKey, Tally
 from meters.models import Meter
 from meters.usage import stale_days
 
-# One statement, so one snapshot: nobody is held back. It reads all the meter's buckets by bucket_once; what is left of
-# earlier generations is read by nobody, and is being cleared away.
+# One statement, so one snapshot: nobody is held back. It reads all the meter's buckets by their primary key; what is
+# left of earlier generations is read by nobody, and is being cleared away.
 _DIFFERENCES = """
     WITH built AS MATERIALIZED (SELECT built_until FROM meters_dayclosing),
     whole AS (
         SELECT series.id AS series_id, date_trunc('day', bucket.hour, 'UTC') AS day,
             {merged}(bucket.quantity) AS quantity, sum(bucket.events)::bigint AS events
         FROM meters_series AS series
-        JOIN meters_bucket AS bucket ON bucket.customer = series.customer AND bucket.series_id = series.id
+        JOIN meters_bucket AS bucket ON bucket.series_id = series.id
         WHERE series.meter_id = %b AND series.generation = %b AND bucket.hour < (SELECT built_until FROM built)
         GROUP BY 1, 2
     ), total AS (

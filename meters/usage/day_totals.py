@@ -40,7 +40,7 @@ _MERGED = """
     CASE meter.hourly WHEN 'sum' THEN whole.sum WHEN 'max' THEN whole.max WHEN 'min' THEN whole.min END
 """
 _AGGREGATES = "sum(quantity) AS sum, max(quantity) AS max, min(quantity) AS min, sum(events)::bigint AS events"
-# Series by their primary key, buckets by bucket_once. What somebody marked meanwhile stays marked.
+# Series and buckets by their primary keys. What somebody marked meanwhile stays marked.
 _BUILD = f"""
     INSERT INTO meters_daytotal (customer, series_id, day, quantity, events, stale)
     SELECT series.customer, series.id, whole.day, {_MERGED}, whole.events, false
@@ -49,8 +49,7 @@ _BUILD = f"""
     CROSS JOIN LATERAL (
         SELECT date_trunc('day', hour, 'UTC') AS day, {_AGGREGATES}
         FROM meters_bucket
-        WHERE customer = series.customer AND series_id = series.id
-            AND hour >= coalesce(%b::timestamptz, '-infinity') AND hour < %b
+        WHERE series_id = series.id AND hour >= coalesce(%b::timestamptz, '-infinity') AND hour < %b
         GROUP BY 1
     ) AS whole
     WHERE series.id > %b AND series.id <= %b
@@ -75,8 +74,7 @@ _RENEW = f"""
         LEFT JOIN unnest(%b::bigint[], %b::text[]) AS meter (id, hourly) ON meter.id = series.meter_id
         CROSS JOIN LATERAL (
             SELECT {_AGGREGATES} FROM meters_bucket
-            WHERE customer = taken.customer AND series_id = taken.series
-                AND hour >= taken.day AND hour < taken.day + interval '24 hours'
+            WHERE series_id = taken.series AND hour >= taken.day AND hour < taken.day + interval '24 hours'
         ) AS whole
     ), emptied AS (
         DELETE FROM meters_daytotal AS total USING wanted

@@ -13,8 +13,7 @@ _DAYS = """
 """
 _HOURS = """
         SELECT quantity, events FROM meters_bucket
-        WHERE {start} < {end} AND customer = {customer} AND series_id = {series}
-            AND hour >= {start} AND hour < {end}
+        WHERE {start} < {end} AND series_id = {series} AND hour >= {start} AND hour < {end}
 """
 # A total that is up to date costs one row; LATERAL, as its hours are looked at only when it is not.
 _TOTALS = """
@@ -23,7 +22,7 @@ _TOTALS = """
         FROM meters_daytotal AS total
         CROSS JOIN LATERAL (
             SELECT {merged}(quantity) AS quantity, sum(events)::bigint AS events FROM meters_bucket
-            WHERE total.stale AND customer = {customer} AND series_id = {series}
+            WHERE total.stale AND series_id = {series}
                 AND hour >= total.day AND hour < total.day + interval '24 hours'
         ) AS whole
         WHERE total.customer = {customer} AND total.series_id = {series}
@@ -43,7 +42,7 @@ def joined(
 
     All given are expressions: the first hour and the end of the last, the first day and the end of the last, as
     `windows.whole_days` gives them. `quantity` and `events` are NULL when there is nothing. The days are read by the
-    index day_total_once, hours by bucket_once.
+    index day_total_once, hours by the primary key of buckets.
     """
     where = {"customer": customer, "series": series, "first_day": whole_days[0], "merged": merged or Hourly.SUM}
     return f"""LATERAL ({_DAYS.format(first_day=whole_days[0], end_day=whole_days[1])}) AS days

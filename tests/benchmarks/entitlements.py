@@ -144,13 +144,13 @@ def _past(meters: list[Meter]) -> None:
             ],
         )
         cursor.execute(
-            "INSERT INTO meters_bucket (customer, series_id, hour, slot, quantity, events)"
-            " SELECT event.customer, series.id, date_trunc('hour', event.timestamp, 'UTC'), 0,"
+            "INSERT INTO meters_bucket (series_id, hour, slot, quantity, events)"
+            " SELECT series.id, date_trunc('hour', event.timestamp, 'UTC'), 0,"
             " sum(CASE series.dimensions->>'token_type' WHEN 'input' THEN 300 WHEN 'output' THEN 40 ELSE 1 END),"
             " count(*)"
             " FROM meters_event event JOIN meters_series series ON series.customer = event.customer"
             " AND coalesce(series.dimensions->>'model', event.properties->>'model') = event.properties->>'model'"
-            " GROUP BY 1, 2, 3"
+            " GROUP BY 1, 2"
         )
         cursor.execute("ANALYZE")
     day_totals.close()

@@ -69,11 +69,11 @@ _SERIES = """
     SELECT DISTINCT customer, %(meter)s::bigint, '', dimensions FROM bench_hour ON CONFLICT DO NOTHING
 """
 _BUCKETS = """
-    INSERT INTO meters_bucket AS bucket (customer, series_id, hour, slot, quantity, events)
-    SELECT made.customer, series.id, made.hour, 0, made.quantity, made.events
+    INSERT INTO meters_bucket AS bucket (series_id, hour, slot, quantity, events)
+    SELECT series.id, made.hour, 0, made.quantity, made.events
     FROM bench_hour AS made JOIN meters_series AS series
         ON series.customer = made.customer AND series.meter_id = %(meter)s AND series.dimensions = made.dimensions
-    ON CONFLICT (customer, series_id, hour, slot) DO UPDATE
+    ON CONFLICT (series_id, hour, slot) DO UPDATE
     SET quantity = bucket.quantity + excluded.quantity, events = bucket.events + excluded.events
 """
 

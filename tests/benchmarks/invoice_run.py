@@ -83,8 +83,8 @@ def _fill(meter: Meter) -> None:
         )
         cursor.execute(
             """
-            INSERT INTO meters_bucket (customer, series_id, hour, slot, quantity, events)
-            SELECT series.customer, series.id, month + make_interval(hours => busy * 61 + (series.id %% 7)::int), 0,
+            INSERT INTO meters_bucket (series_id, hour, slot, quantity, events)
+            SELECT series.id, month + make_interval(hours => busy * 61 + (series.id %% 7)::int), 0,
                    1000 + series.id %% 977 + busy, 3
               FROM meters_series series, unnest(%s::timestamptz[]) month, generate_series(0, %s) busy
             """,
@@ -108,7 +108,7 @@ def _ours(end: date) -> float:
 _USAGE = """
 SELECT series.customer, series.dimensions, sum(bucket.quantity), sum(bucket.events)
   FROM meters_series series
-  JOIN meters_bucket bucket ON bucket.customer = series.customer AND bucket.series_id = series.id
+  JOIN meters_bucket bucket ON bucket.series_id = series.id
  WHERE bucket.hour >= %s AND bucket.hour < %s
  GROUP BY series.id
 """

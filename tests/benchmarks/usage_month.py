@@ -51,8 +51,8 @@ def _fill(meter: Meter) -> list[int]:
             [meter.pk, SERIES],
         )
         cursor.execute(
-            "INSERT INTO meters_bucket (customer, series_id, hour, slot, quantity, events)"
-            " SELECT customer, id, %s::timestamptz + hour * interval '1 hour', slot, 3, 3"
+            "INSERT INTO meters_bucket (series_id, hour, slot, quantity, events)"
+            " SELECT id, %s::timestamptz + hour * interval '1 hour', slot, 3, 3"
             " FROM meters_series, generate_series(0, %s) hour, generate_series(0, %s) slot",
             [MONTH.start, HOURS - 1, SLOTS - 1],
         )

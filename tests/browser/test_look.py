@@ -96,7 +96,7 @@ NUMBERS = {
     "invoicing/invoice": ["amount"],
     "invoicing/run": ["invoices", "progress", "errors"],
     "invoicing/numberseries": ["digits", "next_number"],
-    "meters/bucket": ["shown_quantity", "shown_events"],
+    "meters/usagehour": ["shown_quantity", "shown_events"],
     "meters/unknowntype": ["customers", "events"],
     "customers/unknowncustomer": ["events"],
     "customers/customer": ["running"],

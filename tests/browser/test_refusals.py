@@ -194,7 +194,7 @@ def test_an_unknown_type_becomes_a_meter_that_counts_what_is_there(operator: Ope
     operator.sees("Images", "was added successfully")
 
     backfilling.run(Meter.objects.get(name="Images"))  # what a worker does
-    operator.open("Usage buckets")
+    operator.open("Usage by hour")
     row = operator.page.locator("#result_list tbody tr").first
     expect(row).to_contain_text("nobody-yet")
     expect(row.locator(".field-shown_quantity")).to_have_text("1")

@@ -100,7 +100,7 @@ def use(
     )
     hour = at.replace(minute=0, second=0, microsecond=0)
     bucket, created = Bucket.objects.get_or_create(
-        customer=customer, series=series, hour=hour, slot=0, defaults={"quantity": Decimal(quantity), "events": 1}
+        series=series, hour=hour, slot=0, defaults={"quantity": Decimal(quantity), "events": 1}
     )
     if not created:
         bucket.quantity += Decimal(quantity)

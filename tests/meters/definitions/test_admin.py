@@ -16,7 +16,7 @@ from meters.backfills import backfilling
 from meters.definitions.drafts import DimensionDraft, FilterDraft, ValueDraft
 from meters.definitions.metering import draft_of
 from meters.measuring import previews
-from meters.models import Bucket, Event, Meter, Series, UnknownType
+from meters.models import Bucket, Event, Meter, Series, UnknownType, UsageHour
 from tests.meters.making import calls_meter, event, send, tokens_meter
 
 pytestmark = pytest.mark.django_db
@@ -251,7 +251,7 @@ def test_deleting_an_unused_meter(operator: Client) -> None:
     assert Meter.objects.get() == used
 
 
-LISTS = ("bucket", "series")
+LISTS = ("usagehour", "series")
 
 
 @pytest.mark.parametrize("name", LISTS)
@@ -290,10 +290,10 @@ def test_one_event(operator: Client) -> None:
 def test_filters_by_meter(operator: Client) -> None:
     tokens, calls = tokens_meter(), calls_meter()
     send(event("r1"))
-    for name, path in (("series", "meter"), ("bucket", "series__meter")):
+    for name, model in (("series", Series), ("usagehour", UsageHour)):
         answer = operator.get(reverse(f"admin:meters_{name}_changelist"), {"meter": calls.pk})
         assert [str(each) for each in answer.context["cl"].result_list] == [
-            str(each) for each in {"series": Series, "bucket": Bucket}[name].objects.filter(**{path: calls})
+            str(each) for each in model.objects.filter(meter=calls)
         ]
         assert answer.context["cl"].result_list.count() == 1
     assert tokens.series.count() == 2

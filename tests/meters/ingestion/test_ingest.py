@@ -36,12 +36,12 @@ def buckets(meter: Meter) -> dict[tuple[str, str, str, int], tuple[Decimal, int]
     """Quantity and events by (customer, subscription, dimension values, hour)."""
     rows = (
         Bucket.objects.filter(series__meter=meter)
-        .values("customer", "series__subscription", "series__dimensions", "hour")
+        .values("series__customer", "series__subscription", "series__dimensions", "hour")
         .annotate(total=Sum("quantity"), count=Sum("events"))
     )
     return {
         (
-            row["customer"],
+            row["series__customer"],
             row["series__subscription"],
             "/".join(sorted(row["series__dimensions"].values())),
             row["hour"].hour,
@@ -262,7 +262,9 @@ def test_any_interleaving_counts_each_event_once(plan: list[list[tuple[int, int]
     accepted = in_threads([sender(batch) for batch in plan])
     distinct = {each for batch in plan for each in batch}
     assert sum(accepted) == len(distinct) == Event.objects.filter(customer__startswith=run).count()
-    counted = Bucket.objects.filter(customer__startswith=run).aggregate(total=Sum("quantity"), count=Sum("events"))
+    counted = Bucket.objects.filter(series__customer__startswith=run).aggregate(
+        total=Sum("quantity"), count=Sum("events")
+    )
     assert counted == {"total": 110 * len(distinct), "count": 2 * len(distinct)}
     assert differences(meter) == []
 
@@ -388,6 +390,6 @@ def test_whole_numbers_and_others_add_up_exactly(numbers: list[int | Decimal]) -
     for sent, number in zip(batch.events, numbers, strict=True):
         sent.properties["input_tokens"] = number
     ingest.accept(batch)
-    kept = Bucket.objects.filter(customer=customer, series__dimensions__token_type="input").get()
+    kept = Bucket.objects.filter(series__customer=customer, series__dimensions__token_type="input").get()
     assert kept.quantity == sum(map(Fraction, numbers))
     assert differences(meter) == []

@@ -208,7 +208,7 @@ def test_a_rebuild_of_buckets_reaches_the_totals() -> None:
     send(at(1, "a", 5), at(30, "b", 6))
     total_until(2)
     Bucket.objects.filter(hour__lt=FIRST + DAY).update(quantity=7)
-    Bucket.objects.create(customer="acme", series=Series.objects.get(), hour=FIRST + 26 * HOUR, slot=0, events=1)
+    Bucket.objects.create(series=Series.objects.get(), hour=FIRST + 26 * HOUR, slot=0, events=1)
     assert len(rebuild(meter)) == 2
     assert {stale for *_, stale in totals()} == {True}
     total_until(2)
@@ -270,7 +270,7 @@ def test_a_month_of_a_busy_series_costs_some_thirty_rows() -> None:
     send(event("r1", timestamp=FIRST.isoformat()))
     series = Series.objects.get()
     Bucket.objects.bulk_create(
-        Bucket(customer="acme", series=series, hour=FIRST + hour * HOUR, slot=slot + 10, quantity=2, events=2)
+        Bucket(series=series, hour=FIRST + hour * HOUR, slot=slot + 10, quantity=2, events=2)
         for hour in range(744)
         for slot in range(8)
     )
