@@ -68,8 +68,8 @@ class Becomes:
 def uses_of(model: ModelName) -> list[Use]:
     """Charges whose rows match the model under one of its names, those of published versions first.
 
-    Also those of which a price for it was negotiated. Rows in the currency of costs are counted, or where there are none
-    of it, those in the version's own. Seven queries and those of names, which count rows and read none.
+    Also those of which a price for it was negotiated. Rows in the currency of costs are counted, or where there are
+    none of it, those in the version's own. Seven queries and those of names, which count rows and read none.
     """
     charges = _charges()
     named = _named_rows(charges)

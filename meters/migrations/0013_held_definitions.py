@@ -19,5 +19,5 @@ DROP = "DROP FUNCTION meters_hold_definitions(uuid, timestamptz)"
 
 
 class Migration(migrations.Migration):
-    dependencies = [("meters", "0011_bucket_fillfactor")]
+    dependencies = [("meters", "0012_bucket_key")]
     operations = [migrations.RunSQL(CREATE, DROP)]
