@@ -14,7 +14,7 @@ from django.db import connections
 from billing_site.foundation.errors import Refused
 from meters.backfills.rebuilding import differences
 from meters.corrections import correcting as corrections
-from meters.ingestion import ingest
+from meters.ingestion import additions, ingest
 from meters.models import Correction, Meter
 from meters.usage import buckets
 from tests.meters.correcting import amend, by_a_key, event_of, void
@@ -108,7 +108,7 @@ class _Held:
 
 
 @pytest.mark.parametrize("name", ["max", "min", "unique", "sum", "latest"])
-@pytest.mark.parametrize("point", ["send_rows", "send_values", "add"])
+@pytest.mark.parametrize("point", ["send_rows", "send_values", "send_additions"])
 def test_a_batch_in_flight_is_neither_lost_nor_counted_twice(
     name: str, point: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -117,8 +117,8 @@ def test_a_batch_in_flight_is_neither_lost_nor_counted_twice(
     send(at(0, "r1", 5), at(0.1, "r2", 4))
     key = event_of("acme", "r1")
     held = _Held()
-    owner = ingest if point == "add" else buckets
-    monkeypatch.setattr(owner, point, held.around(getattr(owner, point), after=point == "add"))
+    for owner in (ingest, additions) if point == "send_additions" else (buckets,):
+        monkeypatch.setattr(owner, point, held.around(getattr(owner, point), after=point == "send_additions"))
 
     def batch() -> None:
         held.mine.sends = True

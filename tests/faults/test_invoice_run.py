@@ -173,15 +173,14 @@ def test_ingestion_held_open_across_finalization_is_found_afterwards(
     send([event(inside, 10)])
     stored, go_on = Event(), Event()
 
-    add = ingest.add
+    add = ingest.send_additions
 
-    def add_and_wait(*counted: Any, commit: bool) -> None:
-        assert commit
+    def add_and_wait(*counted: Any) -> None:
         add(*counted)
         stored.set()
         assert go_on.wait(60)
 
-    monkeypatch.setattr(ingest, "add", add_and_wait)
+    monkeypatch.setattr(ingest, "send_additions", add_and_wait)
     sender = Thread(target=together, args=(lambda: send([event(inside, 4)]),))
     sender.start()
     assert stored.wait(30)

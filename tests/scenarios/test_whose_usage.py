@@ -118,10 +118,10 @@ def test_events_that_commit_while_their_reference_is_given_away_are_found(
     january: Subscription, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The alias does not see the events, and who looks at the events does not see the alias."""
-    add, stored, given, looked = ingest.add, Flag(), Flag(), Flag()
+    add, stored, given, looked = ingest.send_additions, Flag(), Flag(), Flag()
 
-    def add_and_wait(*counted: Any, commit: bool) -> None:
-        add(*counted)  # what it would commit is committed after the wait
+    def add_and_wait(*counted: Any) -> None:
+        add(*counted)  # committed after the wait
         stored.set()
         assert given.wait(30)
 
@@ -138,6 +138,6 @@ def test_events_that_commit_while_their_reference_is_given_away_are_found(
         sql("DELETE FROM meters_usagechange")  # what is of nobody is not kept for ever
         looked.set()
 
-    monkeypatch.setattr(ingest, "add", add_and_wait)
+    monkeypatch.setattr(ingest, "send_additions", add_and_wait)
     together(send_and_look, give)
     assert listed() == [4]

@@ -265,14 +265,14 @@ class TestWorkers:
 
     def test_a_worker_that_lost_its_lease_changes_nothing(self, five: Upload, monkeypatch: pytest.MonkeyPatch) -> None:
         """It wakes up in the middle of a part that another has loaded meanwhile."""
-        store = ingest.store_new
+        store = ingest.copy_all
 
-        def slow(prepared: Any, revision: Any) -> Any:
-            monkeypatch.setattr(ingest, "store_new", store)
+        def slow(rows: bytes) -> None:
+            monkeypatch.setattr(ingest, "copy_all", store)
             together(lambda: (self.expire(five), upload_work.work(five.pk, "quick")))
-            return store(prepared, revision)
+            store(rows)
 
-        monkeypatch.setattr(ingest, "store_new", slow)
+        monkeypatch.setattr(ingest, "copy_all", slow)
         assert not upload_work.work(five.pk, "slow")
         five.refresh_from_db()
         assert (five.status, five.worker, totals(five, "load")) == ("done", "quick", {"accepted": 5})
