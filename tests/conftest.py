@@ -10,6 +10,7 @@ from django.conf import settings
 from django.contrib.auth.hashers import PBKDF2PasswordHasher
 from django.db.backends.postgresql.operations import DatabaseOperations
 from redis import Redis
+from whitenoise.middleware import WhiteNoiseMiddleware
 
 from billing_site import embedded
 from meters.usage import interning
@@ -55,6 +56,22 @@ def _passwords_are_hashed_quickly() -> Iterator[None]:
     """In the usual form, which other processes understand, but not a million times: many tests make an operator."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(PBKDF2PasswordHasher, "iterations", 1)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _static_files_are_looked_for_once() -> Iterator[None]:
+    """A site does so when it starts. Every client of a test is a site that starts."""
+    usual, found = WhiteNoiseMiddleware.add_files_from_finders, dict[str, dict[str, Any]]()
+
+    def once(self: WhiteNoiseMiddleware) -> None:
+        if self.static_prefix not in found:
+            usual(self)
+            found[self.static_prefix] = dict(self.files)
+        self.files.update(found[self.static_prefix])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(WhiteNoiseMiddleware, "add_files_from_finders", once)
         yield
 
 
