@@ -44,7 +44,7 @@ from tests.invoicing.running import plan_with, run, subscribed, utc
 
 pytestmark = pytest.mark.django_db
 
-EXAMPLES = 20
+WHOLE_PLANS = "/document$"
 CHECKS = [
     not_a_server_error,
     checks.status_code_conformance,
@@ -209,16 +209,30 @@ def make_real_of_catalogue(case: schemathesis.Case) -> None:
         case.body = CATALOGUE[case.path] | {name: value for name, value in kept.items() if 0 < len(value) < 200}
 
 
-@schema.parametrize()
-@settings(
-    max_examples=EXAMPLES,
-    derandomize=True,
-    deadline=None,
-    database=None,
-    phases=[Phase.explicit, Phase.generate],
-    suppress_health_check=list(HealthCheck),
-)
+def examples(most: int) -> Callable[[Callable[..., None]], Any]:
+    return settings(
+        max_examples=most,
+        derandomize=True,
+        deadline=None,
+        database=None,
+        phases=[Phase.explicit, Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+
+
+@schema.exclude(path_regex=WHOLE_PLANS).parametrize()
+@examples(20)
 def test_operation(case: schemathesis.Case, existing: Existing) -> None:
+    called_as_documented(case, existing)
+
+
+@schema.include(path_regex=WHOLE_PLANS).parametrize()
+@examples(8)  # to make one up takes a second
+def test_operation_with_a_whole_plan(case: schemathesis.Case, existing: Existing) -> None:
+    called_as_documented(case, existing)
+
+
+def called_as_documented(case: schemathesis.Case, existing: Existing) -> None:
     answers = answered.setdefault(f"{case.method} {case.path}", Counter())
     if answers.total() % 2 and case.meta and case.meta.generation.mode is GenerationMode.POSITIVE:
         make_real(case, existing)
