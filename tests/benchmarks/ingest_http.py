@@ -33,7 +33,7 @@ CONNECTIONS = 4
 BATCH = 500
 BATCHES = 160
 RUNS = 3
-WORKERS = 2
+WORKERS = 4
 VARIANTS = {"": 1, "customers_200": 200}
 UNIT = "one event with two quantities, in batches of 500 over 4 connections"
 
