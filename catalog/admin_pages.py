@@ -14,7 +14,7 @@ from billing_site.foundation.errors import Refused
 from catalog.charges.cell_prices import price_of
 from catalog.charges.priced_in import sum_in, unit_of
 from catalog.models import Cell, Charge, PlanVersion
-from catalog.pricing.words import in_words
+from catalog.pricing.words import in_words, shown_per
 
 
 class CataloguePage(ConfigurationAdmin):
@@ -87,5 +87,6 @@ def _text(charge: Charge, count: int, only: Cell | None) -> str:
     if charge.meter is None:
         return f"{sum_in(charge.amount, unit_of(charge))} {charge.get_timing_display().partition(',')[0].lower()}"
     if only is not None:
-        return in_words(price_of(only), unit_of(charge), charge.meter.unit)
-    return f"{count:,} prices per {charge.meter.unit}" if count else "no price yet"
+        price = price_of(only)
+        return in_words(price, unit_of(charge), charge.meter.unit, shown_per([price]))
+    return f"{count:,} price{'' if count == 1 else 's'} per {charge.meter.unit}" if count else "no price yet"
