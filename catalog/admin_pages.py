@@ -14,7 +14,7 @@ from billing_site.foundation.errors import Refused
 from catalog.charges.cell_prices import price_of
 from catalog.charges.priced_in import sum_in, unit_of
 from catalog.models import Cell, Charge, PlanVersion
-from catalog.pricing.words import in_words, shown_per
+from catalog.pricing.words import counted, in_words, shown_per
 
 
 class CataloguePage(ConfigurationAdmin):
@@ -89,4 +89,4 @@ def _text(charge: Charge, count: int, only: Cell | None) -> str:
     if only is not None:
         price = price_of(only)
         return in_words(price, unit_of(charge), charge.meter.unit, shown_per([price]))
-    return f"{count:,} price{'' if count == 1 else 's'} per {charge.meter.unit}" if count else "no price yet"
+    return f"{counted(count, 'price')} per {charge.meter.unit}" if count else "no price yet"

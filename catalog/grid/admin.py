@@ -27,7 +27,7 @@ from catalog.grid.sheets import write
 from catalog.models import Charge, Plan
 from catalog.pricing.documents import Unreadable
 from catalog.pricing.price import Model, price_faults
-from catalog.pricing.words import in_words
+from catalog.pricing.words import counted, in_words
 from catalog.versions.matrices import read_matrix, set_matrix
 
 Answer = Callable[[Any, HttpRequest, Charge, Mapping[str, Any]], HttpResponse]
@@ -93,7 +93,7 @@ def _save(admin: Any, request: HttpRequest, charge: Charge, given: Mapping[str, 
                 _save_form(admin, request, form)
             saved = set_matrix(charge, lists)
             count = sum(len(each.rows) for each in lists)
-            admin.log_change(request, charge, f"Saved {count:,} rows of prices.")
+            admin.log_change(request, charge, f"Saved {counted(count, 'row')} of prices.")
     except Refused as refused:
         return _refused(charge, refused, {each.currency: each.rows for each in lists})
     said = {"stamps": {each.currency: each.stamp for each in saved}}

@@ -50,12 +50,17 @@ def in_words(price: Price, currency: str, unit: str, per: int = 1) -> str:
             return f"{price.model.value}, in {currency}: {tiers}{zero}"
 
 
+def counted(count: int, one: str) -> str:
+    """“1 row”, “1,200 rows”: of what has a plural with an s."""
+    return f"{count:,} {one}{'' if count == 1 else 's'}"
+
+
 def _percentage(price: Price, currency: str, unit: str) -> str:
     parts = [f"{_number(price.percent)} % of the {unit}"]
     if price.fixed:
         parts.append(f"{grouped(price.fixed)} {currency} for each event")
     free = [f"{grouped(price.free)} {unit}"] if price.free else []
-    free += [f"{price.free_events:,} event{'' if price.free_events == 1 else 's'}"] if price.free_events else []
+    free += [counted(price.free_events, "event")] if price.free_events else []
     return " and ".join(parts) + (f", {' and '.join(free)} free" if free else "")
 
 

@@ -9,7 +9,7 @@ from catalog.charges.priced_in import amounts_of, in_credits, per_of, rows_of, s
 from catalog.charges.row_checks import words
 from catalog.features import differences as feature_differences
 from catalog.models import Cell, Charge, PlanVersion, PriceList
-from catalog.pricing.words import in_words
+from catalog.pricing.words import counted, in_words
 
 TIMING: dict[str, str] = {
     Charge.Timing.ADVANCE: "in advance",
@@ -185,7 +185,7 @@ def _summary(charge: Charge) -> str:
     if charge.kind == Charge.Kind.FLAT:
         return f"a flat fee of {_fee(charge)} {TIMING[charge.timing]}"
     cells = rows_of(charge)
-    prices = f"{len(cells)} rows"
+    prices = counted(len(cells), "row")
     if len(cells) == 1:
         prices = f"{_price(charge, cells[0], None, per_of(charge))} for {words(cells[0].match)}"
     assert charge.meter is not None

@@ -98,7 +98,7 @@ def test_a_move_is_planned_watched_and_done(operator: Operator, live_server: Any
     operator.field("timing").select_option("now")
     operator.fill(reason="Dearer models")
     operator.page.get_by_role("button", name="Save", exact=True).click()
-    expect(operator.page.locator("#progress")).to_contain_text("0 of 1 subscriptions")
+    expect(operator.page.locator("#progress")).to_contain_text("0 of 1 subscription:")
     apply_due(10)
     expect(operator.page.locator("#progress")).to_contain_text("1 moved")
     shot(operator, "moved")

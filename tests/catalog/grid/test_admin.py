@@ -517,7 +517,7 @@ def test_rows_and_fields_are_saved_in_one_request(alice: Client, charge: Charge)
     assert charge.amounts.get().minimum == 3
     assert "“All tokens” is saved." in alice.get(version).content.decode()
     written = [each.get_change_message() for each in LogEntry.objects.order_by("pk")]
-    assert written == ["Changed Name and Minimum in EUR.", "Saved 1 rows of prices."]
+    assert written == ["Changed Name and Minimum in EUR.", "Saved 1 row of prices."]
     answer = ask(alice, charge, "save", lists=[], form=urlencode(fields(charge, _continue="1")))
     assert answer.json()["goto"] == reverse("admin:catalog_charge_change", args=[charge.pk])
 

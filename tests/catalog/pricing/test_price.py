@@ -11,7 +11,7 @@ from catalog.pricing import documents
 from catalog.pricing.models import computing
 from catalog.pricing.price import Model, Price, per_unit, price_faults
 from catalog.pricing.tiers import Tier
-from catalog.pricing.words import in_words, shown_per
+from catalog.pricing.words import counted, in_words, shown_per
 
 D = Decimal
 TIERS = (Tier(D(1000), D("0.02")), Tier(None, D("0.01"), D(5)))
@@ -195,3 +195,9 @@ def test_what_has_no_size_of_its_own_is_told_for_many_units() -> None:
 def test_no_digit_is_lost_in_words(number: Decimal, per: int) -> None:
     said = in_words(per_unit(number), "USD", "token", per).split()[0].replace(",", "")
     assert Decimal(said) == number * per
+
+
+def test_one_of_something_is_no_many() -> None:
+    assert [counted(each, "row") for each in (0, 1, 2, 1_200)] == ["0 rows", "1 row", "2 rows", "1,200 rows"]
+    one = Price(Model.PERCENTAGE, percent=D(1), free_events=1)
+    assert in_words(one, "USD", "payment") == "1 % of the payment, 1 event free"
