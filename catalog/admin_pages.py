@@ -8,6 +8,8 @@ from django.db.models import Count, Min, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 
 from billing_site.foundation.admin_base import ConfigurationAdmin
 from billing_site.foundation.errors import Refused
@@ -21,6 +23,9 @@ class CataloguePage(ConfigurationAdmin):
     """What a verb refuses after its form was found good is said. (Somebody was faster.)"""
 
     show_full_result_count = False
+
+    class Media:
+        css = {"all": ["catalog/names.css"]}
 
     def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         try:
@@ -48,6 +53,11 @@ class NamedPage(CataloguePage):
 
     def get_prepopulated_fields(self, request: HttpRequest, obj: Any = None) -> dict[str, tuple[str, ...]]:
         return {"code": ("name",)} if obj is None else {}
+
+
+def clamped(name: object) -> SafeString:
+    """A name in a list: three lines of it, and the whole of it as its title."""
+    return format_html('<span class="tb-clamp" dir="auto" title="{0}">{0}</span>', name)
 
 
 def is_draft(version: PlanVersion | None) -> bool:

@@ -7,12 +7,14 @@ from django.db.models import Q, QuerySet
 from django.forms import ModelForm
 from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, reverse
+from django.utils.safestring import SafeString
 from unfold.decorators import action, display
 
 from billing_site.foundation import clock
 from billing_site.foundation.admin_base import ConfigurationAdmin
 from billing_site.foundation.errors import Refused
 from billing_site.foundation.periods import local_date
+from catalog.admin_pages import clamped
 from customers.deals import page_admin as deal_page_admin
 from customers.models import Subscription
 from customers.subscriptions import checks, moving, planned_moves, subscribing
@@ -78,7 +80,7 @@ class SubscriptionAdmin(RefusalsShown, ConfigurationAdmin):
     """A subscription is made and ended here. Its other terms never change: what was invoiced rests on them."""
 
     empty_text = "A subscription puts a customer on a published plan version, from a day on."
-    list_display = ("reference", "customer", "version", "days", "state", "next_invoice", "planned_move")
+    list_display = ("reference", "shown_customer", "shown_version", "days", "state", "next_invoice", "planned_move")
     list_filter = (StateFilter, MoveFilter, "alignment", "version__plan")
     list_select_related = ("customer", "version__plan")
     search_fields = ("reference", "customer__name", "customer__reference")
@@ -92,7 +94,7 @@ class SubscriptionAdmin(RefusalsShown, ConfigurationAdmin):
     change_form_outer_after_template = "admin/customers/subscription/_deals.html"
 
     class Media:
-        css = {"all": ["customers/deals.css"]}
+        css = {"all": ["customers/deals.css", "catalog/names.css"]}
 
     def get_form(
         self,
@@ -148,6 +150,14 @@ class SubscriptionAdmin(RefusalsShown, ConfigurationAdmin):
     @action(description="Move to version …", permissions=["move"], dialog=MOVE_DIALOG)
     def move_to_version(self, request: HttpRequest, form: MoveForm, object_id: str) -> HttpResponse:
         return move(request, form, reverse("admin:customers_subscription_change", args=[object_id]))
+
+    @display(description="Customer", ordering="customer")
+    def shown_customer(self, subscription: Subscription) -> SafeString:
+        return clamped(subscription.customer)
+
+    @display(description="Version", ordering="version")
+    def shown_version(self, subscription: Subscription) -> SafeString:
+        return clamped(subscription.version)
 
     @display(description="Days", ordering="starts_at")
     def days(self, subscription: Subscription) -> str:
