@@ -712,3 +712,18 @@ def test_buttons_work_only_with_their_token() -> None:
     assert client.post(page("planversion_publish", version.pk)).status_code == 403
     version.refresh_from_db()
     assert version.status == "draft"
+
+
+def test_a_row_that_cannot_be_read_hides_nothing_of_the_others(alice: Client) -> None:
+    """But which rows are the same is told by their numbers, once all can be read."""
+    charge = making.usage(making.draft(), making.tokens())
+    before = stored(charge)
+    rows = [row("model-a", "nonsense"), row("model-b", unit_price="dear"), row("model-c", unit_price="-1")]
+    answer = alice.post(plain(charge), rows_form(charge, [*rows, row("model-d"), row("model-d")], name=""))
+    told = str([form.errors for form in answer.context["inline_admin_formsets"][0].formset.forms])
+    assert "nonsense is not one of" in told
+    assert "“dear”" in told
+    assert "is negative" in told
+    assert "are both for" not in told
+    assert "name" in answer.context["adminform"].form.errors
+    assert stored(charge) == before
