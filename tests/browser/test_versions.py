@@ -93,7 +93,7 @@ def test_a_move_is_planned_watched_and_done(operator: Operator, live_server: Any
     subscribed(old, "acme")
     new = publish(clone_version(old))
     operator.go(f"/admin/catalog/planversion/{old.pk}/change/")
-    operator.page.get_by_role("link", name="move them to a later version").click()
+    operator.page.get_by_role("link", name="move it to a later version").click()
     operator.field("target").select_option(str(new.pk))
     operator.field("timing").select_option("now")
     operator.fill(reason="Dearer models")
