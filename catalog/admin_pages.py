@@ -8,19 +8,24 @@ from django.db.models import Count, Min, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 
 from billing_site.foundation.admin_base import ConfigurationAdmin
 from billing_site.foundation.errors import Refused
 from catalog.charges.cell_prices import price_of
 from catalog.charges.priced_in import sum_in, unit_of
 from catalog.models import Cell, Charge, PlanVersion
-from catalog.pricing.words import in_words
+from catalog.pricing.words import counted, in_words, shown_per
 
 
 class CataloguePage(ConfigurationAdmin):
     """What a verb refuses after its form was found good is said. (Somebody was faster.)"""
 
     show_full_result_count = False
+
+    class Media:
+        css = {"all": ["catalog/names.css"]}
 
     def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         try:
@@ -48,6 +53,11 @@ class NamedPage(CataloguePage):
 
     def get_prepopulated_fields(self, request: HttpRequest, obj: Any = None) -> dict[str, tuple[str, ...]]:
         return {"code": ("name",)} if obj is None else {}
+
+
+def clamped(name: object) -> SafeString:
+    """A name in a list: three lines of it, and the whole of it as its title."""
+    return format_html('<span class="tb-clamp" dir="auto" title="{0}">{0}</span>', name)
 
 
 def is_draft(version: PlanVersion | None) -> bool:
@@ -87,5 +97,6 @@ def _text(charge: Charge, count: int, only: Cell | None) -> str:
     if charge.meter is None:
         return f"{sum_in(charge.amount, unit_of(charge))} {charge.get_timing_display().partition(',')[0].lower()}"
     if only is not None:
-        return in_words(price_of(only), unit_of(charge), charge.meter.unit)
-    return f"{count:,} prices per {charge.meter.unit}" if count else "no price yet"
+        price = price_of(only)
+        return in_words(price, unit_of(charge), charge.meter.unit, shown_per([price]))
+    return f"{counted(count, 'price')} per {charge.meter.unit}" if count else "no price yet"

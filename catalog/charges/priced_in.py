@@ -7,7 +7,9 @@ version's plan, the rows and the amounts are there.
 from decimal import Decimal
 
 from billing_site.foundation.money import grouped, show
+from catalog.charges.cell_prices import price_of
 from catalog.models import Cell, Charge, ChargeAmount, Plan, PriceList
+from catalog.pricing.words import shown_per
 
 CREDITS = "credits"
 
@@ -28,6 +30,11 @@ def rows_of(charge: Charge, price_list: PriceList | None = None) -> list[Cell]:
     """The rows that price the usage of who is billed by a price list, or in the version's own currency."""
     wanted = None if price_list is None or in_credits(charge) else price_list.pk
     return [cell for cell in charge.cells.all() if cell.price_list_id == wanted]
+
+
+def per_of(charge: Charge) -> int:
+    """For how many units people are told the prices of a charge: one number for all of its rows, in every currency."""
+    return shown_per(price_of(cell) for cell in charge.cells.all())
 
 
 def amounts_of(charge: Charge, price_list: PriceList | None = None) -> Charge | ChargeAmount:

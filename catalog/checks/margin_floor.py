@@ -12,6 +12,7 @@ from catalog.charges.row_checks import DraftRow, words
 from catalog.costs.margins import Compared, compare, row_margins, rows_in_costs
 from catalog.models import Charge
 from catalog.pricing.margins import RowMargin
+from catalog.pricing.words import counted
 
 # Prices of tokens are small: people know them by the million.
 MANY = Decimal(1_000_000)
@@ -62,7 +63,7 @@ def unchecked(charge: Charge) -> Iterator[str]:
 
 def _blind(name: str, rows: Sequence[DraftRow], found: Compared) -> Iterator[str]:
     """Which rows were compared with nothing, and which not at all that they price."""
-    of, reasons = f"of {len(rows):,} rows of “{name}”", []
+    of, reasons = f"of {counted(len(rows), 'row')} of “{name}”", []
     if found.unused:
         example = words(rows[found.unused[0]].match)
         reasons.append(f"no usage so far is for {len(found.unused):,} of them ({example})")

@@ -12,6 +12,7 @@ from billing_site.foundation.money import EXACT, grouped, round_to
 from catalog.charges.row_checks import DraftRow, costs_nothing, words
 from catalog.charges.row_meeting import Values, Work, by_names, shared, values_of
 from catalog.pricing.price import Model, Price, price_faults
+from catalog.pricing.words import counted
 
 
 class Severity(StrEnum):
@@ -63,7 +64,8 @@ def _ambiguous(rows: Sequence[DraftRow]) -> Iterator[Finding]:
         if not pairs:
             continue
         wins, loses = min(pairs)
-        more = f" So it is with {len(pairs) - 1:,} more pairs of such rows." if len(pairs) > 1 else ""
+        others = counted(len(pairs) - 1, "more pair")
+        more = f" So it is with {others} of such rows." if len(pairs) > 1 else ""
         message = (
             f"Rows {wins + 1} ({words(rows[wins].match)}) and {loses + 1} ({words(rows[loses].match)}) are equally"
             f" exact and can match the same usage: row {wins + 1} stands first and wins.{more}"

@@ -11,6 +11,7 @@ from billing_site.foundation.errors import Fault
 from billing_site.foundation.money import is_currency
 from catalog.charges.checks import fee_faults
 from catalog.models import Coupon, CouponPlan, CouponProduct, Plan, Product
+from catalog.pricing.words import counted
 from catalog.writing import refuse, save
 
 # What stays open once it was redeemed.
@@ -69,7 +70,7 @@ def delete_coupon(coupon: Coupon) -> None:
     with transaction.atomic():
         locked = Coupon.objects.select_for_update().get(pk=coupon.pk)
         if locked.redeemed:
-            message = f"“{locked}” was redeemed {locked.redeemed} times: it stays. Make it inactive instead."
+            message = f"“{locked}” was redeemed {counted(locked.redeemed, 'time')}: it stays. Make it inactive instead."
             refuse([Fault("coupon_redeemed_conflict", message, "code")])
         locked.delete()
 
@@ -122,8 +123,8 @@ def _kept_faults(coupon: Coupon, changed: set[str]) -> list[Fault]:
     if not coupon.redeemed:
         return []
     message = (
-        f"The coupon was redeemed {coupon.redeemed} times, and what it takes off never changes. Only its name, its"
-        " limits and whether it is active do: make another coupon."
+        f"The coupon was redeemed {counted(coupon.redeemed, 'time')}, and what it takes off never changes. Only its"
+        " name, its limits and whether it is active do: make another coupon."
     )
     return [Fault("coupon_redeemed_conflict", message, name) for name in sorted(changed - LOOSE)]
 
@@ -177,6 +178,7 @@ def _charge_faults(coupon: Coupon) -> Iterator[Fault]:
 def _limit_faults(coupon: Coupon) -> Iterator[Fault]:
     if coupon.max_redemptions is not None and coupon.max_redemptions < coupon.redeemed:
         message = (
-            f"It was redeemed {coupon.redeemed} times already: write {coupon.redeemed} or more, or make it inactive."
+            f"It was redeemed {counted(coupon.redeemed, 'time')} already: write {coupon.redeemed} or more, or make it"
+            " inactive."
         )
         yield Fault("limit_below_redeemed", message, "max_redemptions")

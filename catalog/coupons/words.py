@@ -2,6 +2,7 @@
 
 from billing_site.foundation.money import grouped, show
 from catalog.models import Coupon
+from catalog.pricing.words import counted
 
 _HOW_LONG = {Coupon.Duration.ONCE: "on one invoice", Coupon.Duration.FOREVER: "on every invoice"}
 
@@ -12,7 +13,7 @@ def takes_off(coupon: Coupon) -> str:
         what = show(coupon.amount, coupon.currency)
     else:
         what = "?" if coupon.percent is None else f"{grouped(coupon.percent)} %"
-    for_some = f"on {coupon.periods} invoice{'' if coupon.periods == 1 else 's'}"
+    for_some = f"on {'?' if coupon.periods is None else counted(coupon.periods, 'invoice')}"
     return f"{what} {_HOW_LONG.get(Coupon.Duration(coupon.duration), for_some)}"
 
 

@@ -12,6 +12,7 @@ from catalog.admin_pages import NamedPage
 from catalog.features import featuring
 from catalog.features.forms import FeatureForm, FiltersField
 from catalog.features.models import Feature
+from catalog.pricing.words import counted
 
 Kind = Feature.Kind
 FIELDS = {
@@ -57,7 +58,7 @@ class FeatureAdmin(NamedPage):
     @display(description="Counts")
     def counts(self, feature: Feature) -> str:
         if feature.kind == Kind.LIST:
-            return f"{len(feature.allowed)} values"
+            return counted(len(feature.allowed), "value")
         if feature.meter is None:
             return "–"
         window = feature.get_window_display().partition(",")[0].lower()

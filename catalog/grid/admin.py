@@ -27,8 +27,9 @@ from catalog.grid.sheets import write
 from catalog.models import Charge, Plan
 from catalog.pricing.documents import Unreadable
 from catalog.pricing.price import Model, price_faults
-from catalog.pricing.words import in_words
-from catalog.versions.matrices import read_matrix, set_matrix
+from catalog.pricing.words import counted, in_words
+from catalog.versions.matrices import ListRows, read_matrix, set_matrix
+from catalog.writing import Gathered
 
 Answer = Callable[[Any, HttpRequest, Charge, Mapping[str, Any]], HttpResponse]
 
@@ -85,15 +86,23 @@ def _save(admin: Any, request: HttpRequest, charge: Charge, given: Mapping[str, 
     if not request.user.has_perm("catalog.change_charge"):  # type: ignore[union-attr]
         raise PermissionDenied
     asked = messages.SAVE.read(given)
-    lists = messages.lists_from_json(asked["lists"], charge.version.currency)
+    lists: list[ListRows] = []
+    saved: list[ListRows] = []
+    wrong = Gathered()  # of the fields and of the rows at once: who mends the ones need not come back for the others
+    with wrong.at(""):
+        lists = messages.lists_from_json(asked["lists"], charge.version.currency)
     form = _form(admin, request, charge, asked["form"]) if asked["form"] else None
     try:
         with transaction.atomic():
             if form is not None:
-                _save_form(admin, request, form)
-            saved = set_matrix(charge, lists)
+                with wrong.at(""):
+                    _save_form(admin, request, form)
+            with wrong.at(""):
+                saved = set_matrix(charge, lists)
+            if wrong.faults:
+                raise Refused(*dict.fromkeys(wrong.faults))
             count = sum(len(each.rows) for each in lists)
-            admin.log_change(request, charge, f"Saved {count:,} rows of prices.")
+            admin.log_change(request, charge, f"Saved {counted(count, 'row')} of prices.")
     except Refused as refused:
         return _refused(charge, refused, {each.currency: each.rows for each in lists})
     said = {"stamps": {each.currency: each.stamp for each in saved}}

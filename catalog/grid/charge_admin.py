@@ -8,9 +8,10 @@ from django.db.models import QuerySet
 from django.forms import ModelForm
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
+from django.utils.safestring import SafeString
 
 from billing_site.foundation.money import show
-from catalog.admin_pages import CataloguePage, charge_texts, is_draft
+from catalog.admin_pages import CataloguePage, charge_texts, clamped, is_draft
 from catalog.charges.checks import SUMS
 from catalog.grid.admin import GridPages
 from catalog.grid.charge_forms import COST, SUMS_OF, ChargeForm, NewUsageChargeForm, charge_form
@@ -46,7 +47,7 @@ class ChargeAdmin(GridPages, CataloguePage):
     form = ChargeForm
     inlines = (RowInline,)
     empty_text = "A charge is one thing that a plan version asks money for. Open a draft version to add one."
-    list_display = ("name", "version", "kind", "product", "meter", "price")
+    list_display = ("shown_name", "shown_version", "kind", "shown_product", "shown_meter", "price")
     list_filter = ("kind", "version__status", "version__plan", "product")
     search_fields = ("name", "code", "version__plan__name", "meter__name", "meter__code")
     search_help_text = "Name or code of the charge, plan or meter"
@@ -60,9 +61,25 @@ class ChargeAdmin(GridPages, CataloguePage):
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return PricedList
 
+    @admin.display(description="Name", ordering="name")
+    def shown_name(self, charge: Charge) -> SafeString:
+        return clamped(charge.name)
+
+    @admin.display(description="Version", ordering="version")
+    def shown_version(self, charge: Charge) -> SafeString:
+        return clamped(charge.version)
+
+    @admin.display(description="Product", ordering="product")
+    def shown_product(self, charge: Charge) -> SafeString:
+        return clamped(charge.product)
+
+    @admin.display(description="Meter", ordering="meter")
+    def shown_meter(self, charge: Charge) -> SafeString | None:
+        return None if charge.meter is None else clamped(charge.meter)
+
     @admin.display(description="Price")
-    def price(self, charge: Any) -> str:
-        return str(charge.price_text)
+    def price(self, charge: Any) -> SafeString:
+        return clamped(charge.price_text)
 
     def get_prepopulated_fields(self, request: HttpRequest, obj: Charge | None = None) -> dict[str, tuple[str, ...]]:
         return {"code": ("name",)} if obj is None else {}

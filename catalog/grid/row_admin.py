@@ -13,9 +13,10 @@ from unfold.admin import TabularInline
 from catalog.admin_pages import is_draft
 from catalog.charges.cell_prices import price_of
 from catalog.charges.priceable import priceable
+from catalog.charges.priced_in import per_of, unit_of
 from catalog.grid.row_forms import RowFormSet, field_of, row_form
 from catalog.models import Cell, Charge
-from catalog.pricing.words import in_words, per_many
+from catalog.pricing.words import in_words
 
 PLAIN = "plain"
 
@@ -31,10 +32,14 @@ class RowInline(TabularInline):  # type: ignore[misc]
     verbose_name_plural = "prices: for each use, the row that names most of its values exactly"
     template_before = "admin/catalog/charge/_values.html"
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._per: dict[int, int] = {}  # by charge: it is worked out once for all of its rows
+
     def get_queryset(self, request: HttpRequest) -> QuerySet[Cell]:
         """Those of the currency that the address names, else of the version's own."""
         rows: QuerySet[Cell] = (
-            super().get_queryset(request).select_related("charge__version", "charge__meter", "price_list")
+            super().get_queryset(request).select_related("charge__version__plan", "charge__meter", "price_list")
         )
         currency = listed(request)
         return rows.filter(price_list__currency=currency) if currency else rows.filter(price_list=None)
@@ -49,7 +54,7 @@ class RowInline(TabularInline):  # type: ignore[misc]
     def get_fields(self, request: HttpRequest, obj: Charge | None = None) -> list[Any]:
         dimensions = _dimensions(obj)
         if not self.has_change_permission(request, obj):
-            return [*(_value_of(name) for name in dimensions), "said", "rate"]
+            return [*(_value_of(name) for name in dimensions), "said"]
         return [*(field_of(name) for name in dimensions), "model", "price", "rate", "position"]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Charge | None = None) -> list[Any]:
@@ -75,24 +80,23 @@ class RowInline(TabularInline):  # type: ignore[misc]
 
     @admin.display(description="Price")
     def said(self, cell: Cell) -> str:
-        assert cell.charge.meter is not None
-        return in_words(price_of(cell), _currency(cell), cell.charge.meter.unit)
+        charge = cell.charge
+        assert charge.meter is not None
+        if charge.pk not in self._per:
+            self._per[charge.pk] = per_of(charge)
+        return in_words(price_of(cell), unit_of(charge, cell.price_list), charge.meter.unit, self._per[charge.pk])
 
     @admin.display(description="That is")
     def rate(self, cell: Cell) -> str:
         if not cell.pk or cell.charge.meter is None:
             return "–"
-        return per_many(price_of(cell), _currency(cell), cell.charge.meter.unit)
+        return self.said(cell)
 
 
 def listed(request: HttpRequest) -> str:
     """The further currency whose rows `?plain=EUR` asks for; empty: the version's own."""
     asked = request.GET.get(PLAIN, "")
     return asked if re.fullmatch("[A-Z]{3}", asked) else ""
-
-
-def _currency(cell: Cell) -> str:
-    return cell.charge.version.currency if cell.price_list is None else cell.price_list.currency
 
 
 def _dimensions(charge: Charge | None) -> tuple[str, ...]:

@@ -130,10 +130,11 @@ class RowFormSet(BaseInlineFormSet):  # type: ignore[type-arg]
         return [(row.match, row.price) for row in (form.drafted() for form in self.kept())]
 
     def clean(self) -> None:
-        if any(self.errors):
-            return
-        kept = self.kept()
+        """Where a row cannot be read, the others are still looked at, each by itself: they may change places."""
+        kept, unread = self.kept(), any(self.errors)
         for fault in row_faults(kept[0].priceable, [form.drafted() for form in kept]) if kept else ():
+            if unread and fault.code == "row_twice":
+                continue
             _, index, *field = fault.field.split(".")
             place = None if field == ["match"] else "price"
             kept[int(index)].add_error(place, ValidationError(fault.message, code=fault.code))

@@ -21,6 +21,7 @@ from catalog.admin_pages import CataloguePage, charge_texts, is_draft, with_coun
 from catalog.documents import exporting
 from catalog.features.given_admin import GivesFeatures
 from catalog.models import Charge, Plan, PlanVersion, PriceList
+from catalog.plans import earlier
 from catalog.plans.version_forms import PriceListForm, PriceListFormSet, VersionForm
 from catalog.versions import publishing
 from catalog.versions.drafting import TERMS
@@ -142,6 +143,7 @@ class PlanVersionAdmin(GivesFeatures, CataloguePage):
             "running": version.running_count if version else 0,
             "ended": version.ended_count if version else 0,
             "draft": is_draft(version),
+            "earlier": earlier.of(version) if version and version.status == PlanVersion.Status.PUBLISHED else (),
             "charges": charge_texts(_charges(version)) if version else [],
             "may_charge": is_draft(version) and request.user.has_perm("catalog.add_charge"),
             **self.given_context(request, version),

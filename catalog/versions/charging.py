@@ -14,7 +14,7 @@ from catalog.checks import versions as checks
 from catalog.models import Charge, ChargeAmount, PlanVersion, PriceList, Product
 from catalog.pricing.price import Price, per_unit
 from catalog.versions import rows
-from catalog.writing import all_faults, locked_draft, refuse, save, store
+from catalog.writing import all_faults, locked_draft, refuse, store
 from meters.events.values import as_text
 from meters.models import Meter
 
@@ -107,9 +107,10 @@ def set_amounts(charge: Charge, price_list: PriceList, **amounts: Decimal | None
         listed = listed or ChargeAmount(charge=charge, price_list=price_list)
         for name, amount in amounts.items():
             setattr(listed, name, amount)
-            if amount is not None:
-                refuse(checks.fee_faults(amount, price_list.currency, name))
-        return save(listed)
+        given = {name: amount for name, amount in amounts.items() if amount is not None}
+        faults = [each for name in given for each in checks.fee_faults(given[name], price_list.currency, name)]
+        refuse(all_faults(faults, listed))
+        return store(listed)
 
 
 def remove_charge(charge: Charge) -> None:

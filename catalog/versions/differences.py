@@ -5,11 +5,11 @@ from decimal import Decimal
 
 from billing_site.foundation.money import grouped
 from catalog.charges.cell_prices import price_of
-from catalog.charges.priced_in import amounts_of, in_credits, rows_of, sum_in, unit_of
+from catalog.charges.priced_in import amounts_of, in_credits, per_of, rows_of, sum_in, unit_of
 from catalog.charges.row_checks import words
 from catalog.features import differences as feature_differences
 from catalog.models import Cell, Charge, PlanVersion, PriceList
-from catalog.pricing.words import in_words
+from catalog.pricing.words import counted, in_words
 
 TIMING: dict[str, str] = {
     Charge.Timing.ADVANCE: "in advance",
@@ -162,15 +162,16 @@ def _rows(
     about: str, old: Charge | None, new: Charge, old_list: PriceList | None, new_list: PriceList | None
 ) -> Iterator[str]:
     before, after = _by_key(old, old_list) if old is not None else {}, _by_key(new, new_list)
+    per = per_of(new if after or old is None else old)  # of both, so that they compare
     for key, cell in after.items():
         if old is None or key not in before:
-            yield f"{about}: new row {words(cell.match)} at {_price(new, cell, new_list)}."
+            yield f"{about}: new row {words(cell.match)} at {_price(new, cell, new_list, per)}."
         elif price_of(before[key]) != price_of(cell):
-            was, now = _price(old, before[key], old_list), _price(new, cell, new_list)
+            was, now = _price(old, before[key], old_list, per), _price(new, cell, new_list, per)
             yield f"{about}: {words(cell.match)} changes from {was} to {now}."
     for key, cell in before.items():
         if old is not None and key not in after:
-            yield f"{about}: the row {words(cell.match)} at {_price(old, cell, old_list)} is gone."
+            yield f"{about}: the row {words(cell.match)} at {_price(old, cell, old_list, per)} is gone."
     kept = [key for key in before if key in after]
     if kept != [key for key in after if key in before]:
         yield f"{about}: the rows stand in another order, which decides between rows that are equally exact."
@@ -184,9 +185,9 @@ def _summary(charge: Charge) -> str:
     if charge.kind == Charge.Kind.FLAT:
         return f"a flat fee of {_fee(charge)} {TIMING[charge.timing]}"
     cells = rows_of(charge)
-    prices = (
-        f"{_price(charge, cells[0], None)} for {words(cells[0].match)}" if len(cells) == 1 else f"{len(cells)} rows"
-    )
+    prices = counted(len(cells), "row")
+    if len(cells) == 1:
+        prices = f"{_price(charge, cells[0], None, per_of(charge))} for {words(cells[0].match)}"
     assert charge.meter is not None
     return f"the usage of {charge.meter.name} ({charge.meter.code}), {prices}"
 
@@ -195,9 +196,10 @@ def _fee(charge: Charge) -> str:
     return sum_in(charge.amount, unit_of(charge), NOTHING)
 
 
-def _price(charge: Charge, cell: Cell, price_list: PriceList | None) -> str:
+def _price(charge: Charge, cell: Cell, price_list: PriceList | None, per: int) -> str:
     """A price is never rounded, whatever the currency's minor unit."""
-    return in_words(price_of(cell), unit_of(charge, price_list), charge.meter.unit if charge.meter else "unit")
+    unit = charge.meter.unit if charge.meter else "unit"
+    return in_words(price_of(cell), unit_of(charge, price_list), unit, per)
 
 
 def _with_lists(version: PlanVersion) -> PlanVersion:

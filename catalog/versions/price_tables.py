@@ -6,10 +6,10 @@ from decimal import Decimal
 
 from billing_site.foundation.money import grouped
 from catalog.charges.cell_prices import price_of
-from catalog.charges.priced_in import amounts_of, rows_of, sum_in, unit_of
+from catalog.charges.priced_in import amounts_of, per_of, rows_of, sum_in, unit_of
 from catalog.charges.row_checks import words
 from catalog.models import Charge, PlanVersion, PriceList
-from catalog.pricing.words import per_many
+from catalog.pricing.words import in_words
 
 Line = tuple[str, str, str]
 """Whose it is (only in the first line of several), what it is for, and how much that is."""
@@ -42,8 +42,8 @@ def _charge(charge: Charge, price_list: PriceList | None) -> Iterator[Line]:
         timing = charge.get_timing_display().partition(",")[0].lower()
         said = [("", f"{sum_in(amounts.amount, unit)} {timing}" if amounts.amount is not None else "no fee yet")]
     else:
-        measured = charge.meter.unit
-        said = [(words(cell.match), per_many(price_of(cell), unit, measured)) for cell in rows_of(charge, price_list)]
+        measured, per, rows = charge.meter.unit, per_of(charge), rows_of(charge, price_list)
+        said = [(words(cell.match), in_words(price_of(cell), unit, measured, per)) for cell in rows]
         said = said or [("", "no price yet")]
         if charge.included is not None:
             said.append(("Included in each period", f"{grouped(charge.included)} {measured}"))

@@ -7,15 +7,17 @@ from django.db.models import Q, QuerySet
 from django.forms import ModelForm
 from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, reverse
+from django.utils.safestring import SafeString
 from unfold.decorators import action, display
 
 from billing_site.foundation import clock
 from billing_site.foundation.admin_base import ConfigurationAdmin
 from billing_site.foundation.errors import Refused
 from billing_site.foundation.periods import local_date
+from catalog.admin_pages import clamped
 from customers.deals import page_admin as deal_page_admin
 from customers.models import Subscription
-from customers.subscriptions import checks, moving, subscribing
+from customers.subscriptions import checks, moving, planned_moves, subscribing
 from customers.subscriptions.forms import MOVE_DIALOG, EndForm, MoveForm, RefusalsShown, SubscribeForm
 
 STATE_LABELS = {"active": "success", "scheduled": "info", "ended": "warning"}
@@ -43,6 +45,18 @@ def move(request: HttpRequest, form: MoveForm, back: str) -> HttpResponse:
     return HttpResponse(headers={"HX-Redirect": back})
 
 
+class MoveFilter(admin.SimpleListFilter):
+    title = "planned move"
+    parameter_name = "move"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("waiting", "Waits to be moved"), ("refused", "Could not be moved")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Subscription]) -> QuerySet[Subscription]:
+        found = {"waiting": planned_moves.waiting, "refused": planned_moves.refused}.get(self.value() or "")
+        return queryset if found is None else queryset.filter(found())
+
+
 class StateFilter(admin.SimpleListFilter):
     title = "state"
     parameter_name = "state"
@@ -66,8 +80,8 @@ class SubscriptionAdmin(RefusalsShown, ConfigurationAdmin):
     """A subscription is made and ended here. Its other terms never change: what was invoiced rests on them."""
 
     empty_text = "A subscription puts a customer on a published plan version, from a day on."
-    list_display = ("reference", "customer", "version", "days", "state", "next_invoice")
-    list_filter = (StateFilter, "alignment", "version__plan")
+    list_display = ("reference", "shown_customer", "shown_version", "days", "state", "next_invoice", "planned_move")
+    list_filter = (StateFilter, MoveFilter, "alignment", "version__plan")
     list_select_related = ("customer", "version__plan")
     search_fields = ("reference", "customer__name", "customer__reference")
     search_help_text = "Reference, or the customer's name or reference"
@@ -76,10 +90,11 @@ class SubscriptionAdmin(RefusalsShown, ConfigurationAdmin):
     actions_detail = ("move_to_version",)
     made = ("customer", "version", "alignment", "reference", "named_events_only")
     readonly_fields = ("days", "state", "next_invoice", "timezone")
+    change_form_before_template = "admin/customers/subscription/_moves.html"
     change_form_outer_after_template = "admin/customers/subscription/_deals.html"
 
     class Media:
-        css = {"all": ["customers/deals.css"]}
+        css = {"all": ["customers/deals.css", "catalog/names.css"]}
 
     def get_form(
         self,
@@ -103,6 +118,9 @@ class SubscriptionAdmin(RefusalsShown, ConfigurationAdmin):
     def get_readonly_fields(self, request: HttpRequest, obj: Subscription | None = None) -> Any:
         return self.readonly_fields if obj is None else (*self.readonly_fields, *self.made)
 
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Subscription]:
+        return planned_moves.with_next_move(super().get_queryset(request))
+
     def get_urls(self) -> list[URLPattern]:
         return [*deal_page_admin.urls(), *super().get_urls()]
 
@@ -111,8 +129,12 @@ class SubscriptionAdmin(RefusalsShown, ConfigurationAdmin):
     ) -> HttpResponse:
         rows = Subscription.objects.select_related("customer", "version__plan")
         subscription = rows.filter(pk=object_id).first() if object_id.isdecimal() else None
-        deals = {} if subscription is None else deal_page_admin.context_of(request, subscription)
-        answer: HttpResponse = super().change_view(request, object_id, form_url, {**deals, **(extra_context or {})})
+        shown: dict[str, Any] = {}
+        if subscription is not None:
+            moves = planned_moves.of(subscription)
+            shown = {"moves": [each for each in moves if each.open], "past": [each for each in moves if not each.open]}
+            shown |= deal_page_admin.context_of(request, subscription)
+        answer: HttpResponse = super().change_view(request, object_id, form_url, {**shown, **(extra_context or {})})
         return answer
 
     def save_model(self, request: HttpRequest, obj: Subscription, form: ModelForm, change: bool) -> None:  # noqa: FBT001
@@ -129,6 +151,14 @@ class SubscriptionAdmin(RefusalsShown, ConfigurationAdmin):
     def move_to_version(self, request: HttpRequest, form: MoveForm, object_id: str) -> HttpResponse:
         return move(request, form, reverse("admin:customers_subscription_change", args=[object_id]))
 
+    @display(description="Customer", ordering="customer")
+    def shown_customer(self, subscription: Subscription) -> SafeString:
+        return clamped(subscription.customer)
+
+    @display(description="Version", ordering="version")
+    def shown_version(self, subscription: Subscription) -> SafeString:
+        return clamped(subscription.version)
+
     @display(description="Days", ordering="starts_at")
     def days(self, subscription: Subscription) -> str:
         return checks.span(subscription)
@@ -140,3 +170,7 @@ class SubscriptionAdmin(RefusalsShown, ConfigurationAdmin):
     @display(description="Next invoice", ordering="due_at")
     def next_invoice(self, subscription: Subscription) -> str:
         return next_invoice(subscription)
+
+    @display(description="Planned move")
+    def planned_move(self, subscription: Subscription) -> str:
+        return planned_moves.in_short(subscription)

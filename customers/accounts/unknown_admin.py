@@ -13,6 +13,7 @@ from unfold.decorators import action, display
 
 from billing_site.foundation.admin_base import ReadOnlyAdmin
 from billing_site.foundation.errors import Refused
+from catalog.pricing.words import counted
 from customers.accounts.unknown import seen, unknown_customers
 from customers.models import UnknownCustomer
 from customers.subscriptions import subscribing
@@ -92,7 +93,7 @@ class UnknownCustomerAdmin(ReadOnlyAdmin):
             except Refused as refused:
                 messages.error(request, f"“{row.customer}”: {refused}")
         if created:
-            messages.success(request, f"{created} customers created. Give them names and plans.")
+            messages.success(request, f"{counted(created, 'customer')} created. Give them names and plans.")
 
     @action(
         description="Create a customer",

@@ -6,7 +6,7 @@ from decimal import Decimal
 from billing_site.foundation.money import EXACT, ZERO, grouped, round_to
 from catalog.charges.cell_prices import price_of
 from catalog.charges.checks import COST_CURRENCY
-from catalog.charges.priced_in import in_credits, rows_of, unit_of
+from catalog.charges.priced_in import in_credits, per_of, rows_of, unit_of
 from catalog.charges.row_checks import DraftRow
 from catalog.charges.row_meeting import matrix_of
 from catalog.checks.margin_floor import below, breaks
@@ -33,20 +33,20 @@ def warnings(subscription: Subscription, wanted: Wanted) -> list[str]:
     price_list = None if in_credits(charge) else subscription.version.price_lists.filter(currency=currency).first()
     rows = [DraftRow(cell.match, price_of(cell)) for cell in rows_of(charge, price_list)]
     mine = DraftRow(dict(wanted.match), wanted.price)
-    found = [*_far(rows, mine, unit_of(charge, price_list), charge.meter.unit)]
+    found = [*_far(rows, mine, unit_of(charge, price_list), charge.meter.unit, per_of(charge))]
     if charge.cost_model and currency == COST_CURRENCY and not in_credits(charge):
         found += _too_low(charge, [mine, *(row for row in rows if row.match != mine.match)])
     return found
 
 
-def _far(rows: Sequence[DraftRow], mine: DraftRow, priced_in: str, unit: str) -> Iterator[str]:
+def _far(rows: Sequence[DraftRow], mine: DraftRow, priced_in: str, unit: str, per: int) -> Iterator[str]:
     """Ten times the price of the plan, or a tenth of it: that of the same row, or of the one that would price it."""
     standard = matrix_of([row.match for row in rows], tuple(mine.match)).row_for(mine.match)
     both = None if standard is None else comparable(rows[standard.id].price, mine.price)
     if standard is None or both is None or both[0] == ZERO:
         return
     before, after = both
-    plans = f"the plan's, {in_words(rows[standard.id].price, priced_in, unit)}"
+    plans = f"the plan's, {in_words(rows[standard.id].price, priced_in, unit, per)}"
     if after == ZERO:
         yield f"The negotiated price is nothing; {plans}."
     elif after >= EXACT.multiply(FAR, before):

@@ -16,6 +16,7 @@ from billing_site.foundation.errors import Fault, Refused
 from billing_site.foundation.periods import Period, Schedule, local_date, midnight
 from catalog.coupons import issuing as coupons
 from catalog.models import Charge, Coupon
+from catalog.pricing.words import counted
 from customers.deals import closed
 from customers.models import Redemption, Subscription
 from customers.subscriptions import checks
@@ -135,7 +136,8 @@ def _coupon_faults(coupon: Coupon) -> Iterator[Fault]:
         message = f"“{coupon}” could be redeemed until {coupon.redeem_by} (UTC): choose another one, or move its day."
         yield Fault("coupon_over_conflict", message, "code")
     if coupon.max_redemptions is not None and coupon.redeemed >= coupon.max_redemptions:
-        message = f"“{coupon}” was redeemed {coupon.redeemed} times, which is its limit: raise it, or choose another."
+        times = counted(coupon.redeemed, "time")
+        message = f"“{coupon}” was redeemed {times}, which is its limit: raise it, or choose another."
         yield Fault("coupon_over_conflict", message, "code")
 
 
@@ -159,7 +161,8 @@ def _fit_faults(subscription: Subscription, coupon: Coupon) -> Iterator[Fault]:
 def _limit_faults(subscription: Subscription, coupon: Coupon) -> Iterator[Fault]:
     mine = Redemption.objects.filter(coupon=coupon, subscription__customer=subscription.customer_id).count()
     if coupon.max_per_customer is not None and mine >= coupon.max_per_customer:
-        message = f"“{subscription.customer}” has redeemed “{coupon}” {mine} times, which is the limit for a customer."
+        times = counted(mine, "time")
+        message = f"“{subscription.customer}” has redeemed “{coupon}” {times}, which is the limit for a customer."
         yield Fault("coupon_limit_conflict", message, "code")
 
 

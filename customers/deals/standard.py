@@ -8,11 +8,11 @@ from decimal import Decimal
 from billing_site.foundation import clock
 from billing_site.foundation.money import EXACT, ZERO, grouped, round_to
 from catalog.charges.cell_prices import price_of
-from catalog.charges.priced_in import amounts_of, in_credits, rows_of, sum_in, unit_of
+from catalog.charges.priced_in import amounts_of, in_credits, per_of, rows_of, sum_in, unit_of
 from catalog.charges.row_checks import words
 from catalog.models import Cell, Charge, ChargeAmount, PlanVersion, PriceList
 from catalog.pricing.price import Model, Price
-from catalog.pricing.words import in_words
+from catalog.pricing.words import in_words, shown_per
 from customers.deals.days import span
 from customers.models import Override, Subscription
 from customers.rating.negotiated import What
@@ -54,6 +54,7 @@ class _Plan:
     rows: list[tuple[_Key, str, str, str, Decimal | None]] = field(default_factory=list)
     hidden: dict[str, int] = field(default_factory=dict)
     units: dict[str, str] = field(default_factory=dict)
+    per: dict[str, int] = field(default_factory=dict)
     names: dict[str, str] = field(default_factory=dict)
     priced_in: dict[str, str] = field(default_factory=dict)
 
@@ -128,7 +129,7 @@ def _plan(subscription: Subscription, wanted: set[_Key]) -> _Plan:
         if charge.meter is None:
             plan.add((charge.code, What.FEE, ()), charge.name, "Fee", sum_in(amounts.amount, unit), amounts.amount)
         else:
-            plan.units[charge.code] = charge.meter.unit
+            plan.units[charge.code], plan.per[charge.code] = charge.meter.unit, per_of(charge)
             _usage(plan, charge, amounts, rows_of(charge, price_list))
         plan.add((charge.code, What.DISCOUNT, ()), charge.name, "Discount", None)
     terms: PlanVersion | PriceList = version if price_list is None else price_list
@@ -144,7 +145,7 @@ def _usage(plan: _Plan, charge: Charge, amounts: Charge | ChargeAmount, cells: S
     for cell in cells:
         price = price_of(cell)
         key = (charge.code, What.PRICE, tuple(sorted(cell.match.items())))
-        text = in_words(price, unit, charge.meter.unit)
+        text = in_words(price, unit, charge.meter.unit, plan.per[charge.code])
         plan.add(key, charge.name, words(cell.match), text, _one_number(price))
     included = None if charge.included is None else f"{grouped(charge.included)} {charge.meter.unit}"
     plan.add((charge.code, What.INCLUDED, ()), charge.name, What.INCLUDED.label, included, charge.included)
@@ -185,8 +186,8 @@ def _said(override: Override, plan: _Plan) -> tuple[str, Decimal | None]:
     """In words, and as a number where it is one that compares with the plan's."""
     if override.what == What.PRICE:
         price = price_of(override)
-        unit = plan.unit_of(override.charge)
-        return in_words(price, unit, plan.units.get(override.charge, "unit")), _one_number(price)
+        measured, per = plan.units.get(override.charge, "unit"), plan.per.get(override.charge) or shown_per([price])
+        return in_words(price, plan.unit_of(override.charge), measured, per), _one_number(price)
     if override.what == What.INCLUDED:
         assert override.quantity is not None
         return f"{grouped(override.quantity)} {plan.units.get(override.charge, '')}".strip(), override.quantity

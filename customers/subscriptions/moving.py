@@ -42,7 +42,7 @@ def move_to_version(subscription: Subscription, version: PlanVersion) -> Subscri
 
 def check_move(subscription: Subscription, version: PlanVersion) -> list[Fault]:
     """What `move_to_version` would refuse, as the subscription stands. Writes nothing."""
-    message = _unfit(subscription.version, version) or _bent(subscription, version)
+    message = unfit(subscription.version, version) or _bent(subscription, version)
     if message:
         return [Fault("version_conflict", message, "version")]
     if subscription.named_events_only:
@@ -59,8 +59,21 @@ def check_move(subscription: Subscription, version: PlanVersion) -> list[Fault]:
 
 def version_faults(source: PlanVersion, target: PlanVersion) -> list[Fault]:
     """Why nobody could be moved from one version to another."""
-    message = _unfit(source, target) or _dropped(source, target)
+    message = unfit(source, target) or _dropped(source, target)
     return [Fault("version_conflict", message, "target")] if message else []
+
+
+def unfit(now: PlanVersion, version: PlanVersion) -> str:
+    """Why nobody at all can go from one version to another, as far as their terms say; reads nothing."""
+    if version.plan_id != now.plan_id:
+        return f"{version} is of another plan than {now}; choose a later version of “{now.plan}”."
+    if version.number <= now.number:
+        return f"{version} is not later than {now}, which the subscription has; choose a later version."
+    if version.status != PlanVersion.Status.PUBLISHED:
+        return f"{version} is {version.get_status_display().lower()}; only a published version can be moved to."
+    if version.interval != now.interval:
+        return f"{version} has the interval {version.interval}, {now} has {now.interval}; it cannot change."
+    return ""
 
 
 def warnings(subscription: Subscription, version: PlanVersion) -> list[str]:
@@ -84,18 +97,6 @@ def later_versions(subscription: Subscription) -> QuerySet[PlanVersion]:
     listed = PriceList.objects.filter(version=OuterRef("pk"), currency=currency)
     offered = rows.filter(Q(currency=currency) | Exists(listed), interval=now.interval)
     return offered.select_related("plan").order_by("-number")
-
-
-def _unfit(now: PlanVersion, version: PlanVersion) -> str:
-    if version.plan_id != now.plan_id:
-        return f"{version} is of another plan than {now}; choose a later version of “{now.plan}”."
-    if version.number <= now.number:
-        return f"{version} is not later than {now}, which the subscription has; choose a later version."
-    if version.status != PlanVersion.Status.PUBLISHED:
-        return f"{version} is {version.get_status_display().lower()}; only a published version can be moved to."
-    if version.interval != now.interval:
-        return f"{version} has the interval {version.interval}, {now} has {now.interval}; it cannot change."
-    return ""
 
 
 def _bent(subscription: Subscription, version: PlanVersion) -> str:

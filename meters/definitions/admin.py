@@ -27,6 +27,7 @@ from meters.definitions.forms import (
     ValueFormSet,
 )
 from meters.measuring import previews, registry
+from meters.measuring.bands import band_names
 from meters.models import Dimension, Meter, MeterBand, MeterFilter, MeterValue
 
 COUNTED = (
@@ -75,8 +76,14 @@ class BandInline(PartInline):
     model = MeterBand
     form = BandForm
     formset = BandFormSet
-    fields = ("name", "properties", "thresholds")
+    fields = ("name", "properties", "thresholds", "named")
+    readonly_fields = ("named",)
     verbose_name_plural = "bands: dimensions that say how large an event is, for prices that step with its size"
+
+    @display(description="Tells apart")
+    def named(self, band: MeterBand) -> str:
+        """The values that price rows name; of a new band they are there once it is saved."""
+        return ", ".join(f"“{each}”" for each in band_names(band.thresholds)) if band.pk else "–"
 
 
 class FilterInline(PartInline):

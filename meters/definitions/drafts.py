@@ -225,19 +225,23 @@ def _threshold_faults(thresholds: Sequence[Decimal], field: str) -> Iterator[Fau
     if len(thresholds) > MAX_THRESHOLDS:
         message = f"There are {len(thresholds)} thresholds; at most {MAX_THRESHOLDS} are taken."
         yield Fault("too_many_thresholds", message, field)
-    for number in thresholds:
-        if not number.is_finite() or number <= 0:
-            yield Fault("threshold_invalid", f"The threshold {number} is no size: write a number above 0.", field)
-            return
-        try:
-            check_quantity(number, f"The threshold {number}")
-        except Unfit as fault:
-            yield Fault("threshold_invalid", fault.message, field)
-            return
+    if invalid := [fault for number in thresholds for fault in _size_faults(number, field)]:
+        yield from invalid
+        return
     for one, other in pairwise(thresholds):
         if one >= other:
             message = f"The thresholds {plain(one)} and {plain(other)} do not ascend: write the smaller one first."
             yield Fault("thresholds_not_ascending", message, field)
+
+
+def _size_faults(number: Decimal, field: str) -> Iterator[Fault]:
+    if not number.is_finite() or number <= 0:
+        yield Fault("threshold_invalid", f"The threshold {number} is no size: write a number above 0.", field)
+        return
+    try:
+        check_quantity(number, f"The threshold {number}")
+    except Unfit as fault:
+        yield Fault("threshold_invalid", fault.message, field)
 
 
 def filter_faults(filters: Sequence[FilterDraft]) -> Iterator[Fault]:

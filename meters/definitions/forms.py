@@ -1,14 +1,18 @@
 """The forms in which operators write meters. What is wrong is said by the checks of the verbs."""
 
 from collections.abc import Iterable
+from decimal import Decimal
 from typing import Any
 
 from django import forms
+from django.contrib.postgres.forms import SimpleArrayField
 from django.core.exceptions import ValidationError
 from django.forms import BaseInlineFormSet
 from unfold.widgets import UnfoldAdminTextInputWidget
 
 from billing_site.foundation.errors import Fault
+from billing_site.foundation.money import plain
+from billing_site.foundation.typed_numbers import unread
 from meters.definitions import drafts
 from meters.definitions.drafts import BandDraft, DimensionDraft, FilterDraft, ValueDraft
 from meters.models import Aggregation, MeterBand, MeterFilter, MeterValue, Rounding
@@ -33,16 +37,17 @@ class PartFormSet(BaseInlineFormSet):  # type: ignore[type-arg]
         return ()
 
     def clean(self) -> None:
-        if any(self.errors) or self.instance.frozen_at is not None:  # then nothing of it is taken
+        if self.instance.frozen_at is not None:  # then nothing of it is taken
             return
-        kept, whole = self.kept(), []
+        # What cannot be read yet may be what all of them lack, and hides what is wrong with none of the others.
+        kept, whole, partly = self.kept(), [], any(self.errors)
         for fault in self.faults():
             _, *place = fault.field.split(".")
             if len(place) == 2:
                 kept[int(place[0])].add_error(place[1], ValidationError(fault.message, code=fault.code))
             else:
                 whole.append(ValidationError(fault.message, code=fault.code))
-        if whole:
+        if whole and not partly:
             raise ValidationError(whole)
         super().clean()
 
@@ -112,8 +117,30 @@ class FilterForm(forms.ModelForm):
         widgets = {"values": UnfoldAdminTextInputWidget}
 
 
+class ThresholdField(forms.DecimalField):
+    """One of the numbers of a band: quoted when it is none, and shown without zeros that nobody wrote."""
+
+    def to_python(self, value: Any) -> Any:
+        if isinstance(value, str) and not value.strip():
+            raise ValidationError("It is empty: write a number, or leave its comma out.", code="required")
+        try:
+            number = super().to_python(value)
+        except ValidationError:
+            raise ValidationError(unread(value), code="invalid") from None
+        return number
+
+    def prepare_value(self, value: Any) -> Any:
+        return plain(value) if isinstance(value, Decimal) else value
+
+
 class BandForm(forms.ModelForm):
     class Meta:
         model = MeterBand
         fields = ("name", "properties", "thresholds")
-        widgets = {"properties": UnfoldAdminTextInputWidget, "thresholds": UnfoldAdminTextInputWidget}
+        widgets = {"properties": UnfoldAdminTextInputWidget}
+
+    thresholds = SimpleArrayField(
+        ThresholdField(max_digits=30, decimal_places=12),
+        widget=UnfoldAdminTextInputWidget,
+        help_text=str(MeterBand._meta.get_field("thresholds").help_text),
+    )

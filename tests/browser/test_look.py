@@ -72,6 +72,30 @@ def test_no_name_breaks_a_page_on_a_phone(signed_in: Callable[..., Operator], li
     assert too_wide(operator, iter([*pages(operator), *more])) == []
 
 
+# Texts that are cut off, or stand where one has to push, and no title at them says them whole.
+CUT = """() => [...document.querySelectorAll("#content *")].filter((each) => {
+    const style = getComputedStyle(each);
+    const sideways = each.scrollWidth > each.clientWidth + 1, below = each.scrollHeight > each.clientHeight + 1;
+    const out = style.display !== "inline" && style.overflowX !== "visible";
+    const cut = out && (sideways || style.webkitLineClamp !== "none" && below);
+    return cut && each.innerText?.trim() && !each.title && !each.querySelector("[title]");
+}).map((each) => `${each.className}: ${each.innerText.slice(0, 40)}`)"""
+WIDE = (1440, 900)
+
+
+def test_no_name_is_cut_on_a_wide_screen(signed_in: Callable[..., Operator], live_server: Any) -> None:
+    plenty.everything()
+    operator = signed_in(live_server.url, WIDE)
+    version = PlanVersion.objects.get(plan__code="plan-long", number=1)
+    charge = version.charges.get(code="c" * 100)
+    places = [f"planversion/{version.pk}/change/", f"charge/{charge.pk}/change/", "charge/", "planversion/"]
+    for place in [*(f"/admin/catalog/{each}" for each in places), "/admin/customers/subscription/"]:
+        operator.go(place)
+        operator.page.wait_for_load_state("networkidle")
+        assert operator.widths()[0] <= operator.widths()[1], place
+        assert operator.page.evaluate(CUT) == [], place
+
+
 @pytest.mark.parametrize("size", [PHONE, DESKTOP], ids=["phone", "desktop"])
 def test_an_invoice_of_200_lines_is_read_in_any_window(
     signed_in: Callable[..., Operator], live_server: Any, size: tuple[int, int]

@@ -14,6 +14,7 @@ from catalog.costs import reading as cost_reading
 from catalog.models import CostReading
 from catalog.pricing.model_costs import ALWAYS, CostRow
 from catalog.pricing.token_types import TOKEN_TYPES
+from catalog.pricing.words import counted
 
 
 class Command(BaseCommand):
@@ -41,7 +42,8 @@ class Command(BaseCommand):
             self.stdout.write(f"Nothing was read. {latest.problem if latest else ''}".rstrip())
             return
         self.stdout.write(
-            f"{reading.origin}: {reading.models_stated:,} models, {reading.costs_recorded:,} costs recorded"
+            f"{reading.origin}: {counted(reading.models_stated, 'model')},"
+            f" {counted(reading.costs_recorded, 'cost')} recorded"
         )
         if reading.problem:
             self.stdout.write(reading.problem)

@@ -18,6 +18,7 @@ from catalog.documents import text as document_text
 from catalog.documents.importing import Did, Outcome, bring
 from catalog.documents.plan import PlanDocument
 from catalog.models import Plan, PlanVersion
+from catalog.pricing.words import counted
 
 SHOWN = 20
 
@@ -73,8 +74,10 @@ class Command(BaseCommand):
                 self._tell(name, outcome, dry_run=options["dry_run"])
         done = len(options["files"]) - refused
         if refused:
-            raise CommandError(f"{refused} of {refused + done} files were refused.")
-        self.stdout.write(f"{done} files {'would be ' if options['dry_run'] else ''}brought in.")
+            raise CommandError(
+                f"{refused} of {counted(refused + done, 'file')} {'was' if refused == 1 else 'were'} refused."
+            )
+        self.stdout.write(f"{counted(done, 'file')} {'would be ' if options['dry_run'] else ''}brought in.")
 
     def _tell(self, name: str, outcome: Outcome, *, dry_run: bool) -> None:
         version = outcome.version

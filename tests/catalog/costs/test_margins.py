@@ -206,7 +206,7 @@ def test_how_many_rows_are_compared_with_nothing_is_said(tokens: Charge) -> None
     change_charge(tokens, rows=[row("1")])
     found = [each for each in review(tokens.version).warnings if "floor" in each]
     why = "nobody knows what some of their usage costs (model = nobody, token_type = input)"
-    assert found == [f"The margin floor sees 1 of 1 rows of “Tokens” only in part: {why}."]
+    assert found == [f"The margin floor sees 1 of 1 row of “Tokens” only in part: {why}."]
 
 
 def test_more_names_than_models_can_have_are_told(tokens: Charge, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -318,7 +318,7 @@ def test_a_fixed_fee_for_each_event_is_said_to_be_compared_with_nothing(tokens: 
     assert faults(tokens, Price(Model.PERCENTAGE, percent=D(0), fixed=D("0.01"))) == []
     [told] = [each for each in review(tokens.version).warnings if "floor" in each]
     assert told == (
-        "The margin floor compares 1 of 1 rows of “Tokens” with nothing: they have a fixed fee for each event (model ="
+        "The margin floor compares 1 of 1 row of “Tokens” with nothing: they have a fixed fee for each event (model ="
         " acme/gpt, token_type = input), and what a unit comes to goes by how many it has."
     )
 
@@ -431,7 +431,7 @@ def test_what_the_floor_does_not_see_is_said(tokens: Charge) -> None:
     why = "no usage so far is for 1 of them (everything (*))"
     assert review(tokens.version).warnings[:4] == [
         "The margin floor does not see the prices of “Tokens” in EUR: costs are in USD.",
-        f"The margin floor compares 1 of 1 rows of “Tokens” with nothing: {why}.",
+        f"The margin floor compares 1 of 1 row of “Tokens” with nothing: {why}.",
         "The margin floor does not see “Calls”: its meter tells no models apart, so no cost is known.",
         "The margin floor does not see “More”: say which of its dimensions holds the model.",
     ]

@@ -316,7 +316,7 @@ def test_the_command_reads(
     asked: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     call_command("model_costs", "import")
-    assert f"{ADDRESS}: 1 models, 1 costs recorded" in capsys.readouterr().out
+    assert f"{ADDRESS}: 1 model, 1 cost recorded" in capsys.readouterr().out
     unreachable(monkeypatch, Away("ConnectError: no route"))
     call_command("model_costs", "import")
     assert "Nothing was read. ConnectError: no route" in capsys.readouterr().out

@@ -212,3 +212,16 @@ def test_a_key_needs_the_scope() -> None:
     for method, path in (("post", ""), ("patch", "/spring"), ("delete", "/spring")):
         assert reader(method, path, SPRING).status_code == 403
     assert [writer("get", path).status_code for path in ("", "/spring")] == [403] * 2
+
+
+@pytest.mark.parametrize(("times", "said"), [(1, "redeemed 1 time"), (2, "redeemed 2 times")])
+def test_one_redemption_is_no_many(times: int, said: str) -> None:
+    made = make(max_redemptions=5)
+    used(made, times)
+    for do in (
+        lambda: coupons.delete_coupon(made),
+        lambda: coupons.change_coupon(made, percent=Decimal(7)),
+        lambda: coupons.change_coupon(made, max_redemptions=0),
+    ):
+        with pytest.raises(Refused, match=rf"{said}\b"):
+            do()

@@ -40,10 +40,10 @@ def test_a_plan_is_made_published_and_dearer(
     answer = names["change_price"]("chatbot", "tokens", [{"unit_price": "0.000003"}])
     first_change, *gone = answer["changes"]
     assert first_change.startswith("“Tokens”: everything (*) changes from graduated, in USD: up to 1,000,000 token")
-    assert first_change.endswith(" to 0.000003 USD per token.")
+    assert first_change.endswith(" to 3 USD per 1,000,000 token.")
     assert gone == [
-        "“Tokens”: the row model = large, token_type = output at 0.00003 USD per token is gone.",
-        "“Tokens”: the row model = large at 0.00001 USD per token is gone.",
+        "“Tokens”: the row model = large, token_type = output at 30 USD per 1,000,000 token is gone.",
+        "“Tokens”: the row model = large at 10 USD per 1,000,000 token is gone.",
     ]
     assert names["newest"]("chatbot") == 2
 

@@ -85,7 +85,7 @@ def test_what_came_of_a_file_is_said(tmp_path: Path) -> None:
         "  The plan “Chatbot” (chatbot) is new.\n"
         "  The product “Chatbot API” (api) is new.\n"
         "  The meter “Tokens” (tokens) is new.\n"
-        "1 files would be brought in.\n"
+        "1 file would be brought in.\n"
     )
     assert not Plan.objects.exists()
     assert "version 1, published now: created\n" in run("import", path, "--publish")

@@ -517,7 +517,7 @@ def test_rows_and_fields_are_saved_in_one_request(alice: Client, charge: Charge)
     assert charge.amounts.get().minimum == 3
     assert "“All tokens” is saved." in alice.get(version).content.decode()
     written = [each.get_change_message() for each in LogEntry.objects.order_by("pk")]
-    assert written == ["Changed Name and Minimum in EUR.", "Saved 1 rows of prices."]
+    assert written == ["Changed Name and Minimum in EUR.", "Saved 1 row of prices."]
     answer = ask(alice, charge, "save", lists=[], form=urlencode(fields(charge, _continue="1")))
     assert answer.json()["goto"] == reverse("admin:catalog_charge_change", args=[charge.pk])
 
@@ -611,3 +611,16 @@ def test_the_page_of_a_charge_does_not_read_its_rows(alice: Client, charge: Char
         page = alice.get(reverse("admin:catalog_charge_change", args=[charge.pk]))
     assert "charge-grid-config" in page.content.decode()
     assert not [each["sql"] for each in queries if "catalog_cell" in each["sql"]]
+
+
+def test_faults_of_fields_and_rows_are_told_together(alice: Client, charge: Charge) -> None:
+    """Whether the rows can be read or not; and nothing of either is saved."""
+    before = lists(alice, charge)
+    for price in ("-7", "seven"):
+        answer = save_all(alice, charge, price, name="", cap="0.001")
+        fields_of = [each["field"] for each in answer.json()["errors"]]
+        assert answer.status_code == 422
+        assert {"form.name", "form.cap"} <= set(fields_of)
+        assert any(not each.startswith("form") for each in fields_of), price
+    charge.refresh_from_db()
+    assert (charge.name != "", lists(alice, charge)) == (True, before)

@@ -467,7 +467,7 @@ def test_what_is_priced_in_credits_is_shown_in_credits(alice: Client) -> None:
     shown = stripped(alice.get(page("planversion_publish", version.pk)))
     assert "What it will charge, in USD, every month" in shown
     assert "The same in EUR" in shown
-    assert shown.count("everything (*) 7,000 credits per 1,000 call") == 2
+    assert shown.count("everything (*) 7 credits per call") == 2
     assert "A credit beyond those 0.018 EUR" in shown
     for name in (page("planversion_change", version.pk), page("charge_changelist")):
         assert "7 credits per call" in stripped(alice.get(name))
@@ -488,7 +488,7 @@ def test_a_published_version_is_looked_at_cloned_and_retired(alice: Client) -> N
     charge = version.charges.get(code="tokens")
     shown = alice.get(plain(charge))
     assert "so this charge never changes" in text(shown)
-    assert "0.000005 USD" in text(shown)
+    assert "5 USD per 1,000,000 token" in text(shown)
     assert 'name="cells-0-price"' not in text(shown)
     assert alice.post(plain(charge), rows_form(charge, [row()])).status_code == 403
 
@@ -684,7 +684,7 @@ def test_who_may_only_look_changes_nothing() -> None:
     charge = making.usage(making.draft(), making.tokens())
     dave = signed_in("view_plan", "view_planversion", "view_charge", "view_product")
     shown = dave.get(plain(charge))
-    assert "0.00001 USD" in text(shown)
+    assert "10 USD per 1,000,000 token" in text(shown)
     assert "Add a usage charge" not in text(dave.get(page("planversion_change", charge.version_id)))
     assert "New version" not in text(dave.get(page("plan_change", charge.version.plan_id)))
     assert dave.post(page("charge_change", charge.pk), rows_form(charge, [])).status_code == 403
@@ -712,3 +712,18 @@ def test_buttons_work_only_with_their_token() -> None:
     assert client.post(page("planversion_publish", version.pk)).status_code == 403
     version.refresh_from_db()
     assert version.status == "draft"
+
+
+def test_a_row_that_cannot_be_read_hides_nothing_of_the_others(alice: Client) -> None:
+    """But which rows are the same is told by their numbers, once all can be read."""
+    charge = making.usage(making.draft(), making.tokens())
+    before = stored(charge)
+    rows = [row("model-a", "nonsense"), row("model-b", unit_price="dear"), row("model-c", unit_price="-1")]
+    answer = alice.post(plain(charge), rows_form(charge, [*rows, row("model-d"), row("model-d")], name=""))
+    told = str([form.errors for form in answer.context["inline_admin_formsets"][0].formset.forms])
+    assert "nonsense is not one of" in told
+    assert "“dear”" in told
+    assert "is negative" in told
+    assert "are both for" not in told
+    assert "name" in answer.context["adminform"].form.errors
+    assert stored(charge) == before

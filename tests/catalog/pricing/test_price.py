@@ -11,7 +11,7 @@ from catalog.pricing import documents
 from catalog.pricing.models import computing
 from catalog.pricing.price import Model, Price, per_unit, price_faults
 from catalog.pricing.tiers import Tier
-from catalog.pricing.words import in_words, per_many
+from catalog.pricing.words import counted, in_words, shown_per
 
 D = Decimal
 TIERS = (Tier(D(1000), D("0.02")), Tier(None, D("0.01"), D(5)))
@@ -160,7 +160,44 @@ def test_prices_in_words(price: Price, words: str) -> None:
     assert in_words(price, "USD", "token") == words
 
 
-def test_a_price_per_unit_is_told_for_as_many_as_make_it_easy_to_read() -> None:
-    assert per_many(per_unit(D("0.00001")), "USD", "token") == "10 USD per 1,000,000 token"
-    assert per_many(per_unit(D("0.01")), "USD", "call") == "10 USD per 1,000 call"
-    assert per_many(PRICES[6], "USD", "call") == in_words(PRICES[6], "USD", "call")
+@pytest.mark.parametrize(
+    ("prices", "per"),
+    [
+        ([], 1),
+        ([PRICES[6], PRICES[1], PRICES[4], Price()], 1),
+        ([per_unit(D(0)), per_unit(D("0.01"))], 1),
+        ([per_unit(D("0.0099")), per_unit(D(20))], 1_000),
+        ([per_unit(D("0.001"))], 1_000),
+        ([per_unit(D("0.00099")), per_unit(D("0.04"))], 1_000_000),
+        ([Price(Model.VOLUME, tiers=(Tier(D(5), D("0.02")), Tier(None, D("0.002"))))], 1_000),
+        ([Price(Model.GRADUATED, tiers=(Tier(None, D("0.002"), package=D(10)),))], 1),
+        ([Price(Model.STAIRSTEP, tiers=(Tier(None, D(0), D("0.002")),))], 1),
+    ],
+)
+def test_prices_of_a_charge_are_told_for_as_many_units_as_make_the_least_easy_to_read(
+    prices: list[Price], per: int
+) -> None:
+    assert shown_per(prices) == per
+
+
+def test_what_has_no_size_of_its_own_is_told_for_many_units() -> None:
+    assert in_words(per_unit(D("0.00001")), "USD", "token", 1_000_000) == "10 USD per 1,000,000 token"
+    assert in_words(per_unit(D("0.04")), "USD", "token", 1_000) == "40 USD per 1,000 token"
+    assert in_words(Price(), "USD", "token", 1_000) == "? USD per 1,000 token"
+    words = "graduated, in USD: up to 1,000 token 20 per 1,000; above 1,000 token 10 per 1,000 + 5"
+    assert in_words(PRICES[2], "USD", "token", 1_000) == words
+    packages = Price(Model.GRADUATED, tiers=(Tier(None, D(2), package=D(10)),))
+    for price in (packages, PRICES[1], PRICES[4], PRICES[5], PRICES[6], PRICES[7]):
+        assert in_words(price, "USD", "token", 1_000_000) == in_words(price, "USD", "token")
+
+
+@given(numbers, st.sampled_from([1, 1_000, 1_000_000]))
+def test_no_digit_is_lost_in_words(number: Decimal, per: int) -> None:
+    said = in_words(per_unit(number), "USD", "token", per).split()[0].replace(",", "")
+    assert Decimal(said) == number * per
+
+
+def test_one_of_something_is_no_many() -> None:
+    assert [counted(each, "row") for each in (0, 1, 2, 1_200)] == ["0 rows", "1 row", "2 rows", "1,200 rows"]
+    one = Price(Model.PERCENTAGE, percent=D(1), free_events=1)
+    assert in_words(one, "USD", "payment") == "1 % of the payment, 1 event free"

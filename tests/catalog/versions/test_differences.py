@@ -36,8 +36,8 @@ def test_credits_are_said_to_be_credits() -> None:
     version = making.in_credits()
     tables = price_tables(version)
     assert [(table.currency, table.lines[:2]) for table in tables] == [
-        ("USD", [("Calls", "everything (*)", "7,000 credits per 1,000 call"), ("Base", "", "$20.00 in advance")]),
-        ("EUR", [("Calls", "everything (*)", "7,000 credits per 1,000 call"), ("Base", "", "€18.00 in advance")]),
+        ("USD", [("Calls", "everything (*)", "7 credits per call"), ("Base", "", "$20.00 in advance")]),
+        ("EUR", [("Calls", "everything (*)", "7 credits per call"), ("Base", "", "€18.00 in advance")]),
     ]
     assert tables[1].lines[2:] == [
         ("All usage", "Credits that each period grants", "1,000"),
@@ -73,8 +73,8 @@ def test_a_new_currency_is_told_with_all_its_sums_and_rows() -> None:
         "The minimum of all usage in EUR is 45.",
         "“Base” in EUR: the fee is 18.5.",
         "“Tokens” in EUR: the minimum is 4.",
-        "“Tokens” in EUR: new row model = a at 0.009 EUR per token.",
-        "“Tokens” in EUR: new row model = b at 0.5 EUR per token.",
+        "“Tokens” in EUR: new row model = a at 9 EUR per 1,000 token.",
+        "“Tokens” in EUR: new row model = b at 500 EUR per 1,000 token.",
     ]
     third = clone_version(second)
     assert [line for table in price_tables(third) for line in table.lines if "EUR" in table.currency] == [
@@ -116,8 +116,8 @@ def test_a_new_charge_is_told_with_all_its_terms_and_rows() -> None:
         "“Tokens” in EUR: new row model = b at 1.8 EUR per token.",
     ]
     assert price_tables(second)[0].lines[1:] == [
-        ("Tokens", "model = a", "1,000 USD per 1,000 token"),
-        ("", "model = b", "2,000 USD per 1,000 token"),
+        ("Tokens", "model = a", "1 USD per token"),
+        ("", "model = b", "2 USD per token"),
         ("", "Included in each period", "1,000 token"),
         ("", "Minimum", "$5.00"),
         ("", "Cap", "$90.00"),
@@ -174,3 +174,23 @@ def test_what_has_no_price_yet_says_so() -> None:
         [("Calls", "", "no price yet"), ("Base", "", "$1.00 in arrears")],
         [("Calls", "", "no price yet"), ("Base", "", "no fee yet")],
     ]
+
+
+def test_all_prices_of_a_charge_are_told_for_as_many_units() -> None:
+    """A small price in any currency decides for all rows, of before and after, and for the table beside them."""
+    version = making.draft()
+    tokens = making.usage(version, making.tokens())
+    set_rows(tokens, None, two_rows("0.5", "0.25"))
+    second = clone_version(publish(version))
+    set_rows(second.charges.get(), None, two_rows("0.5", "0.0000025"))
+    assert review(second).changes == [
+        "“Tokens”: model = b changes from 250,000 USD per 1,000,000 token to 2.5 USD per 1,000,000 token."
+    ]
+    assert [line[2] for line in price_tables(second)[0].lines] == [
+        "500,000 USD per 1,000,000 token",
+        "2.5 USD per 1,000,000 token",
+    ]
+    third = clone_version(publish(second))
+    set_rows(third.charges.get(), None, [])
+    gone = "“Tokens”: the row model = b at 2.5 USD per 1,000,000 token is gone."
+    assert gone in review(third).changes

@@ -225,3 +225,31 @@ def test_a_gap_in_a_further_currency_is_told() -> None:
     assert told == [f"Charge “Tokens” in EUR has no row of only *: {held}."]
     set_rows(tokens, euro, [DraftRow({}, per_unit(D("0.01")))])
     assert not [warning for warning in review(version).warnings if "no row of only" in warning]
+
+
+def test_all_that_is_wrong_with_sums_is_told_at_once() -> None:
+    version = making.draft()
+    usage = add_usage_charge(version, meter=making.calls(), code="calls", name="Calls", product=making.product())
+    euro = set_price_list(version, "EUR")
+    with pytest.raises(Refused) as refused:
+        set_amounts(usage, euro, minimum=D("1.001"), cap=D(-1))
+    found = [(fault.code, fault.field) for fault in refused.value.faults]
+    assert found == [("amount_too_precise", "minimum"), ("amount_invalid", "cap")]
+    assert not ChargeAmount.objects.exists()
+
+
+def test_publishing_refuses_with_every_fault_of_every_charge() -> None:
+    version = making.draft()
+    usage = add_usage_charge(version, meter=making.calls(), code="calls", name="Calls", product=making.product())
+    base = making.fee(version)
+    set_price_list(version, "EUR")
+    Charge.objects.filter(pk=base.pk).update(amount=D("1.001"))
+    with pytest.raises(Refused) as refused:
+        publish(version)
+    found = {(fault.code, fault.field) for fault in refused.value.faults}
+    assert found >= {
+        ("rows_missing", f"charges.{usage.code}.rows"),
+        ("rows_missing", f"charges.{usage.code}.lists.EUR.rows"),
+        ("amount_too_precise", f"charges.{base.code}.amount"),
+        ("amount_missing", f"charges.{base.code}.lists.EUR.amount"),
+    }

@@ -423,9 +423,12 @@ def test_the_differences_are_told_in_plain_words() -> None:
         "“Platform”: it is billed in arrears instead of in advance.",
         "“Platform”: the fee changes from $20.00 to €25.00.",
         "“Tokens”: usage that no row matches: “Charge nothing: it stands on the invoice at 0”.",
-        "“Tokens”: model = model-a, token_type = input changes from 0.00001 USD per token to 0.000012 EUR per token.",
-        "“Tokens”: new row everything (*) at 0.0000005 EUR per token.",
-        "“Tokens”: the row model = model-b, token_type = output at 0.00001 USD per token is gone.",
+        (
+            "“Tokens”: model = model-a, token_type = input changes from 10 USD per 1,000,000 token"
+            " to 12 EUR per 1,000,000 token."
+        ),
+        "“Tokens”: new row everything (*) at 0.5 EUR per 1,000,000 token.",
+        "“Tokens”: the row model = model-b, token_type = output at 10 USD per 1,000,000 token is gone.",
         "New charge “Seats”: a flat fee of €5.00 in advance.",
         "The charge “Calls” is gone (the usage of API calls (api_calls), 0.01 USD per call for everything (*)).",
     ]

@@ -283,7 +283,7 @@ class TestUnknownCustomers:
     def test_customers_are_created_for_all_that_are_ticked(self, operator: Client) -> None:
         fields = {"action": "create_customers", "_selected_action": [self.row()]}
         answer = operator.post(UNKNOWN, fields, follow=True)
-        assert "1 customers created" in answer.content.decode()
+        assert "1 customer created" in answer.content.decode()
         assert Customer.objects.get(reference="<stray>").name == "<stray>"
 
     def test_a_reference_that_cannot_be_a_customers_own_says_why(self, operator: Client) -> None:

@@ -20,6 +20,7 @@ from catalog.models import Cell, Charge, Plan
 from catalog.pricing.price import Model, Price, per_unit
 from catalog.pricing.tiers import Tier
 from catalog.versions.publishing import change_charge, set_amounts, set_price_list, set_rows
+from customers.deals import standard
 from customers.models import Override, Redemption, Subscription
 from customers.subscriptions import subscribing
 from tests.customers import making
@@ -317,3 +318,18 @@ def test_a_fee_that_is_not_due_at_zero_stays_so(operator: Client) -> None:
     assert Override.objects.get().flat_at_zero is False
     assert operator.post(where, {**given, "starts_on": "2024-02-01", "flat_at_zero": "on"}).status_code == 302
     assert Override.objects.latest("id").flat_at_zero is True
+
+
+def test_standard_and_negotiated_prices_are_told_for_as_many_units() -> None:
+    """Also of a negotiated price that by itself would be told for one, and on the page that negotiates it."""
+    tokens = making.meter("tokens", ["model"], unit="token")
+    small = subscribed(plan_with(tokens, rows=[({"model": "a"}, "0.000003"), ({}, "0.5")]))
+    override(small, "price", date(2024, 1, 5), charge="charge-0", match={"model": "a"}, price=per_unit(Decimal("0.02")))
+    table = standard.table(small)
+    prices = [(row.standard, [agreed.text for agreed in row.agreed]) for row in table.rows if row.what == "price"]
+    assert prices == [
+        ("3 USD per 1,000,000 token", ["20,000 USD per 1,000,000 token"]),
+        ("500,000 USD per 1,000,000 token", []),
+    ]
+    said = standard.standard_text(small, "price", "charge-0", {"model": "a"})
+    assert said == "3 USD per 1,000,000 token"

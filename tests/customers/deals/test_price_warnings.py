@@ -26,7 +26,7 @@ pytestmark = pytest.mark.django_db
 
 D = Decimal
 FEBRUARY = date(2024, 2, 1)
-FAR_BELOW = "The negotiated price is 10 times less than the plan's, 0.00001 USD per token: look whether there is a zero"
+FAR_BELOW = "The negotiated price is 10 times less than the plan's, 10 USD per 1,000,000 token: look whether there is"
 
 
 @pytest.fixture(autouse=True)
@@ -70,13 +70,17 @@ def test_a_price_below_cost_or_the_floor_is_told(subscription: Subscription) -> 
 @pytest.mark.parametrize(
     ("price", "match", "said"),
     [
-        ("0.0001", {"model": "gpt"}, "is 10 times the plan's, 0.00001 USD per token: look whether a zero is missing."),
+        (
+            "0.0001",
+            {"model": "gpt"},
+            "is 10 times the plan's, 10 USD per 1,000,000 token: look whether a zero is",
+        ),
         ("0.0000999", {"model": "gpt"}, ""),
-        ("0.0000004", {}, "is 10 times less than the plan's, 0.000004 USD per token"),
+        ("0.0000004", {}, "is 10 times less than the plan's, 4 USD per 1,000,000 token"),
         ("0.00000041", {}, ""),
-        ("0", {}, "is nothing; the plan's, 0.000004 USD per token."),
+        ("0", {}, "is nothing; the plan's, 4 USD per 1,000,000 token."),
         # A row that the plan does not have: what would price it.
-        ("0.0004", {"model": "other"}, "is 100 times the plan's, 0.000004 USD per token"),
+        ("0.0004", {"model": "other"}, "is 100 times the plan's, 4 USD per 1,000,000 token"),
         (Price(Model.PACKAGE, unit_price=D(40), size=D(1_000_000)), {}, "is 10 times the plan's"),
         (Price(Model.GRADUATED, tiers=(Tier(D(9), D(1)), Tier(None, D("0.000004")))), {}, ""),
         (Price(Model.FLAT, unit_price=D(99)), {}, ""),

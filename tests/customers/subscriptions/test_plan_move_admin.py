@@ -62,7 +62,7 @@ def test_from_a_version_to_its_move(alice: Client, versions: tuple[PlanVersion, 
     answer = alice.post(page("add"), terms, follow=True)
     move = PlanMove.objects.get()
     assert (move.created_by, move.status, move.reason) == ("user-0", "moving", HOSTILE)
-    assert "0 of 1 subscriptions" in text(answer)
+    assert "0 of 1 subscription:" in text(answer)
     assert "drafts of what is before keep their version" in text(answer)
     assert "<script>alert" not in answer.content.decode()
     assert "0 of 1" in text(alice.get(page("changelist")))

@@ -1,5 +1,6 @@
 """The operator's pages: a meter is made and changed by form, all or nothing; the rest is read-only."""
 
+from html import unescape
 from typing import Any
 
 import pytest
@@ -24,7 +25,11 @@ Rows = list[dict[str, Any]]
 
 
 def form(
-    values: Rows | None = None, dimensions: Rows | None = None, filters: Rows | None = None, **fields: str
+    values: Rows | None = None,
+    dimensions: Rows | None = None,
+    filters: Rows | None = None,
+    bands: Rows | None = None,
+    **fields: str,
 ) -> dict[str, Any]:
     """What a browser sends: the meter's fields and the rows of its parts. A row with an id is there already."""
     sent: dict[str, Any] = {
@@ -40,7 +45,7 @@ def form(
         "rounding_places": "0",
         **fields,
     }
-    parts = (("values", values), ("dimensions", dimensions), ("bands", None), ("filters", filters))
+    parts = (("values", values), ("dimensions", dimensions), ("bands", bands), ("filters", filters))
     for prefix, rows in ((prefix, rows or []) for prefix, rows in parts):
         initial = sum("id" in row for row in rows)
         sent |= {f"{prefix}-TOTAL_FORMS": len(rows), f"{prefix}-INITIAL_FORMS": initial}
@@ -104,6 +109,45 @@ def test_a_total_of_labels_is_made(operator: Client) -> None:
     assert answer.status_code == 302, errors(answer)
     values = draft_of(Meter.objects.get()).values
     assert values[1] == ValueDraft("total", "input_tokens", ("output_tokens", "cached_tokens"))
+
+
+def band(thresholds: str, **more: Any) -> dict[str, Any]:
+    return {"name": "size", "properties": "input_tokens", "thresholds": thresholds, **more}
+
+
+def test_which_bands_come_of_thresholds_stands_beside_them(operator: Client) -> None:
+    assert operator.post(ADD, form(bands=[band("200000, 1000000.5")])).status_code == 302
+    address = reverse("admin:meters_meter_change", args=[Meter.objects.get().pk])
+    shown = unescape(operator.get(address).content.decode())
+    assert "“0-200000”, “200000-1000000.5”, “1000000.5+”" in shown
+    assert 'value="200000,1000000.5"' in shown
+
+
+@pytest.mark.parametrize(
+    ("thresholds", "said"),
+    [
+        ("200000, many", ["Place 2: “many” is no number"]),
+        ("few, 200000, many", ["Place 1: “few” is no number", "Place 3: “many” is no number"]),
+        ("200000,", ["Place 2: It is empty"]),
+        ("300000, 200000", ["300000 and 200000 do not ascend"]),
+        ("-5, 0", ["The threshold -5 is no size", "The threshold 0 is no size"]),
+    ],
+)
+def test_each_threshold_that_is_wrong_is_named(operator: Client, thresholds: str, said: list[str]) -> None:
+    found = errors(operator.post(ADD, form(bands=[band(thresholds)])))
+    assert [each for each in said if each not in found] == []
+    assert not Meter.objects.exists()
+
+
+def test_parts_are_checked_beside_one_that_cannot_be_read(operator: Client) -> None:
+    """What all of them lack is not told while one of them may yet be it."""
+    bands = [band("2, 1"), band("many", name="other")]
+    found = errors(
+        operator.post(ADD, form(bands=bands, dimensions=[{"name": "no code", "property": "", "status": "active"}]))
+    )
+    assert "2 and 1 do not ascend" in found
+    assert "“many” is no number" in found
+    assert "'property'" in found
 
 
 BAD: dict[str, tuple[dict[str, Any], str]] = {

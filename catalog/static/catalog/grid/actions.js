@@ -69,7 +69,7 @@ export function actionsOf(page) {
             const chosen = await findings.choose();
             if (!chosen?.length) return;
             await addRows(chosen.map((match) => sheet.made({ match })), beforeDefault(sheet));
-            say(`${chosen.length} rows are added: write their prices.`);
+            say(chosen.length === 1 ? "1 row is added: write its price." : `${chosen.length} rows are added: write their prices.`);
         })),
         duplicate: may(() => withRange(({ top, bottom }) => sheet.duplicate(top, bottom))),
         remove: may(() => withRange(({ top, bottom }) => sheet.remove(top, bottom))),
@@ -106,7 +106,7 @@ export function actionsOf(page) {
             for (const row of sheet.rows) lines.push(view.columns.map((_, index) => view.text(row, index)));
             view.scale = scale;
             await navigator.clipboard.writeText(tsv(lines));
-            say(`${sheet.rows.length} rows are copied, with a head; prices are per unit.`);
+            say(`${sheet.rows.length === 1 ? "1 row is" : `${sheet.rows.length} rows are`} copied, with a head; prices are per unit.`);
         }),
         download: () => attempt(async () => {
             await reader.finished();

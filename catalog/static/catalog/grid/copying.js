@@ -20,7 +20,7 @@ export function copyFrom(sheet, others, scale) {
             try {
                 const to = places.value.trim() === "" ? null : Number(places.value);
                 sheet.replaceAll(sheet.copied(from.value, factor.value, to, scale));
-                const rounded = to === null ? "" : `, rounded to ${to} decimals ${PER[scale]}`;
+                const rounded = to === null ? "" : `, rounded to ${to} ${to === 1 ? "decimal" : "decimals"} ${PER[scale]}`;
                 close(`The prices of ${from.value} × ${factor.value} stand here now${rounded}.`);
             } catch (error) {
                 if (!(error instanceof RangeError)) throw error;

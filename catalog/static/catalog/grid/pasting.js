@@ -52,7 +52,7 @@ export function askWhere(name, read, sheet) {
     return ask("Rows from a file", (close) => make("div", {},
         make("p", {}, `${name} has ${read.rows.length} ${read.rows.length === 1 ? "row" : "rows"}${read.columns.includes("price per unit") ? `, with prices ${PER[read.scale]}` : ""}.`),
         make("div", { class: "tb-actions" },
-            button(`Replace the ${sheet.rows.length} rows here`, () => close("replace"), "tb-button"),
+            button(sheet.rows.length === 1 ? "Replace the row here" : `Replace the ${sheet.rows.length} rows here`, () => close("replace"), "tb-button"),
             button("Add them at the end", () => close("add")),
             button("Cancel", () => close(null)))));
 }

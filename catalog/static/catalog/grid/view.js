@@ -186,7 +186,8 @@ export class View {
     setScale(scale, unit, currency) {
         this.scale = scale;
         const many = { 0: "", 3: "1,000 ", 6: "million " }[scale];
-        this.titles.get(this.priceColumn).textContent = `price, ${currency} per ${many}${unit}`;
+        const title = this.titles.get(this.priceColumn);
+        title.title = title.textContent = `price, ${currency} per ${many}${unit}`;
         this.#shown.forEach((row) => this.table.getRow(row.key).update(this.#data(row)));
     }
 
