@@ -45,6 +45,13 @@ class RedactingFormatter(structlog.stdlib.ProcessorFormatter):
         return redact(super().format(record))
 
 
+class Raised(logging.Filter):
+    """What fails in a pipeline is raised; that nothing sent after it was done either is no news."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return not str(record.msg).startswith("error ignored terminating")
+
+
 _SHARED: list[Any] = [
     structlog.contextvars.merge_contextvars,
     structlog.stdlib.add_log_level,
@@ -90,6 +97,7 @@ def logging_config(form: str, level: str) -> dict[str, Any]:
                 "foreign_pre_chain": _SHARED,
             }
         },
+        "filters": {"raised": {"()": Raised}},
         "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
         "root": {"handlers": ["stderr"], "level": level},
         "loggers": {
@@ -101,7 +109,6 @@ def logging_config(form: str, level: str) -> dict[str, Any]:
             "celery.worker.strategy": {"level": "WARNING"},
             "celery.app.trace": {"level": "CRITICAL"},
             "celery.beat": {"level": "WARNING"},
-            # What fails in a pipeline is raised; that nothing after it was done either is no news.
-            "psycopg": {"level": "ERROR"},
+            "psycopg": {"filters": ["raised"]},
         },
     }

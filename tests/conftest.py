@@ -13,6 +13,7 @@ from redis import Redis
 from whitenoise.middleware import WhiteNoiseMiddleware
 
 from billing_site import embedded
+from meters.ingestion import ingest
 from meters.usage import interning
 from tests.processes import Processes
 
@@ -80,6 +81,7 @@ def _what_the_process_knows_is_forgotten() -> Iterator[None]:
     """A test's rows go away behind the back of what ingestion remembers of them."""
     yield
     interning.forget()
+    ingest._Expected.duplicates = False
 
 
 @pytest.fixture

@@ -2,12 +2,12 @@
 
 A batch is first stored as if all of it were new, which it nearly always is: in the order received, and counted before.
 The unique index refuses it as a whole when an event is there already; then it is stored again with care, event by
-event.
+event, and so is the next one at once: duplicates seldom come alone.
 
 Locks are taken in one order by everybody: the definitions (shared), events, with care by (customer, reference), then,
 at the end, buckets by (customer, series, hour), the totals of closed days by (customer, series, day), and the different
-values. Only a batch stored as new that meets another one with the same events in another order may have to be tried
-again.
+values. Only a batch stored as new and another one with some of the same events in another order may lock each other
+out; the one that the database ends is tried again with care.
 """
 
 import os
@@ -33,7 +33,7 @@ from meters.usage import interning
 ATTEMPTS = 8
 # Batches of at most so many events share a transaction, of at most so many together. Larger ones win nothing by it:
 # merging what they count costs as much as it saves, and side by side they keep the server busy. So many events are also
-# stored and counted in one round trip: COPY, which takes less for each, is one more.
+# stored and counted in one pipeline: COPY, which takes less for each, is a round trip more.
 SMALL = 50
 MOST_TOGETHER = 500
 _DEADLOCK, _SERIALIZATION = "40P01", "40001"
@@ -53,6 +53,12 @@ class Outcome:
 Note = Callable[[Outcome], None]
 Stored = Mapping[tuple[str, str], int] | None
 """The (customer, reference) of events that were not there, with their ids; None: all, whose ids do not matter."""
+
+
+class _Expected:
+    """Whether the last batch of this process that was stored with care had duplicates: who sends again goes on so."""
+
+    duplicates = False
 
 
 @dataclass(frozen=True)
@@ -111,6 +117,7 @@ def _read(batch: Batch, definitions: Registry) -> _Ready:
 def _store(ready: _Ready, note: Note | None, *, carefully: bool) -> Stored:
     """Store, and count what was new, in one transaction."""
     prepared, definitions = ready.prepared, ready.definitions
+    carefully = carefully or _Expected.duplicates
     if not carefully and not prepared.added.keeps_points():
         _store_as_laid_out(ready, note)
         return None
@@ -120,6 +127,8 @@ def _store(ready: _Ready, note: Note | None, *, carefully: bool) -> Stored:
             note(_outcome(prepared, stored))
         counted = _of_stored(prepared, stored, definitions).counted(ready.ids, stored)
         add(lay_out(counted), definitions.closed_until, commit=note is None)
+    if carefully:
+        _Expected.duplicates = len(stored) < len(prepared.events)
     return stored
 
 
@@ -159,7 +168,7 @@ def _store_several(several: list[_Ready]) -> list[Outcome]:
     first = several[0].definitions
     keys = {(event.customer, event.reference) for ready in several for event in ready.prepared.events}
     events = sum(len(ready.prepared.events) for ready in several)
-    if len(keys) < events or any(ready.definitions.revision != first.revision for ready in several):
+    if len(keys) < events or any(ready.definitions is not first for ready in several):
         raise combining.Apart
     merged = _Ready(merge([ready.prepared for ready in several]), _ids(several), first)
     try:

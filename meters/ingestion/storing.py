@@ -1,7 +1,6 @@
 """Events into their table: all at once, as new ones; or, with care, those that are not there.
 
-The caller holds the definitions. Ids follow the order in which events were received, which tells apart those at one
-instant.
+Ids follow the order in which events were received, which tells apart those at one instant.
 """
 
 from collections.abc import Mapping, Sequence
@@ -59,12 +58,18 @@ Ids = Mapping[tuple[str, str], int]
 
 
 def send_all(events: Sequence[SentEvent]) -> None:
-    """Store events in the caller's pipeline; it fails when one is there already. As fast as COPY for some fifty."""
+    """Store events in the caller's pipeline, which has begun with holding the definitions.
+
+    It fails when one is there already. As fast as COPY for some fifty.
+    """
     send(_INSERT, *_arrays(events), prepare=True)
 
 
 def copy_all(laid_out: bytes) -> None:
-    """Store events as `event_rows` lays them out, or raise IntegrityError when one is there already."""
+    """Store events as `event_rows` lays them out, or raise IntegrityError when one is there already.
+
+    The caller holds the definitions.
+    """
     copy(_COPY, laid_out)
 
 

@@ -56,6 +56,9 @@ BEFORE = """
             FOREIGN KEY (series_id) REFERENCES meters_series (id) DEFERRABLE INITIALLY DEFERRED;
     ANALYZE meters_bucket;
 """
+# 74051, 1 is `meters.triggers.DEFINITIONS_LOCK`, which whoever writes buckets holds shared: they are waited for before
+# anything is locked that they may want next.
+HELD = "SELECT pg_advisory_xact_lock(74051, 1)"
 # From series to their buckets, so that the newest series, or those of a customer, are read without all others. HAVING:
 # slots that were held for a correction, and hours whose events are all gone, come to nothing.
 USAGE_BY_HOUR = """
@@ -83,6 +86,7 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
+        migrations.RunSQL(HELD, migrations.RunSQL.noop),
         pgtrigger.migrations.RemoveTrigger(
             model_name='bucket',
             name='days_of_deleted_buckets',
@@ -140,4 +144,5 @@ class Migration(migrations.Migration):
                 'default_permissions': (),
             },
         ),
+        migrations.RunSQL(migrations.RunSQL.noop, HELD),
     ]

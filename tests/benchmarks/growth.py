@@ -14,8 +14,10 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from statistics import median
 
+import psycopg
 from django.db import connection
 
+from billing_site.embedded import postgres, state_dir
 from billing_site.foundation.api_keys import create_key
 from billing_site.foundation.periods import Period
 from meters.explorer import exploring
@@ -23,7 +25,7 @@ from meters.explorer.exploring import Condition, Operator, Search
 from meters.models import Meter
 from meters.usage.reading import Window, read
 from tests.benchmarks import _cpu
-from tests.benchmarks.ingest_http import BATCH, BATCHES, CONNECTIONS, bodies_of, send, tokens_meter
+from tests.benchmarks.ingest_http import BATCH, BATCHES, CONNECTIONS, WORKERS, bodies_of, send, tokens_meter
 from tests.processes import Processes, Web
 
 EVENTS = 20_000_000
@@ -86,7 +88,7 @@ def measure(progress: Callable[[str], None]) -> dict[str, list[tuple[float, floa
     processes = Processes()
     try:
         web = processes.web(
-            workers=2,
+            workers=WORKERS,
             threads=CONNECTIONS + 1,
             environment={"INGEST_EVENTS_PER_SECOND": "10000000", "INGEST_AT_ONCE": str(CONNECTIONS)},
         )
@@ -123,6 +125,10 @@ def _fill(meter: Meter, first: int, last: int, events: int, progress: Callable[[
         cursor.execute("VACUUM ANALYZE meters_event, meters_bucket, meters_series, meters_stream")
         cursor.execute("SELECT pg_size_pretty(pg_database_size(current_database()))")
         size = cursor.fetchone()[0]
+    # Months of events are not stored in minutes: what that leaves to be written out is not ingestion's.
+    data = postgres.data_folder(state_dir())
+    with psycopg.connect(postgres.url(data, "postgres", "postgres"), autocommit=True) as superuser:
+        superuser.execute("CHECKPOINT")
     progress(f"{last:,} events stored, {size} in all, in {time.perf_counter() - began:.0f} s")
 
 

@@ -12,6 +12,7 @@ from django.db import transaction
 
 from invoicing import chunks, closing, planning, tasks
 from invoicing.models import Chunk, Invoice, LateUsage, Line, NumberSeries
+from meters.database import fetch
 from meters.ingestion import ingest
 from tests.customers import making
 from tests.invoicing.running import plan_with, subscribed, together, utc
@@ -177,6 +178,7 @@ def test_ingestion_held_open_across_finalization_is_found_afterwards(
 
     def add_and_wait(*counted: Any) -> None:
         add(*counted)
+        fetch("SELECT 1")  # nothing waits for what was sent, but this does
         stored.set()
         assert go_on.wait(60)
 

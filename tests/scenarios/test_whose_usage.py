@@ -13,6 +13,7 @@ from customers.models import Subscription
 from customers.subscriptions.subscribing import add_alias, change_customer, end_subscription, subscribe
 from invoicing import late
 from invoicing.models import LateUsage, Line
+from meters.database import fetch
 from meters.ingestion import ingest
 from tests.customers import making
 from tests.invoicing.running import plan_with, run, sql, subscribed, together, utc
@@ -122,6 +123,7 @@ def test_events_that_commit_while_their_reference_is_given_away_are_found(
 
     def add_and_wait(*counted: Any) -> None:
         add(*counted)  # committed after the wait
+        fetch("SELECT 1")  # nothing waits for what was sent, but this does
         stored.set()
         assert given.wait(30)
 

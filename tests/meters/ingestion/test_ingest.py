@@ -28,6 +28,7 @@ from meters.measuring import registry
 from meters.models import Bucket, DefinitionRevision, Event, Meter, Series, Stream, UsageChange
 from meters.usage import interning
 from tests.meters.making import NOON, calls_meter, event, read_batch, send, tokens_meter
+from tests.processes import wait_until
 
 THREADS = 8
 
@@ -302,6 +303,48 @@ def test_a_deadlock_is_tried_again() -> None:
         assert send(event("r1")).accepted == 1
     assert as_new.call_count == 1  # from then on with care, in the order in which everybody locks
     assert (failures, Event.objects.count(), Bucket.objects.get().events) == ([], 1, 1)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_real_deadlock_ends_with_every_event_counted_once() -> None:
+    """Somebody stores b and then a, while a batch of a and b has stored a and waits for b."""
+    meter = calls_meter()
+    send(event("warm"))
+    fields = {"customer": "acme", "type": "other", "timestamp": NOON, "status": "succeeded", "properties": {}}
+
+    def send_both() -> int:
+        try:
+            return send(event("a"), event("b"), event("c")).accepted
+        finally:
+            connection.close()
+
+    with mock.patch.object(ingest, "_try_again", wraps=ingest._try_again) as tried, ThreadPoolExecutor(1) as pool:
+        with transaction.atomic():
+            Event.objects.create(reference="b", **fields)
+            sender = pool.submit(send_both)
+            wait_until(_somebody_waits, what="the batch's wait for b")
+            Event.objects.create(reference="a", **fields)
+        assert sender.result(30) == 1
+    assert [ingest._sqlstate(call.args[0]) for call in tried.call_args_list] == ["40P01"]
+    assert sorted(Event.objects.values_list("reference", flat=True)) == ["a", "b", "c", "warm"]
+    assert differences(meter) == []
+
+
+def _somebody_waits() -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND locktype = 'transactionid')")
+        return bool(cursor.fetchone()[0])
+
+
+@pytest.mark.django_db(transaction=True)
+def test_who_has_met_a_duplicate_begins_with_care_until_there_is_none() -> None:
+    tokens_meter()
+    send(event("r1"), event("r2"), event("r3"))
+    with mock.patch.object(ingest, "send_all", wraps=ingest.send_all) as as_new:
+        assert [send(event(name)).duplicates for name in ("r1", "r2", "r3")] == [1, 1, 1]
+        assert as_new.call_count == 1
+        assert [send(event(name)).accepted for name in ("r4", "r5")] == [1, 1]
+        assert as_new.call_count == 2
 
 
 @pytest.mark.django_db(transaction=True)

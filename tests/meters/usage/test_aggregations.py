@@ -14,7 +14,7 @@ from billing_site.foundation.periods import Period
 from meters.backfills.rebuilding import rebuild
 from meters.definitions.metering import define_meter
 from meters.ingestion.ingest import accept
-from meters.models import Meter
+from meters.models import Event, Meter
 from meters.usage.reading import Window, only, read
 from tests.meters import naive
 from tests.meters.making import NOON, event, read_batch, send
@@ -148,9 +148,27 @@ def test_of_two_values_at_one_instant_the_one_received_last_is_the_latest() -> N
     assert rebuild(latest) == []
 
 
-def test_a_meter_that_comes_later_knows_which_value_was_received_last() -> None:
+@pytest.mark.parametrize("size", [3, 60])
+@pytest.mark.parametrize("meets", ["nothing", "a duplicate"])
+@pytest.mark.parametrize("noted", [False, True])
+def test_a_meter_that_comes_later_knows_which_value_was_received_last(size: int, meets: str, noted: bool) -> None:
+    """Whichever way a batch is stored: its references are in the opposite order of its body."""
+    sent = [at(0, f"r{size - n:02}", n) for n in range(size)]
+    if meets == "a duplicate":
+        send(sent[1])
+    accept(read_batch(*sent), (lambda outcome: None) if noted else None)
+    received = list(Event.objects.order_by("id").values_list("reference", flat=True))
+    others = [each["reference"] for place, each in enumerate(sent) if meets == "nothing" or place != 1]
+    assert received[-len(others) :] == others
+    assert quantities(make(EVERY["latest"], "llm.request"), DAY) == {"": str(size - 1)}
+
+
+def test_values_stored_with_care_know_which_was_received_last() -> None:
+    latest = make(EVERY["latest"], "llm.request")
+    send(at(0, "m", 7))
     send(at(0, "z", 1), at(0, "m", 2), at(0, "a", 3))
-    assert quantities(make(EVERY["latest"], "llm.request"), DAY) == {"": "3"}
+    assert quantities(latest, DAY) == {"": "3"}
+    assert rebuild(latest) == []
 
 
 def test_zero_has_no_sign() -> None:
