@@ -32,7 +32,7 @@ EVENTS = 20_000_000
 MILLION = 1_000_000
 START = datetime(2026, 1, 1, tzinfo=UTC)
 HOURS = 180 * 24
-RUNS = 3
+RUNS = 5
 READS = 30
 UNIT = "one event taken, or one month of a customer read, or one search"
 
