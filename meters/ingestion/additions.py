@@ -14,10 +14,6 @@ from meters.usage import buckets
 # One busy customer's senders would queue on a bucket's row: each connection writes to one of so many, summed on
 # reading.
 SLOTS = 8
-_INSERT_CHANGES = """
-    INSERT INTO meters_usagechange (customer, meter_id, hour)
-    SELECT * FROM unnest(%b::text[], %b::bigint[], %b::timestamptz[])
-"""
 
 
 @dataclass(frozen=True)
@@ -58,7 +54,7 @@ def send_additions(additions: Additions, closed_until: datetime | None) -> None:
     """The same in the caller's pipeline, which may have begun with holding the definitions."""
     if additions.tallies:
         slot = connection.connection.info.backend_pid % SLOTS
-        send(_INSERT_CHANGES, *additions.changes, prepare=True)
+        send(buckets.INSERT_CHANGES, *additions.changes, prepare=True)
         buckets.send_points(additions.points)
         buckets.send_rows(additions.tallies, slot, closed_until)
         buckets.send_values(additions.values)

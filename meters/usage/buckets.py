@@ -69,7 +69,7 @@ _REMOVE_POINTS = """
     WHERE kept.customer = gone.customer AND kept.series_id = gone.series
         AND kept.timestamp = gone.timestamp AND kept.event_id = gone.event
 """
-_INSERT_CHANGES = """
+INSERT_CHANGES = """
     INSERT INTO meters_usagechange (customer, meter_id, hour)
     SELECT * FROM unnest(%b::text[], %b::bigint[], %b::timestamptz[])
 """
@@ -77,7 +77,7 @@ _INSERT_CHANGES = """
 
 def send_changes(changes: Sequence[tuple[str, int, datetime]]) -> None:
     """Note that usage changed: (customer, meter, hour)."""
-    send(_INSERT_CHANGES, *columns(changes, 3))
+    send(INSERT_CHANGES, *columns(changes, 3))
 
 
 def send_hold(hours: Sequence[SeriesHour], slots: int) -> None:

@@ -3,7 +3,6 @@
 from html import unescape
 
 import pytest
-from django.contrib.auth.models import Permission, User
 from django.test import Client
 from django.urls import reverse
 
@@ -12,19 +11,10 @@ from catalog.versions.publishing import clone_version, publish
 from customers.models import PlanMove
 from customers.subscriptions import plan_moves
 from tests.customers import making
+from tests.customers.subscriptions.staff import HOSTILE, client
 from tests.invoicing.running import plan_with, subscribed
 
 pytestmark = pytest.mark.django_db
-
-HOSTILE = "<script>alert(1)</script> \N{RIGHT-TO-LEFT OVERRIDE}\u05d0"
-
-
-def client(*permissions: str) -> Client:
-    user = User.objects.create_user(f"user-{User.objects.count()}", password="x", is_staff=True)
-    user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
-    made = Client()
-    made.force_login(user)
-    return made
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from datetime import date
 from html import unescape
 
 import pytest
-from django.contrib.auth.models import Permission, User
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -17,20 +16,12 @@ from customers.subscriptions import plan_moves, planned_moves
 from customers.subscriptions.moving import move_to_version
 from customers.subscriptions.subscribing import end_subscription
 from tests.customers import making
+from tests.customers.subscriptions.staff import HOSTILE, client
 from tests.invoicing.running import plan_with, subscribed
 
 pytestmark = pytest.mark.django_db
 
-HOSTILE = "<script>alert(1)</script> \N{RIGHT-TO-LEFT OVERRIDE}א"
 SUBSCRIPTIONS = "/admin/customers/subscription/"
-
-
-def client(*permissions: str) -> Client:
-    user = User.objects.create_user(f"user-{User.objects.count()}", password="x", is_staff=True)
-    user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
-    made = Client()
-    made.force_login(user)
-    return made
 
 
 @pytest.fixture
